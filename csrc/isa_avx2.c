@@ -1,0 +1,2 @@
+#define DLC_ISA avx2
+#include "tiles.inc"

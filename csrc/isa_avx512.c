@@ -1,0 +1,2 @@
+#define DLC_ISA avx512
+#include "tiles.inc"

@@ -1,0 +1,2 @@
+#define DLC_ISA baseline
+#include "tiles.inc"

@@ -1,0 +1,151 @@
+/* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
+ *
+ * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
+ * vmax(zero, x) lets a NaN in x through. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren
+ * touch just the first l lanes (vloadn fills the others with zeros). */
+#ifndef DLCORE_SIMD_H
+#define DLCORE_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VW 16
+typedef __m512 vf;
+typedef __m512i vi;
+typedef __mmask16 vm;
+INLINE vf vload(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void vstore(float *p, vf a) { _mm512_storeu_ps(p, a); }
+INLINE vf vload_tail(const float *p, int l) { return _mm512_maskz_loadu_ps((__mmask16)((1u << l) - 1), p); }
+INLINE void vstore_tail(float *p, vf a, int l) { _mm512_mask_storeu_ps(p, (__mmask16)((1u << l) - 1), a); }
+INLINE vf vset(float a) { return _mm512_set1_ps(a); }
+INLINE vf vmax(vf a, vf b) { return _mm512_max_ps(a, b); }
+INLINE vf vmin(vf a, vf b) { return _mm512_min_ps(a, b); }
+INLINE vf vsqrt(vf a) { return _mm512_sqrt_ps(a); }
+INLINE vf vround(vf a) { return _mm512_roundscale_ps(a, 0); }
+INLINE vi vtoint(vf a) { return _mm512_cvtps_epi32(a); }
+INLINE vf vpow2(vi n) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(n, _mm512_set1_epi32(127)), 23)); }
+INLINE vf vabs(vf a) { return _mm512_abs_ps(a); }
+INLINE vm vgt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+INLINE vm vunordered(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
+INLINE vm vandnot(vm a, vm b) { return (vm)(~a & b); }
+INLINE vm vor(vm a, vm b) { return (vm)(a | b); }
+INLINE vf vselect(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
+INLINE vi vselecti(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
+INLINE vi vseti(int a) { return _mm512_set1_epi32(a); }
+INLINE vm veqi(vi a, vi b) { return _mm512_cmpeq_epi32_mask(a, b); }
+INLINE vi vload_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+INLINE void vstore_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
+INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
+
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define VW 8
+typedef __m256 vf;
+typedef __m256i vi;
+typedef __m256 vm;
+static const int32_t dlc_tail_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
+INLINE __m256i vtail(int l) { return _mm256_loadu_si256((const __m256i *)(dlc_tail_mask + 8 - l)); }
+INLINE vf vload(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void vstore(float *p, vf a) { _mm256_storeu_ps(p, a); }
+INLINE vf vload_tail(const float *p, int l) { return _mm256_maskload_ps(p, vtail(l)); }
+INLINE void vstore_tail(float *p, vf a, int l) { _mm256_maskstore_ps(p, vtail(l), a); }
+INLINE vf vset(float a) { return _mm256_set1_ps(a); }
+INLINE vf vmax(vf a, vf b) { return _mm256_max_ps(a, b); }
+INLINE vf vmin(vf a, vf b) { return _mm256_min_ps(a, b); }
+INLINE vf vsqrt(vf a) { return _mm256_sqrt_ps(a); }
+INLINE vf vround(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+INLINE vi vtoint(vf a) { return _mm256_cvtps_epi32(a); }
+INLINE vf vpow2(vi n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23)); }
+INLINE vf vabs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+INLINE vm vgt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
+INLINE vm vunordered(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_UNORD_Q); }
+INLINE vm vandnot(vm a, vm b) { return _mm256_andnot_ps(a, b); }
+INLINE vm vor(vm a, vm b) { return _mm256_or_ps(a, b); }
+INLINE vf vselect(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
+INLINE vi vselecti(vm m, vi a, vi b) {
+    return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(a), m));
+}
+INLINE vi vseti(int a) { return _mm256_set1_epi32(a); }
+INLINE vm veqi(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
+INLINE vi vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE void vstore_u8(uint8_t *p, vi a) {
+    __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
+}
+INLINE vf vtofloat(vi a) { return _mm256_cvtepi32_ps(a); }
+
+#else /* portable: GCC and Clang vector types of 16 bytes, SSE2 or NEON or scalar code, as the target has it */
+#include <math.h>
+#define VW 4
+typedef float vf __attribute__((vector_size(16)));
+typedef int32_t vi __attribute__((vector_size(16)));
+typedef vi vm;
+INLINE vf vload(const float *p) { vf a; memcpy(&a, p, sizeof a); return a; }
+INLINE void vstore(float *p, vf a) { memcpy(p, &a, sizeof a); }
+INLINE vf vload_tail(const float *p, int l) { vf a = {0}; for (int i = 0; i < l; i++) a[i] = p[i]; return a; }
+INLINE void vstore_tail(float *p, vf a, int l) { for (int i = 0; i < l; i++) p[i] = a[i]; }
+INLINE vf vset(float a) { return (vf){a, a, a, a}; }
+INLINE vf vselect(vm m, vf a, vf b) { return (vf)((m & (vi)a) | (~m & (vi)b)); }
+INLINE vf vmax(vf a, vf b) { return vselect(a > b, a, b); }
+INLINE vf vmin(vf a, vf b) { return vselect(a < b, a, b); }
+INLINE vf vsqrt(vf a) { for (int i = 0; i < VW; i++) a[i] = sqrtf(a[i]); return a; }
+/* adding and taking away 1.5 * 2^23 rounds to the nearest integer for |a| < 2^22, which is all exp asks for */
+INLINE vf vround(vf a) { vf c = vset(12582912.0f); vf s = a + c; __asm__("" : "+m"(s)); return s - c; }
+INLINE vi vtoint(vf a) { return __builtin_convertvector(a, vi); }
+INLINE vf vpow2(vi n) { return (vf)((n + 127) << 23); }
+INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+INLINE vm vgt(vf a, vf b) { return a > b; }
+INLINE vm vunordered(vf a, vf b) { return (a != a) | (b != b); }
+INLINE vm vandnot(vm a, vm b) { return ~a & b; }
+INLINE vm vor(vm a, vm b) { return a | b; }
+INLINE vi vselecti(vm m, vi a, vi b) { return (m & a) | (~m & b); }
+INLINE vi vseti(int a) { return (vi){a, a, a, a}; }
+INLINE vm veqi(vi a, vi b) { return a == b; }
+INLINE vi vload_u8(const uint8_t *p) { return (vi){p[0], p[1], p[2], p[3]}; }
+INLINE void vstore_u8(uint8_t *p, vi a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
+INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
+#endif
+
+/* + - * / work on vf as they are (vector types); a*b + c becomes one fused multiply-add where the target has it,
+ * because the build asks for -ffp-contract=fast. */
+
+INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
+INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
+INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }
+INLINE vi vloadn_u8(const uint8_t *p, int l) {
+    if (l == VW) return vload_u8(p);
+    uint8_t t[VW] = {0};
+    for (int i = 0; i < l; i++) t[i] = p[i];
+    return vload_u8(t);
+}
+INLINE void vstoren_u8(uint8_t *p, vi a, int l) {
+    if (l == VW) { vstore_u8(p, a); return; }
+    uint8_t t[VW];
+    vstore_u8(t, a);
+    for (int i = 0; i < l; i++) p[i] = t[i];
+}
+
+/* Sums lanes pairwise, halves first: the order is the same for every caller. */
+INLINE float vsum(vf a) {
+    float t[VW];
+    vstore(t, a);
+    for (int h = VW / 2; h; h /= 2)
+        for (int i = 0; i < h; i++) t[i] += t[i + h];
+    return t[0];
+}
+/* A NaN in any lane comes out. */
+INLINE float vmaximum(vf a) {
+    float t[VW], m;
+    vstore(t, a);
+    m = t[0];
+    for (int i = 1; i < VW; i++) m = m > t[i] || m != m ? m : t[i];
+    return m;
+}
+#define vzero() vset(0.0f)
+
+#endif

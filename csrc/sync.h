@@ -1,0 +1,85 @@
+/* What the executor needs below OpenMP: a barrier, atomic counters and the floating-point state.
+ *
+ * The barrier is our own because a step has a handful of them, a few microseconds apart: OpenMP's may put a thread to sleep
+ * (OMP_WAIT_POLICY=passive), and waking one costs more than the work between two barriers. */
+#ifndef DLCORE_SYNC_H
+#define DLCORE_SYNC_H
+
+#include <sched.h>
+#include <stdint.h>
+#include <time.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+typedef struct {
+    int64_t value;
+    char padding[64 - sizeof(int64_t)]; /* one cache line each, so that threads do not fight over it */
+} dlc_counter;
+
+static inline int64_t dlc_take(dlc_counter *c) { return __atomic_fetch_add(&c->value, 1, __ATOMIC_RELAXED); }
+static inline void dlc_set(dlc_counter *c, int64_t value) { __atomic_store_n(&c->value, value, __ATOMIC_RELAXED); }
+static inline int64_t dlc_get(const dlc_counter *c) { return __atomic_load_n(&c->value, __ATOMIC_RELAXED); }
+
+typedef struct {
+    dlc_counter arrived, generation;
+    int64_t latched; /* the value of `flag` seen by the last thread to arrive: all threads of one crossing read the same */
+} dlc_barrier;
+
+static inline void dlc_pause(void) {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static inline int64_t dlc_barrier_wait(dlc_barrier *b, int threads, const dlc_counter *flag) {
+    if (threads == 1) return b->latched = dlc_get(flag);
+    const int64_t generation = __atomic_load_n(&b->generation.value, __ATOMIC_ACQUIRE);
+    if (__atomic_fetch_add(&b->arrived.value, 1, __ATOMIC_ACQ_REL) == threads - 1) {
+        dlc_set(&b->arrived, 0);
+        b->latched = dlc_get(flag);
+        __atomic_store_n(&b->generation.value, generation + 1, __ATOMIC_RELEASE);
+    } else {
+        for (int spins = 0; __atomic_load_n(&b->generation.value, __ATOMIC_ACQUIRE) == generation; spins++)
+            if (spins < 1000) dlc_pause();
+            else sched_yield(); /* more threads than processors: let the one we wait for run */
+    }
+    return b->latched;
+}
+
+static inline double dlc_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Flush subnormals to zero (FTZ and DAZ of MXCSR, FZ of FPCR) and return the state to restore: Adam's moments decay into
+ * subnormals, which are many times slower to compute with. Set per region and restored, never for the whole process. */
+static inline uint64_t dlc_flush_subnormals(void) {
+#if defined(__x86_64__)
+    const unsigned state = _mm_getcsr();
+    _mm_setcsr(state | 0x8040u);
+    return state;
+#elif defined(__aarch64__)
+    uint64_t state;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(state));
+    __asm__ volatile("msr fpcr, %0" : : "r"(state | (1u << 24)));
+    return state;
+#else
+    return 0;
+#endif
+}
+
+static inline void dlc_restore_float_state(uint64_t state) {
+#if defined(__x86_64__)
+    _mm_setcsr((unsigned)state);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(state));
+#else
+    (void)state;
+#endif
+}
+
+#endif

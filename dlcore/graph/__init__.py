@@ -1,0 +1,1 @@
+"""From ops to a Program: fuse, add gradients, plan memory and stages, bind."""

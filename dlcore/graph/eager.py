@@ -1,0 +1,44 @@
+"""Computing a function of tensors on arrays at once: for trying layers and losses by hand, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dlcore.graph.fuse import fuse
+from dlcore.graph.program import build
+from dlcore.kernels.data import Feed
+from dlcore.kernels.executor import Clock
+from dlcore.ops.base import Tensor
+from dlcore.ops.data import Store, gather
+
+
+def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
+    """function(*tensors) for arrays (batch, ...) of one batch size: float32, or int32 where the dtype is whole numbers.
+
+    Raises:
+        ValueError: no samples, or different batch sizes.
+    """
+    given = [np.asarray(array) for array in arrays]
+    given = [np.ascontiguousarray(a, np.int32 if a.dtype.kind in "iu" and i < len(given) - 1 else np.float32)
+             for i, a in enumerate(given)]
+    batch = given[0].shape[0] if given[0].ndim else 0
+    if batch == 0 or any(a.shape[:1] != (batch,) for a in given):
+        raise ValueError(f"expected arrays with the same number of samples, at least one. "
+                         f"Received: shapes {[a.shape for a in given]}")
+    feeds, tensors = {}, []
+    for i, array in enumerate(given):
+        dtype = "i" if array.dtype == np.int32 else "f"
+        feed = Feed(dtype, array[0].size)
+        feed.set(array)
+        feeds[f"x{i}"] = feed
+        tensors.append(gather(f"x{i}", array.shape[1:], dtype))
+    y = function(*tensors)
+    fuse([y])
+    out = np.empty((batch, *y.shape[1:]), np.float32)
+    feeds["y"] = Feed("f", out[0].size)
+    feeds["y"].set(out, write=True)
+    build([Store(y, "y")], batch, Clock(), feeds).run()
+    return out

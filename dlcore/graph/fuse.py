@@ -1,0 +1,114 @@
+"""Fusion: a short table of rewrites, each of which makes one op of several.
+
+A pattern looks at one op and its readers, rewrites what it can and says whether it did. `tests/test_fuse.py` runs every
+pattern against its unfused twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dlcore.graph.graph import consumers, take_output, topological
+from dlcore.ops.activations import Activation
+from dlcore.ops.base import Op, Tensor
+from dlcore.ops.conv import Conv2D
+from dlcore.ops.data import Gather
+from dlcore.ops.dense import Dense, Pack
+from dlcore.ops.elementwise import BiasAdd, Rescale
+from dlcore.ops.losses import Loss
+from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy
+
+Readers = dict[Tensor, list[Op]]
+
+
+def _only_reader(op: Op, readers: Readers) -> Op | None:
+    found = readers.get(op.output, [])
+    return found[0] if len(found) == 1 else None
+
+
+def bias(op: Op, readers: Readers) -> bool:
+    """conv or dense, then a bias: the bias goes into the epilogue of the tile."""
+    reader = _only_reader(op, readers)
+    if not (isinstance(op, (Conv2D, Dense)) and len(op.inputs) == 2 and op.activation == "linear"
+            and isinstance(reader, BiasAdd) and reader.inputs[0] is op.output):
+        return False
+    op.inputs.append(reader.inputs[1])
+    take_output(op, reader.output)
+    return True
+
+
+def activation(op: Op, readers: Readers) -> bool:
+    """conv or dense, then an activation: it is applied before the tile is stored."""
+    reader = _only_reader(op, readers)
+    if not (isinstance(op, (Conv2D, Dense)) and op.activation == "linear" and isinstance(reader, Activation)):
+        return False
+    op.activation = reader.kind
+    take_output(op, reader.output)
+    return True
+
+
+def softmax_crossentropy(op: Op, readers: Readers) -> bool:
+    """softmax, then categorical cross-entropy: no log of a probability, and p - y as the gradient."""
+    if not isinstance(op, Softmax):
+        return False
+    for reader in readers.get(op.output, []):
+        if (isinstance(reader, Loss) and reader.inputs[1] is op.output
+                and reader.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")):
+            fused = SoftmaxCrossentropy(reader.inputs[0], op.inputs[0])
+            take_output(fused, reader.output, 0)
+            take_output(fused, op.output, 1)  # whoever reads the probabilities still does
+            return True
+    return False
+
+
+def sigmoid_crossentropy(op: Op, readers: Readers) -> bool:
+    """sigmoid, then binary cross-entropy: computed from the logits, so that it never overflows."""
+    if not (isinstance(op, Activation) and op.kind == "sigmoid"):
+        return False
+    for reader in readers.get(op.output, []):
+        if isinstance(reader, Loss) and reader.name == "binary_crossentropy" and reader.inputs[1] is op.output:
+            reader.name, reader.inputs[1] = "binary_crossentropy_logits", op.inputs[0]
+            return True
+    return False
+
+
+def gather_scale(op: Op, readers: Readers) -> bool:
+    """gather, then a factor: uint8 images become scaled floats as they are gathered."""
+    reader = _only_reader(op, readers)
+    if not (isinstance(op, Gather) and isinstance(reader, Rescale) and reader.offset == 0 and op.output.dtype == "f"):
+        return False
+    op.scale *= reader.scale
+    take_output(op, reader.output)
+    return True
+
+
+# Losses come first: what they leave may still go into an epilogue.
+PATTERNS: list[Callable[[Op, Readers], bool]] = [softmax_crossentropy, sigmoid_crossentropy, bias, activation, gather_scale]
+
+
+def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:
+    """Apply the patterns, in their order, wherever they match in the graph of `targets`, which stay valid."""
+    for pattern in patterns:
+        while _apply_once(pattern, targets):
+            pass
+
+
+def _apply_once(pattern: Callable[[Op, Readers], bool], targets: Sequence[Tensor]) -> bool:
+    ops = topological([tensor.op for tensor in targets if tensor.op is not None])
+    readers = consumers(ops)
+    for tensor in targets:  # the world outside reads a target
+        readers.setdefault(tensor, []).append(_OUTSIDE)
+    return any(pattern(op, readers) for op in ops)  # stops at the first rewrite, after which the readers are stale
+
+
+def merge_packs(sinks: Sequence[Op]) -> None:
+    """One packed copy for all ops that read the same weights the same way."""
+    known: dict[tuple[Tensor, bool, int], Tensor] = {}
+    for op in topological(sinks):
+        for i, tensor in enumerate(op.inputs):
+            if isinstance(tensor.op, Pack):
+                key = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups)
+                op.inputs[i] = known.setdefault(key, tensor)
+
+
+_OUTSIDE = Op([])

@@ -1,0 +1,113 @@
+"""Binding: a plan and its ops become a Program of the executor, with every pointer fixed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+
+from dlcore.graph.fuse import merge_packs
+from dlcore.graph.plan import Plan, plan
+from dlcore.kernels.data import Feed
+from dlcore.kernels.executor import Arena, Buffer, Clock, Program, slot_buffer
+from dlcore.ops.base import SAMPLE, Op, Parameter, Tensor
+
+
+class Binder:
+    """What ops see while they are bound (`ops.base.Binding`)."""
+
+    def __init__(self, plan: Plan, clock: Clock, feeds: Mapping[str, Feed], placed: Mapping[Tensor, Buffer]):
+        self.plan, self.clock, self.feeds, self.placed = plan, clock, feeds, placed
+        self.batch = plan.batch
+        self.grain = 1
+        self.arena = Arena(plan.arena_bytes)
+
+    def buffer(self, tensor: Tensor):
+        if tensor in self.placed:
+            return self.placed[tensor]
+        if isinstance(tensor, Parameter):
+            return tensor.value
+        if tensor.op is None:
+            raise ValueError(f"{tensor!r} has no memory: neither computed, nor a parameter, nor placed")
+        shape = self.plan.shape(tensor, self.plan.level[tensor.op])
+        root = self.plan.roots[tensor]
+        if root in self.placed:
+            raise ValueError(f"{tensor!r} shares placed memory under another shape")
+        place = self.plan.places[root]
+        if place.slot:
+            return slot_buffer(place.offset, shape, tensor.dtype)
+        return self.arena.buffer(place.offset, shape, tensor.dtype)
+
+    def optional(self, tensor: Tensor):
+        return None if tensor in self.plan.unread else self.buffer(tensor)
+
+    def feed(self, name: str) -> Feed:
+        return self.feeds[name]
+
+
+def build(sinks: Sequence[Op], batch: int, clock: Clock, feeds: Mapping[str, Feed],
+          placed: Mapping[Tensor, Buffer] | None = None, training: bool = False) -> Program:
+    """Plan and bind the graph of `sinks` for one batch size.
+
+    Args:
+        sinks: ops that must run: stores, totals, optimizer updates.
+        batch: samples of a batch.
+        clock: advanced by `batch` rows a step, and by one optimizer step if `training`.
+        feeds: by name, for the graph's gathers and stores.
+        placed: memory for totals, flat optimizer state, and the gradients inside it.
+    """
+    placed = dict(placed or {})
+    merge_packs(sinks)
+    p = plan(sinks, batch, placed)
+    binder = Binder(p, clock, feeds, placed)
+    stages = []
+    for groups, grain in zip(p.stages, p.grains, strict=True):
+        binder.grain = grain
+        bound = []
+        for ops in groups:
+            steps = [op.bind(binder) for op in ops]
+            bound.append((steps, grain if ops[0].axis == SAMPLE else ops[0].grain(steps[0].tasks)))
+        stages.append(bound)
+    return Program(stages, clock=clock, cursor_increment=batch, step_increment=int(training), slot_bytes=p.slot_bytes,
+                   commit=p.commit, keep=(binder.arena, placed))
+
+
+class Function:
+    """A graph bound for the batch sizes in use: run it over the rows that its feeds are set to.
+
+    Args:
+        sinks, clock, feeds, placed, training: as for `build`.
+    """
+
+    KEPT = 8  # batch sizes whose programs are kept; memory stays bounded whatever sizes arrive
+
+    def __init__(self, sinks: Sequence[Op], feeds: Mapping[str, Feed], clock: Clock | None = None,
+                 placed: Mapping[Tensor, Buffer] | None = None, training: bool = False):
+        self.sinks, self.feeds, self.placed, self.training = list(sinks), feeds, dict(placed or {}), training
+        self.clock = clock or Clock()
+        self.programs: OrderedDict[int, Program] = OrderedDict()
+
+    def program(self, batch: int) -> Program:
+        """The program for one batch size."""
+        program = self.programs.get(batch)
+        if program is None:
+            program = build(self.sinks, batch, self.clock, self.feeds, self.placed, self.training)
+            self.programs[batch] = program
+            while len(self.programs) > self.KEPT:
+                self.programs.popitem(last=False)
+        else:
+            self.programs.move_to_end(batch)
+        return program
+
+    def runs(self, rows: int, batch: int, first: int = 0) -> Iterator[tuple[Program, int]]:
+        """(program, steps) that cover rows first..rows-1: whole batches, then the rest. Sets the cursor."""
+        self.clock.cursor = first
+        whole, rest = divmod(rows - first, batch)
+        if whole:
+            yield self.program(batch), whole
+        if rest:
+            yield self.program(rest), 1
+
+    def clear(self) -> None:
+        """Let go of the arrays that the feeds point at."""
+        for feed in self.feeds.values():
+            feed.clear()

@@ -1,0 +1,42 @@
+# cython: language_level=3
+"""Elementwise activations and their gradients, which need only the output: relu, sigmoid, tanh."""
+from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH, dlc_tiles, tiles
+
+KINDS = {"linear": DLC_LINEAR, "relu": DLC_RELU, "sigmoid": DLC_SIGMOID, "tanh": DLC_TANH}
+
+ctypedef struct Activation:
+    const dlc_tiles *tiles
+    Ref x, y, dx
+    Py_ssize_t size       # floats per task
+    int kind
+
+cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Activation *a = <const Activation *>args
+    a.tiles.activate(a.kind, <const float *>at(&a.x, begin, slot), <float *>at(&a.y, begin, slot),
+                     (end - begin) * a.size)
+
+cdef void gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Activation *a = <const Activation *>args
+    a.tiles.activate_gradient(a.kind, <const float *>at(&a.x, begin, slot), <const float *>at(&a.y, begin, slot),
+                              <float *>at(&a.dx, begin, slot), (end - begin) * a.size)
+
+
+def forward(x, y, str kind):
+    """y = act(x), elementwise; x and y (n, ...) float32 of one shape, y overwritten, y may be x. One task per sample."""
+    cdef Buffer xb = buffer(x, "x", "f"), yb = buffer(y, "y", "f", -1, True)
+    cdef Activation a
+    if xb.shape != yb.shape:
+        raise ValueError(f"activations.forward: expected y of shape {xb.shape}. Received: {yb.shape}")
+    a.tiles, a.kind, a.x, a.y, a.size = tiles(), KINDS[kind], xb.rows(), yb.rows(), xb.row_size()
+    return make_step(forward_leaf, &a, sizeof(a), xb.shape[0], 4.0 * xb.size(), 0, (xb, yb))
+
+
+def gradient(dy, y, dx, str kind):
+    """dx = dy * act'(x), from the output y = act(x); all (n, ...) of one shape, dx overwritten, dx may be dy."""
+    cdef Buffer gb = buffer(dy, "dy", "f"), yb = buffer(y, "y", "f"), xb = buffer(dx, "dx", "f", -1, True)
+    cdef Activation a
+    if gb.shape != yb.shape or gb.shape != xb.shape:
+        raise ValueError(f"activations.gradient: dy {gb.shape}, y {yb.shape} and dx {xb.shape} must have one shape")
+    a.tiles, a.kind, a.x, a.y, a.dx, a.size = tiles(), KINDS[kind], gb.rows(), yb.rows(), xb.rows(), gb.row_size()
+    return make_step(gradient_leaf, &a, sizeof(a), gb.shape[0], gb.size(), 0, (gb, yb, xb))

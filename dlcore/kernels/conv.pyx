@@ -1,0 +1,373 @@
+# cython: language_level=3
+"""Convolution in NHWC: forward, input gradient and weight gradient for any kernel, stride, dilation, groups and padding.
+
+All three are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
+pixel, a segment of its sum is a tap. Padding is a zeroed border around a copy of one sample in the thread's scratch, so
+that no tap needs a test; without padding the sample is used where it lies.
+
+The input gradient is a convolution of dy with the transposed kernel. A stride spreads its taps over sh*sw phases: input
+pixels with the same (y mod sh, x mod sw) see the same taps at the same offsets, and taps that miss dy are never visited.
+"""
+from libc.stdlib cimport malloc
+from libc.string cimport memcpy, memset
+
+from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
+
+cdef enum:
+    BLOCK = 8   # tiles whose pointers are set up together and then used for every panel of output channels
+
+
+cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+# A sample with a zeroed border, in scratch.
+ctypedef struct Border:
+    Py_ssize_t h, w, c                # of the sample
+    Py_ssize_t top, left, ph, pw      # of the copy
+
+cdef Border make_border(Py_ssize_t h, Py_ssize_t w, Py_ssize_t c, top, bottom, left, right):
+    cdef Border b
+    b.h, b.w, b.c, b.top, b.left = h, w, c, top, left
+    b.ph, b.pw = h + top + bottom, w + left + right
+    return b
+
+cdef bint has_border(const Border *b) noexcept nogil:
+    return b.ph != b.h or b.pw != b.w
+
+cdef Py_ssize_t border_bytes(const Border *b) noexcept nogil:
+    return b.ph * b.pw * b.c * <Py_ssize_t>sizeof(float) if has_border(b) else 0
+
+cdef const float *bordered(const Border *b, const float *x, float *copy, bint clear) noexcept nogil:
+    """x, or its copy with the border, which only the first copy of a leaf call has to clear."""
+    cdef Py_ssize_t y
+    if not has_border(b):
+        return x
+    if clear:
+        memset(copy, 0, border_bytes(b))
+    for y in range(b.h):
+        memcpy(copy + ((y + b.top) * b.pw + b.left) * b.c, x + y * b.w * b.c, b.w * b.c * sizeof(float))
+    return copy
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# forward and input gradient
+
+# A grid of pixels of c, all with the same taps.
+ctypedef struct Phase:
+    Py_ssize_t rows, cols
+    Py_ssize_t a_origin, a_row, a_col     # floats
+    Py_ssize_t c_origin, c_row, c_col
+    Py_ssize_t segments
+    const Py_ssize_t *a_segment
+    const Py_ssize_t *b_segment
+
+ctypedef struct Conv:
+    const dlc_tiles *tiles
+    Ref x, y
+    const float *packed
+    const float *b
+    Border border
+    Py_ssize_t x_size, y_size             # floats in a sample
+    Py_ssize_t k, kc, n, panels           # of one group: rows of packed, of one segment, output channels
+    Py_ssize_t a_group                    # input channels of one group
+    int groups, activation, phases
+    Phase phase[1]                        # as many as there are, segments after them
+
+cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Conv *a = <const Conv *>args
+    cdef const float *x = <const float *>at(&a.x, begin, slot)
+    cdef float *y = <float *>at(&a.y, begin, slot)
+    cdef const float *image
+    cdef Py_ssize_t i
+    cdef int group, p
+    for i in range(end - begin):
+        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
+        for group in range(a.groups):
+            for p in range(a.phases):
+                conv_phase(a, &a.phase[p], group, image + group * a.a_group, y + i * a.y_size + group * a.n)
+
+
+cdef void conv_phase(const Conv *a, const Phase *p, int group, const float *image, float *y) noexcept nogil:
+    cdef dlc_gemm t[BLOCK]
+    cdef Py_ssize_t pixel = 0, pixels = p.rows * p.cols, row = 0, col = 0, panel
+    cdef const float *source = NULL
+    cdef float *target = NULL
+    cdef int nr = a.tiles.nr, count, i, r
+    memset(t, 0, sizeof(t))
+    while pixel < pixels:
+        count = 0
+        while count < BLOCK and pixel < pixels:
+            t[count].m = <int>min(pixels - pixel, DLC_MR)
+            for r in range(DLC_MR):
+                if r < t[count].m:
+                    source = image + p.a_origin + row * p.a_row + col * p.a_col
+                    target = y + p.c_origin + row * p.c_row + col * p.c_col
+                    col += 1
+                    if col == p.cols:
+                        col = 0
+                        row += 1
+                t[count].a[r] = source
+                t[count].c[r] = target
+            t[count].a_segment, t[count].b_segment, t[count].segments = p.a_segment, p.b_segment, p.segments
+            t[count].kc, t[count].a_step, t[count].b_step = a.kc, 1, nr
+            t[count].b_padded, t[count].activation = 1, a.activation
+            pixel += t[count].m
+            count += 1
+        for panel in range(a.panels):
+            for i in range(count):
+                t[i].n = <int>min(a.n - panel * nr, nr)
+                t[i].b = a.packed + (group * a.panels + panel) * a.k * nr
+                t[i].bias = a.b + group * a.n + panel * nr if a.b != NULL else NULL
+                a.tiles.gemm(&t[i])
+                for r in range(t[i].m):
+                    t[i].c[r] += nr
+
+
+cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t tasks, object keep):
+    """Conv with its phases and their segment lists in one block; a phase is (rows, cols, a_origin, a_row, a_col,
+    c_origin, c_row, c_col, [(a_segment, b_segment), ...])."""
+    cdef Py_ssize_t segments = sum([len(phase[8]) for phase in phases]), used = 0, i
+    cdef size_t phases_size = sizeof(Conv) + (len(phases) - 1) * sizeof(Phase)
+    cdef Conv *a
+    cdef Py_ssize_t *segment
+    # the segment lists are pointed at from the phases, so they need an address of their own that lives with the step
+    storage = bytearray(max(2 * segments, 1) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t[::1] lists = memoryview(storage).cast("l")
+    block = bytearray(phases_size)
+    cdef unsigned char[::1] view = block
+    a = <Conv *>&view[0]
+    a[0] = head[0]
+    a.phases = len(phases)
+    for i, (rows, cols, a_origin, a_row, a_col, c_origin, c_row, c_col, taps) in enumerate(phases):
+        a.phase[i].rows, a.phase[i].cols = rows, cols
+        a.phase[i].a_origin, a.phase[i].a_row, a.phase[i].a_col = a_origin, a_row, a_col
+        a.phase[i].c_origin, a.phase[i].c_row, a.phase[i].c_col = c_origin, c_row, c_col
+        a.phase[i].segments = len(taps)
+        segment = &lists[0] + used
+        a.phase[i].a_segment, a.phase[i].b_segment = segment, segment + len(taps)
+        for j, (a_offset, b_offset) in enumerate(taps):
+            segment[<Py_ssize_t>j] = a_offset
+            segment[<Py_ssize_t>(j + len(taps))] = b_offset
+        used += 2 * len(taps)
+    return make_step(conv_leaf, a, phases_size, tasks, work, border_bytes(&a.border), (keep, lists))
+
+
+def output_size(size, kernel, stride, before, after, dilation):
+    """Output positions of a window along one axis; 0 or less when it does not fit once."""
+    return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
+
+
+def check(what, x, w, y, strides, padding, dilation, groups):
+    """Shapes of one convolution, all known: raises ValueError where they do not fit together."""
+    n, ih, iw, ic = x
+    kh, kw, icg, oc = w
+    (top, bottom), (left, right) = padding
+    expected = None
+    if min(*strides, *dilation) >= 1:
+        expected = (n, output_size(ih, kh, strides[0], top, bottom, dilation[0]),
+                    output_size(iw, kw, strides[1], left, right, dilation[1]), oc)
+    if (groups < 1 or icg * groups != ic or oc % groups or min(kh, kw, ih, iw) < 1
+            or min(top, bottom, left, right) < 0 or tuple(y) != expected or min(expected[1:3]) < 1):
+        raise ValueError(f"{what}: x {tuple(x)}, w {tuple(w)}, y {tuple(y)}, strides {tuple(strides)}, padding "
+                         f"{padding}, dilation {tuple(dilation)}, groups {groups} do not fit together")
+
+
+def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int groups=1,
+                   int activation=0):
+    """y[n, oy, ox, o] = act(b[o] + sum over ky, kx, i of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i]
+    * w[ky, kx, i, o]), zero outside x; with groups, o sums only over its own group's i. One task per sample.
+
+    Args:
+        x: (n, ih, iw, ic) float32.
+        packed: `dense.pack(w, groups=groups)` of w (kh, kw, ic / groups, oc).
+        b: (oc,) float32 or None.
+        y: (n, oh, ow, oc), overwritten.
+        kernel: (kh, kw).
+        padding: ((top, bottom), (left, right)).
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 4), pb = buffer(packed, "packed", "f", 4), yb = buffer(y, "y", "f", 4, True)
+    cdef Buffer bb = None
+    cdef Conv a
+    n, ih, iw, ic = xb.shape
+    oh, ow, oc = yb.shape[1:]
+    kh, kw = kernel
+    icg = ic // groups if groups > 0 else 0
+    check("conv2d_forward", xb.shape, (kh, kw, icg, oc), yb.shape, strides, padding, dilation, groups)
+    memset(&a, 0, sizeof(a))
+    a.tiles, a.x, a.y, a.packed = tiles(), xb.rows(), yb.rows(), <const float *>pb.whole()
+    a.n, a.k, a.groups, a.activation, a.a_group = oc // groups, kh * kw * icg, groups, activation, icg
+    a.panels = ceildiv(a.n, a.tiles.nr)
+    if pb.shape != (groups, a.panels, a.k, a.tiles.nr):
+        raise ValueError(f"conv2d_forward: packed {pb.shape} is not that of w {(kh, kw, icg, oc)} in {groups} groups")
+    if b is not None:
+        bb = buffer(b, "b", "f", 1)
+        if bb.shape[0] != oc:
+            raise ValueError(f"conv2d_forward: expected b of shape ({oc},). Received: {bb.shape}")
+        a.b = <const float *>bb.whole()
+    (top, bottom), (left, right) = padding
+    a.border = make_border(ih, iw, ic, top, bottom, left, right)
+    a.x_size, a.y_size = xb.row_size(), yb.row_size()
+    pw = a.border.pw
+    if groups == 1 and dilation[1] == 1:  # the taps of a kernel row lie side by side in the image
+        a.kc = kw * ic
+        taps = [(ky * dilation[0] * pw * ic, ky * a.kc * a.tiles.nr) for ky in range(kh)]
+    else:
+        a.kc = icg
+        taps = [((ky * dilation[0] * pw + kx * dilation[1]) * ic, (ky * kw + kx) * icg * a.tiles.nr)
+                for ky in range(kh) for kx in range(kw)]
+    phase = (oh, ow, 0, strides[0] * pw * ic, strides[1] * ic, 0, ow * oc, oc, taps)
+    return make_conv(&a, [phase], <double>yb.size() * a.k, n, (xb, pb, bb, yb))
+
+
+def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
+                          int groups=1):
+    """dx[n, iy, ix, i] = sum of dy[n, oy, ox, o] * w[ky, kx, i, o] over all o and all (oy, ky) with
+    oy*sh + ky*dh - top = iy, (ox, kx) likewise. One task per sample.
+
+    Args:
+        dy: (n, oh, ow, oc) float32.
+        packed: `dense.pack(w, transpose=True, groups=groups)` of w (kh, kw, ic / groups, oc).
+        dx: (n, ih, iw, ic), overwritten.
+    """
+    cdef Buffer gb = buffer(dy, "dy", "f", 4), pb = buffer(packed, "packed", "f", 4), xb = buffer(dx, "dx", "f", 4, True)
+    cdef Conv a
+    n, ih, iw, ic = xb.shape
+    oh, ow, oc = gb.shape[1:]
+    kh, kw = kernel
+    icg = ic // groups if groups > 0 else 0
+    check("conv2d_input_gradient", xb.shape, (kh, kw, icg, oc), gb.shape, strides, padding, dilation, groups)
+    memset(&a, 0, sizeof(a))
+    a.tiles, a.x, a.y, a.packed = tiles(), gb.rows(), xb.rows(), <const float *>pb.whole()
+    a.a_group = a.kc = ocg = oc // groups
+    a.n, a.k, a.groups = icg, kh * kw * ocg, groups
+    a.panels = ceildiv(a.n, a.tiles.nr)
+    if pb.shape != (groups, a.panels, a.k, a.tiles.nr):
+        raise ValueError(f"conv2d_input_gradient: packed {pb.shape} is not the transpose of w {(kh, kw, icg, oc)} in "
+                         f"{groups} groups")
+    ys, top, bottom = phases_of(ih, oh, kh, strides[0], padding[0][0], dilation[0])
+    xs, left, right = phases_of(iw, ow, kw, strides[1], padding[1][0], dilation[1])
+    a.border = make_border(oh, ow, oc, top, bottom, left, right)
+    a.x_size, a.y_size = gb.row_size(), xb.row_size()
+    pw = a.border.pw
+    phases = []
+    for py, rows, y_taps in ys:
+        for px, cols, x_taps in xs:
+            taps = [((oy * pw + ox) * oc, (ky * kw + kx) * ocg * a.tiles.nr)
+                    for ky, oy in y_taps for kx, ox in x_taps]
+            phases.append((rows, cols, (top * pw + left) * oc, pw * oc, oc,
+                           (py * iw + px) * ic, strides[0] * iw * ic, strides[1] * ic, taps))
+    return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, (gb, pb, xb))
+
+
+def phases_of(size, out, kernel, stride, before, dilation):
+    """One axis of the input gradient: input position p + stride*j, j < count, takes tap k from output position j + shift.
+
+    Returns ([(p, count, [(k, shift), ...])], border before, border after) with the border that dy needs so that every
+    j + shift is inside it.
+    """
+    phases = []
+    low, high = 0, out - 1
+    for p in range(min(stride, size)):
+        count = (size - p + stride - 1) // stride
+        taps = [(k, (p + before - k * dilation) // stride) for k in range(kernel)
+                if (p + before - k * dilation) % stride == 0]
+        # a tap that meets dy for no j would only widen the border
+        taps = [(k, shift) for k, shift in taps if shift + count > 0 and shift < out]
+        for _, shift in taps:
+            low, high = min(low, shift), max(high, shift + count - 1)
+        phases.append((p, count, taps))
+    return phases, -low, high - (out - 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# weight gradient
+
+ctypedef struct WeightGradient:
+    const dlc_tiles *tiles
+    Ref x, dy
+    float *dw                             # (chunks, kh*kw*icg, oc)
+    Border border
+    Py_ssize_t x_size, dy_size, dw_size
+    Py_ssize_t grain, rows, n, oc, icg, kw
+    Py_ssize_t y_step, x_step             # floats between taps
+    Py_ssize_t a_step                     # floats between the pixels under one tap
+    Py_ssize_t oh, ow
+    int groups
+    const Py_ssize_t *a_segment           # one segment per output row
+    const Py_ssize_t *b_segment
+
+cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const WeightGradient *a = <const WeightGradient *>args
+    cdef const float *x = <const float *>at(&a.x, begin, slot)
+    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
+    cdef float *dw = a.dw + begin // a.grain * a.dw_size
+    cdef const float *image
+    cdef const float *source = NULL
+    cdef float *target = NULL
+    cdef Py_ssize_t i, row, panel, tap, ky, kx
+    cdef int group, r, nr = a.tiles.nr
+    cdef dlc_gemm t
+    memset(&t, 0, sizeof(t))
+    t.a_segment, t.b_segment, t.segments, t.kc = a.a_segment, a.b_segment, a.oh, a.ow
+    t.a_step, t.b_step = a.a_step, a.oc
+    for i in range(end - begin):
+        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
+        t.accumulate = i > 0
+        for group in range(a.groups):
+            panel = 0
+            while panel < a.n:
+                t.n = <int>min(a.n - panel, nr)
+                t.b = dy + i * a.dy_size + group * a.n + panel
+                row = 0
+                while row < a.rows:
+                    t.m = <int>min(a.rows - row, DLC_MR)
+                    for r in range(DLC_MR):
+                        if r < t.m:
+                            tap = (row + r) // a.icg
+                            ky, kx = tap // a.kw, tap % a.kw
+                            source = image + ky * a.y_step + kx * a.x_step + group * a.icg + (row + r) % a.icg
+                            target = dw + (row + r) * a.oc + group * a.n + panel
+                        t.a[r], t.c[r] = source, target
+                    a.tiles.gemm(&t)
+                    row += DLC_MR
+                panel += nr
+
+
+def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
+                           int groups=1):
+    """dw[c][ky, kx, i, o] = sum over the samples n of chunk c and all oy, ox of
+    x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i] * dy[n, oy, ox, o]. One task per sample.
+
+    Args:
+        x: (n, ih, iw, ic) float32.
+        dy: (n, oh, ow, oc) float32.
+        dw: (ceil(n / grain), kh, kw, ic / groups, oc), overwritten: one partial sum per chunk of `grain` samples, to be
+            added up by `elementwise.reduce_chunks`. The step must run with this grain.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 5, True)
+    cdef WeightGradient a
+    n, ih, iw, ic = xb.shape
+    _, oh, ow, oc = gb.shape
+    chunks, kh, kw, icg = wb.shape[:4]
+    check("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
+    if grain < 1 or chunks != ceildiv(n, grain):
+        raise ValueError(f"conv2d_weight_gradient: dw has {chunks} chunks for {n} samples in chunks of {grain}")
+    (top, bottom), (left, right) = padding
+    a.tiles, a.x, a.dy, a.dw = tiles(), xb.rows(), gb.rows(), <float *>wb.whole()
+    a.border = make_border(ih, iw, ic, top, bottom, left, right)
+    a.x_size, a.dy_size, a.dw_size = xb.row_size(), gb.row_size(), wb.row_size()
+    a.grain, a.rows, a.n, a.oc, a.icg, a.kw = grain, kh * kw * icg, oc // groups, oc, icg, kw
+    pw = a.border.pw
+    a.y_step, a.x_step, a.a_step = dilation[0] * pw * ic, dilation[1] * ic, strides[1] * ic
+    a.oh, a.ow, a.groups = oh, ow, groups
+    storage = bytearray(2 * oh * sizeof(Py_ssize_t))
+    cdef Py_ssize_t[::1] segments = memoryview(storage).cast("l")
+    cdef Py_ssize_t i
+    for i in range(a.oh):
+        segments[i] = i * <Py_ssize_t>strides[0] * a.border.pw * xb.shape[3]
+        segments[a.oh + i] = i * a.ow * a.oc
+    a.a_segment, a.b_segment = &segments[0], &segments[0] + <Py_ssize_t>oh
+    return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * a.rows, border_bytes(&a.border),
+                     (xb, gb, wb, segments))

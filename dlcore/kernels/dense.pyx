@@ -1,0 +1,205 @@
+# cython: language_level=3
+"""Dense layers: y = act(x w + b), its input and weight gradients, and the packed weights that both directions use.
+
+Packed weights are panels (ceil(n / nr), k, nr) of the right-hand matrix (k, n), zero beyond n, so that the register tile
+always loads whole vectors; see csrc/README.md.
+"""
+from libc.string cimport memset
+
+from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
+
+cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
+
+# Rows of b kept in L1 while the tile walks down x: 256 x 32 x 4 bytes. K is cut into equal parts of at most this.
+cdef Py_ssize_t KC = 256
+
+
+cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+def packed_shape(k, n, groups=1):
+    """Shape of the packed form of `groups` matrices (k, n) with the instruction set in use: (groups, panels, k, nr)."""
+    return groups, ceildiv(n, tiles().nr), k, tiles().nr
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# pack
+
+ctypedef struct Pack:
+    const dlc_tiles *tiles
+    const float *w
+    float *packed
+    Py_ssize_t taps, k, n, panels
+    Py_ssize_t tap_stride, row_stride, col_stride, group_stride
+
+cdef void pack_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Pack *a = <const Pack *>args
+    cdef Py_ssize_t task, group, panel, tap
+    cdef int nr = a.tiles.nr
+    for task in range(begin, end):
+        group, panel = task // a.panels, task % a.panels
+        for tap in range(a.taps):
+            a.tiles.pack(a.w + group * a.group_stride + tap * a.tap_stride + panel * nr * a.col_stride,
+                         a.row_stride, a.col_stride, a.k, min(a.n - panel * nr, nr),
+                         a.packed + (task * a.taps + tap) * a.k * nr)
+
+
+def pack(w, packed, bint transpose=False, int groups=1):
+    """packed[g, j, t*k + i, l] = B[g, t][i, j*nr + l], zero beyond its n columns. One task per (group, panel).
+
+    Args:
+        w: (taps..., ic, oc) float32: a dense kernel (no taps) or a convolution kernel (kh, kw, ic / groups, oc).
+        packed: `packed_shape(taps * k, n, groups)`, overwritten.
+        transpose: False for B[g, t] = w[t][:, columns of g], as the forward pass multiplies; True for its transpose, as
+            the input gradient does.
+    """
+    cdef Buffer wb = buffer(w, "w", "f"), pb = buffer(packed, "packed", "f", 4, True)
+    cdef Pack a
+    if len(wb.shape) < 2:
+        raise ValueError(f"pack: expected w with 2 dimensions or more. Received: {wb.shape}")
+    cdef Py_ssize_t ic = wb.shape[len(wb.shape) - 2], oc = wb.shape[len(wb.shape) - 1], ocg
+    if groups < 1 or oc % groups:
+        raise ValueError(f"pack: {oc} output channels cannot be split into {groups} groups")
+    ocg = oc // groups
+    a.tiles = tiles()
+    a.taps = 1
+    for d in wb.shape[:len(wb.shape) - 2]:
+        a.taps *= <Py_ssize_t>d
+    a.w, a.packed = <const float *>wb.whole(), <float *>pb.whole()
+    a.tap_stride, a.group_stride = ic * oc, ocg
+    if transpose:
+        a.k, a.n, a.row_stride, a.col_stride = ocg, ic, 1, oc
+    else:
+        a.k, a.n, a.row_stride, a.col_stride = ic, ocg, oc, 1
+    if pb.shape != packed_shape(a.taps * a.k, a.n, groups):
+        raise ValueError(f"pack: expected packed of shape {packed_shape(a.taps * a.k, a.n, groups)} for w {wb.shape}. "
+                         f"Received: {pb.shape}")
+    a.panels = pb.shape[1]
+    return make_step(pack_leaf, &a, sizeof(a), groups * a.panels, wb.size(), 0, (wb, pb))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# forward (and, on packed transposed weights, the input gradient)
+
+ctypedef struct Dense:
+    const dlc_tiles *tiles
+    Ref x, y
+    const float *packed
+    const float *b
+    Py_ssize_t k, n, kc, panels
+    int activation
+
+cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Dense *a = <const Dense *>args
+    cdef const float *x = <const float *>at(&a.x, begin, slot)
+    cdef float *y = <float *>at(&a.y, begin, slot)
+    cdef Py_ssize_t rows = end - begin, row, k0, panel
+    cdef int nr = a.tiles.nr, r
+    cdef dlc_gemm t
+    memset(&t, 0, sizeof(t))
+    t.a_segment = t.b_segment = &ZERO
+    t.segments, t.a_step, t.b_step, t.b_padded = 1, 1, nr, 1
+    k0 = 0
+    while True:  # once even for k = 0: the sum is then zero
+        t.kc = min(a.kc, a.k - k0)
+        t.accumulate = k0 > 0
+        t.activation = a.activation if k0 + t.kc == a.k else 0
+        for panel in range(a.panels):
+            t.n = <int>min(a.n - panel * nr, nr)
+            t.b = a.packed + (panel * a.k + k0) * nr
+            t.bias = a.b + panel * nr if a.b != NULL and k0 + t.kc == a.k else NULL
+            row = 0
+            while row < rows:
+                t.m = <int>min(rows - row, DLC_MR)
+                for r in range(DLC_MR):
+                    t.a[r] = x + (row + min(r, t.m - 1)) * a.k + k0
+                    t.c[r] = y + (row + min(r, t.m - 1)) * a.n + panel * nr
+                a.tiles.gemm(&t)
+                row += DLC_MR
+        k0 += t.kc
+        if k0 >= a.k:
+            break
+
+
+def dense_forward(x, packed, b, y, int activation=0):
+    """y = act(x w + b). One task per row.
+
+    Args:
+        x: (rows, k) float32.
+        packed: `pack(w)` of w (k, n).
+        b: (n,) float32 or None.
+        y: (rows, n), overwritten.
+        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 2), pb = buffer(packed, "packed", "f", 4), yb = buffer(y, "y", "f", 2, True)
+    cdef Buffer bb = None
+    cdef Dense a
+    a.k, a.n = xb.shape[1], yb.shape[1]
+    if xb.shape[0] != yb.shape[0] or pb.shape != packed_shape(a.k, a.n):
+        raise ValueError(f"dense_forward: x {xb.shape}, packed {pb.shape} and y {yb.shape} do not fit together")
+    a.b = NULL
+    if b is not None:
+        bb = buffer(b, "b", "f", 1)
+        if bb.shape[0] != a.n:
+            raise ValueError(f"dense_forward: expected b of shape ({a.n},). Received: {bb.shape}")
+        a.b = <const float *>bb.whole()
+    a.tiles, a.x, a.y, a.packed = tiles(), xb.rows(), yb.rows(), <const float *>pb.whole()
+    a.panels, a.activation = pb.shape[1], activation
+    a.kc = ceildiv(a.k, max(ceildiv(a.k, KC), 1))
+    return make_step(forward_leaf, &a, sizeof(a), xb.shape[0], xb.shape[0] * <double>a.k * a.n, 0, (xb, pb, bb, yb))
+
+
+def dense_input_gradient(dy, packed, dx):
+    """dx = dy w^T, with `packed` of `pack(w, transpose=True)`: the forward kernel with the roles of k and n exchanged."""
+    return dense_forward(dy, packed, None, dx)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# weight gradient
+
+ctypedef struct WeightGradient:
+    const dlc_tiles *tiles
+    const float *x
+    const float *dy
+    float *dw
+    Py_ssize_t rows, k, n
+
+cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const WeightGradient *a = <const WeightGradient *>args
+    cdef Py_ssize_t tile, row, panel = 0
+    cdef int nr = a.tiles.nr, r
+    cdef dlc_gemm t
+    memset(&t, 0, sizeof(t))
+    t.a_segment = t.b_segment = &ZERO
+    t.segments, t.kc, t.a_step, t.b_step = 1, a.rows, a.k, a.n
+    while panel < a.n:
+        t.n = <int>min(a.n - panel, nr)
+        t.b = a.dy + panel
+        for tile in range(begin, end):
+            row = tile * DLC_MR
+            t.m = <int>min(a.k - row, DLC_MR)
+            for r in range(DLC_MR):
+                t.a[r] = a.x + row + min(r, t.m - 1)
+                t.c[r] = a.dw + (row + min(r, t.m - 1)) * a.n + panel
+            a.tiles.gemm(&t)
+        panel += nr
+
+
+def dense_weight_gradient(x, dy, dw):
+    """dw = x^T dy, summed over the batch in order. One task per DLC_MR rows of dw; needs the whole batch.
+
+    Args:
+        x: (n, k) float32.
+        dy: (n, units) float32.
+        dw: (k, units), overwritten.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 2), gb = buffer(dy, "dy", "f", 2), wb = buffer(dw, "dw", "f", 2, True)
+    cdef WeightGradient a
+    a.rows, a.k, a.n = xb.shape[0], xb.shape[1], gb.shape[1]
+    if gb.shape[0] != a.rows or wb.shape != (a.k, a.n):
+        raise ValueError(f"dense_weight_gradient: x {xb.shape}, dy {gb.shape} and dw {wb.shape} do not fit together")
+    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
+    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, DLC_MR), <double>a.rows * a.k * a.n, 0,
+                     (xb, gb, wb))

@@ -1,0 +1,562 @@
+# cython: language_level=3
+"""The executor: the one place where threads exist.
+
+A Program is a list of stages with a barrier after each. A stage has groups, a group has steps over the same tasks; the
+tasks are cut into chunks by the group's grain, which depends on shapes only, and a chunk runs through all steps of its
+group before the next chunk starts (depth-first, so that what one step wrote is in cache for the next). Which thread takes
+a chunk never matters for the result: a chunk is summed by one thread in order, and nothing else is shared.
+
+One parallel region covers a whole run of many steps. Inside it nothing is allocated and the GIL is not held, but for a
+look at pending signals some twenty times a second.
+"""
+import math
+import threading
+
+from cpython.buffer cimport (Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_WRITABLE,
+                             PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer)
+from cpython.exc cimport PyErr_CheckSignals
+from cython.parallel cimport parallel, threadid
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset
+
+from dlcore.kernels.simd cimport tiles
+
+cdef extern from "sync.h" nogil:
+    ctypedef struct dlc_counter:
+        int64_t value
+    ctypedef struct dlc_barrier:
+        pass
+    int64_t dlc_take(dlc_counter *c)
+    void dlc_set(dlc_counter *c, int64_t value)
+    int64_t dlc_get(const dlc_counter *c)
+    int64_t dlc_barrier_wait(dlc_barrier *b, int threads, const dlc_counter *flag)
+    double dlc_seconds()
+    uint64_t dlc_flush_subnormals()
+    void dlc_restore_float_state(uint64_t state)
+
+cdef extern from *:
+    """
+    #ifndef _GNU_SOURCE
+    #define _GNU_SOURCE
+    #endif
+    #include <dlfcn.h>
+    #include <pthread.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/mman.h>
+
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define DLC_OPENMP 1
+    #else
+    #define DLC_OPENMP 0
+    static int omp_get_max_threads(void) { return 1; }
+    static int omp_get_num_threads(void) { return 1; }
+    static int omp_in_parallel(void) { return 0; }
+    #endif
+
+    /* A child of fork() has one thread, but libgomp's record of the pool says otherwise: the child's next region waits for
+     * ever for workers that do not exist (GCC PR 52303). So the forking thread gives its pool back first; it returns at the
+     * next region, in parent and child alike. That cannot be done while a region runs: then the child stays serial.
+     * LLVM's runtime repairs itself after fork and must not be paused. */
+    static int dlc_regions;      /* regions running in this process */
+    static int dlc_fork_in_region;
+    static int dlc_serial;       /* nonzero in a child that must not open regions */
+    static int (*dlc_pause_runtime)(int);
+    static char dlc_runtime[1024];
+
+    static void dlc_before_fork(void) {
+        dlc_fork_in_region = __atomic_load_n(&dlc_regions, __ATOMIC_ACQUIRE) > 0 || omp_in_parallel();
+        if (!dlc_fork_in_region && dlc_pause_runtime) dlc_pause_runtime(2 /* omp_pause_hard */);
+    }
+    static void dlc_after_fork_in_child(void) {
+        if (dlc_fork_in_region && dlc_pause_runtime) dlc_serial = 1;
+        dlc_regions = 0;
+    }
+    static const char *dlc_watch_forks(void) {
+    #ifdef _OPENMP
+        Dl_info info;
+        if (dladdr((void *)omp_get_max_threads, &info) && info.dli_fname) {
+            strncpy(dlc_runtime, info.dli_fname, sizeof dlc_runtime - 1);
+            if (strstr(dlc_runtime, "gomp")) {
+                void *lib = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+                if (lib) *(void **)&dlc_pause_runtime = dlsym(lib, "omp_pause_resource_all");
+            }
+        }
+        pthread_atfork(dlc_before_fork, NULL, dlc_after_fork_in_child);
+    #endif
+        return dlc_runtime;
+    }
+    static void dlc_enter_region(void) { __atomic_fetch_add(&dlc_regions, 1, __ATOMIC_ACQ_REL); }
+    static void dlc_leave_region(void) { __atomic_fetch_sub(&dlc_regions, 1, __ATOMIC_ACQ_REL); }
+
+    /* Large blocks are mapped on a 2 MB border, in huge pages where the system offers them on request: a step walks all of
+     * its arena, and with 4 KB pages that misses the TLB. */
+    enum { DLC_HUGE = 2 << 20 };
+    static void *dlc_map(size_t n, void **block, size_t *mapped) {
+        if (n < DLC_HUGE) {
+            void *p = NULL;
+            if (posix_memalign(&p, 64, n ? n : 64)) return NULL;
+            memset(p, 0, n ? n : 64);
+            *block = p;
+            *mapped = 0;
+            return p;
+        }
+        *mapped = n + DLC_HUGE;
+        *block = mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (*block == MAP_FAILED) return NULL;
+        char *p = (char *)(((size_t)*block + DLC_HUGE - 1) & ~(size_t)(DLC_HUGE - 1));
+    #ifdef MADV_HUGEPAGE
+        madvise(p, n, MADV_HUGEPAGE);
+    #endif
+        return p;
+    }
+    static void dlc_unmap(void *block, size_t mapped) { if (mapped) munmap(block, mapped); else free(block); }
+    """
+    int omp_get_max_threads() nogil
+    int omp_get_num_threads() nogil
+    int omp_in_parallel() nogil
+    int dlc_serial
+    const char *dlc_watch_forks()
+    void dlc_enter_region() nogil
+    void dlc_leave_region() nogil
+    void *dlc_map(size_t n, void **block, size_t *mapped)
+    void dlc_unmap(void *block, size_t mapped)
+    bint DLC_OPENMP
+
+cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thread is faster: about 20 us
+cdef double POLL_SECONDS = 0.05    # between looks at pending signals
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Memory
+
+cdef class Arena:
+    """`nbytes` of zeroed memory on a 64-byte border (2 MB and huge pages when large), seen through the buffer protocol.
+
+    Raises:
+        MemoryError: the system has no such block.
+    """
+    cdef char *data
+    cdef void *block
+    cdef size_t mapped
+    cdef readonly Py_ssize_t nbytes
+
+    def __cinit__(self, Py_ssize_t nbytes):
+        if nbytes < 0:
+            raise ValueError(f"Arena: nbytes must not be negative. Received: {nbytes}")
+        self.nbytes = nbytes
+        self.data = <char *>dlc_map(nbytes, &self.block, &self.mapped)
+        if self.data == NULL:
+            raise MemoryError(f"cannot allocate {nbytes} bytes")
+
+    def __dealloc__(self):
+        if self.data != NULL:
+            dlc_unmap(self.block, self.mapped)
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.nbytes, 0, flags)
+
+    def buffer(self, Py_ssize_t offset, tuple shape, str dtype):
+        """The array of `shape` at `offset` bytes."""
+        cdef Buffer b = Buffer.__new__(Buffer)
+        b.shape, b.dtype, b.owner, b.writable = shape, dtype, self, True
+        b.base = self.data + offset
+        if offset < 0 or min(shape, default=1) < 0 or offset + math.prod(shape) * ITEMSIZE[dtype] > self.nbytes:
+            raise ValueError(f"Arena.buffer: {shape} {dtype} at {offset} does not fit in {self.nbytes} bytes")
+        return b
+
+
+ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8, "q": 8}
+_NAMES = {"f": "float32", "i": "int32", "B": "uint8", "d": "float64", "q": "int64"}
+
+
+cdef class Buffer:
+    cdef Ref rows(self):
+        cdef Ref r
+        r.base, r.offset = self.base, self.offset
+        r.stride = self.row_size() * <Py_ssize_t>ITEMSIZE[self.dtype]
+        return r
+
+    cdef char *whole(self) except NULL:
+        if self.base == NULL:
+            raise ValueError(f"a {self.shape} tensor of one slab was given where one of the whole batch is needed")
+        return self.base
+
+    cdef Py_ssize_t size(self):
+        cdef Py_ssize_t n = 1
+        for d in self.shape:
+            n *= <Py_ssize_t>d
+        return n
+
+    cdef Py_ssize_t row_size(self):
+        cdef Py_ssize_t n = 1
+        for d in self.shape[1:]:
+            n *= <Py_ssize_t>d
+        return n
+
+    def __repr__(self):
+        return f"<Buffer {_NAMES[self.dtype]}{list(self.shape)}{'' if self.base else ' of a slab'}>"
+
+
+def slot_buffer(Py_ssize_t offset, tuple shape, str dtype):
+    """A tensor of one slab at `offset` bytes from each thread's slot. `shape[0]` is that of the whole batch."""
+    cdef Buffer b = Buffer.__new__(Buffer)
+    b.shape, b.dtype, b.offset, b.writable = shape, dtype, offset, True
+    return b
+
+
+cdef Buffer buffer(object x, str name, str dtype, int ndim=-1, bint write=False):
+    """`x` as a Buffer: checks dtype, rank, contiguity, and that an output may be written."""
+    cdef Py_buffer view
+    cdef Buffer b
+    if isinstance(x, Buffer):
+        b = x
+    else:
+        b = Buffer.__new__(Buffer)
+        try:
+            PyObject_GetBuffer(x, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        except (TypeError, ValueError, BufferError) as error:
+            raise TypeError(f"{name}: expected a C-contiguous {_NAMES[dtype]} array. "
+                            f"Received: {type(x).__name__} ({error})") from None
+        try:
+            b.dtype = {"l": "q", "q": "q"}.get(view.format.decode(), view.format.decode())
+            b.shape = tuple([view.shape[i] for i in range(view.ndim)])
+            b.base = <char *>view.buf
+            b.writable = not view.readonly
+            b.owner = memoryview(x)  # keeps the memory alive and unresizable
+        finally:
+            PyBuffer_Release(&view)
+    if b.dtype != dtype:
+        raise TypeError(f"{name}: expected dtype {_NAMES[dtype]}. Received: {_NAMES.get(b.dtype, b.dtype)}")
+    if ndim < 0 and not b.shape:
+        raise ValueError(f"{name}: expected at least 1 dimension. Received: a scalar")
+    if ndim >= 0 and len(b.shape) != ndim:
+        raise ValueError(f"{name}: expected {ndim} dimensions. Received: shape {b.shape}")
+    if write and not b.writable:
+        raise ValueError(f"{name}: expected a writable array. Received: a read-only one")
+    return b
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Steps
+
+cdef class Step:
+    """A kernel with its arguments bound: run it alone with `run`, or many in a Program."""
+
+    def __dealloc__(self):
+        free(self.args)
+
+    def run(self, int threads=1, grain=None):
+        """Run all tasks once, in chunks of `grain` (default: all of them), on `threads` threads."""
+        Program([[([self], grain or max(self.tasks, 1))]]).run(threads=threads)
+
+
+cdef Step make_step(Leaf leaf, const void *args, size_t size, Py_ssize_t tasks, double work, Py_ssize_t scratch,
+                    object keep):
+    cdef Step s = Step.__new__(Step)
+    s.args = malloc(size)
+    if s.args == NULL:
+        raise MemoryError()
+    memcpy(s.args, args, size)
+    s.leaf, s.tasks, s.work, s.scratch, s.keep = leaf, tasks, work, scratch, keep
+    return s
+
+
+cdef class Clock:
+    @property
+    def step(self):
+        """Optimizer steps done since training began."""
+        return self.step_
+
+    @step.setter
+    def step(self, value):
+        self.step_ = value
+
+    @property
+    def cursor(self):
+        """Row of the data at which the next batch starts."""
+        return self.cursor_
+
+    @cursor.setter
+    def cursor(self, value):
+        self.cursor_ = value
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Programs
+
+ctypedef struct BoundStep:
+    Leaf leaf
+    const void *args
+
+ctypedef struct Group:
+    BoundStep *steps
+    int count
+    Py_ssize_t tasks, grain, chunks
+
+ctypedef struct Stage:
+    Group *groups
+    int count
+    Py_ssize_t chunks
+    dlc_counter *next         # per thread: the next chunk of its share
+
+ctypedef struct Run:
+    Stage *stages
+    int stage_count
+    int commit                # first stage that changes what outlives a step; a run can be abandoned before it
+    char **slots
+    dlc_barrier *barrier
+    dlc_counter *stop         # set by the thread that saw a signal
+    int64_t *step             # clock, or NULL
+    int64_t *cursor
+    int64_t step_increment, cursor_increment
+    int64_t done              # whole steps
+    bint poll
+    double polled
+    void *program
+
+
+cdef class Program:
+    """Stages of groups of steps over one set of buffers.
+
+    Args:
+        stages: list of stages; a stage is a list of `(steps, grain)`, steps of one group having the same task count.
+        clock, cursor_increment, step_increment: what a finished step adds to the clock.
+        slot_bytes: size of each thread's slab tensors (offsets -slot_bytes..0 from its slot).
+        commit: index of the first stage that changes parameters or totals.
+        keep: anything that must live as long as the program.
+
+    A program runs in one thread at a time: `run` raises RuntimeError when it is already running.
+    """
+    cdef Run c
+    cdef list bound
+    cdef list slots
+    cdef Py_ssize_t slot_bytes, scratch
+    cdef int threads_ready
+    cdef object lock, error, keep
+    cdef readonly Clock clock
+    cdef readonly double work
+
+    def __cinit__(self):
+        memset(&self.c, 0, sizeof(Run))
+
+    def __init__(self, stages, Clock clock=None, cursor_increment=0, step_increment=0, slot_bytes=0, commit=None,
+                 keep=None):
+        cdef Step step
+        cdef int i, j, k
+        cdef Group *group
+        self.lock = threading.Lock()
+        self.clock = clock
+        self.keep = keep
+        self.bound = []
+        self.slots = []
+        self.slot_bytes = slot_bytes
+        self.c.barrier = <dlc_barrier *>calloc(1, sizeof(dlc_barrier))
+        self.c.stop = <dlc_counter *>calloc(1, sizeof(dlc_counter))
+        self.c.stages = <Stage *>calloc(max(len(stages), 1), sizeof(Stage))
+        if self.c.stages == NULL or self.c.stop == NULL or self.c.barrier == NULL:
+            raise MemoryError()
+        self.c.stage_count = len(stages)
+        self.c.commit = len(stages) if commit is None else commit
+        self.c.step_increment, self.c.cursor_increment = step_increment, cursor_increment
+        if clock is not None:
+            self.c.step, self.c.cursor = &clock.step_, &clock.cursor_
+        for i, groups in enumerate(stages):
+            self.c.stages[i].groups = <Group *>calloc(max(len(groups), 1), sizeof(Group))
+            if self.c.stages[i].groups == NULL:
+                raise MemoryError()
+            self.c.stages[i].count = len(groups)
+            for j, (steps, grain) in enumerate(groups):
+                group = &self.c.stages[i].groups[j]
+                group.steps = <BoundStep *>calloc(max(len(steps), 1), sizeof(BoundStep))
+                if group.steps == NULL:
+                    raise MemoryError()
+                group.count, group.grain = len(steps), grain
+                for k, item in enumerate(steps):
+                    if not isinstance(item, Step):
+                        raise TypeError(f"Program: expected steps. Received: {type(item).__name__}")
+                    step = item
+                    if k == 0:
+                        group.tasks = step.tasks
+                    if step.tasks != group.tasks or grain < 1:
+                        raise ValueError(f"Program: steps of one group have {group.tasks} and {step.tasks} tasks, "
+                                         f"grain {grain}")
+                    group.steps[k].leaf, group.steps[k].args = step.leaf, step.args
+                    self.work += step.work
+                    self.scratch = max(self.scratch, step.scratch)
+                    self.bound.append(step)
+                group.chunks = (group.tasks - 1) // group.grain + 1 if group.tasks > 0 else 0
+                self.c.stages[i].chunks += group.chunks
+
+    def __dealloc__(self):
+        cdef int i, j
+        for i in range(self.c.stage_count if self.c.stages != NULL else 0):
+            for j in range(self.c.stages[i].count if self.c.stages[i].groups != NULL else 0):
+                free(self.c.stages[i].groups[j].steps)
+            free(self.c.stages[i].groups)
+            free(self.c.stages[i].next)
+        free(self.c.stages)
+        free(self.c.slots)
+        free(self.c.barrier)
+        free(self.c.stop)
+
+    cdef int prepare(self, int threads) except -1:
+        """Slots and counters for `threads` threads; grows only."""
+        cdef int i
+        cdef void *p
+        if threads <= self.threads_ready:
+            return 0
+        while len(self.slots) < threads:  # 128 bytes apart from the next slot, whatever the allocator does
+            self.slots.append(Arena(self.slot_bytes + self.scratch + 128))
+        p = malloc(threads * sizeof(char *))
+        if p == NULL:
+            raise MemoryError()
+        free(self.c.slots)
+        self.c.slots = <char **>p
+        for i in range(threads):
+            self.c.slots[i] = (<Arena>self.slots[i]).data + self.slot_bytes
+        for i in range(self.c.stage_count):
+            p = calloc(threads, sizeof(dlc_counter))
+            if p == NULL:
+                raise MemoryError()
+            free(self.c.stages[i].next)
+            self.c.stages[i].next = <dlc_counter *>p
+        self.threads_ready = threads
+        return 0
+
+    @property
+    def nbytes(self):
+        """Bytes of the slots in use now."""
+        return sum(arena.nbytes for arena in self.slots)
+
+    def run(self, Py_ssize_t steps=1, int threads=1):
+        """Run the program `steps` times. Returns the number of whole steps done (always `steps`, unless it raises).
+
+        Raises:
+            RuntimeError: the program is running in another thread.
+            KeyboardInterrupt, or what another signal handler raised: the step in work was abandoned or finished, never
+                left half done; the clock tells how far the run came.
+        """
+        cdef int n
+        if not self.lock.acquire(blocking=False):
+            raise RuntimeError("this program is already running in another thread")
+        try:
+            n = 1 if self.work < SERIAL_WORK or threads < 1 else threads
+            if dlc_serial or omp_in_parallel():
+                n = 1
+            self.prepare(n)
+            self.c.done = 0
+            self.c.stop.value = 0
+            self.c.poll = threading.get_ident() == threading.main_thread().ident
+            self.c.polled = dlc_seconds()
+            self.c.program = <void *>self
+            memset(self.c.barrier, 0, sizeof(dlc_barrier))
+            with nogil:
+                if n == 1:
+                    work(&self.c, 0, 1, steps)
+                else:
+                    run_parallel(&self.c, n, steps)
+            if self.error is not None:
+                error, self.error = self.error, None
+                raise error
+            return self.c.done
+        finally:
+            self.lock.release()
+
+
+cdef void run_parallel(Run *run, int threads, Py_ssize_t steps) noexcept nogil:
+    dlc_enter_region()
+    with parallel(num_threads=threads):
+        work(run, threadid(), omp_get_num_threads(), steps)
+    dlc_leave_region()
+
+
+cdef void poll(Run *run) noexcept with gil:
+    program = <Program>run.program
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        program.error = error
+        dlc_set(run.stop, 1)
+
+
+cdef inline void look(Run *run) noexcept nogil:
+    """A look at pending signals by the calling thread, when the last one is long ago."""
+    if run.poll and dlc_seconds() - run.polled > POLL_SECONDS:
+        poll(run)
+        run.polled = dlc_seconds()
+
+
+cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nogil:
+    """What each thread of the region does."""
+    cdef uint64_t float_state = dlc_flush_subnormals()
+    cdef Py_ssize_t step
+    cdef int i, t
+    cdef Stage *stage
+    cdef int64_t stopped = 0
+    for i in range(run.stage_count):
+        dlc_set(&run.stages[i].next[thread], run.stages[i].chunks * thread // threads)
+    dlc_barrier_wait(run.barrier, threads, run.stop)
+    for step in range(steps):
+        for i in range(run.stage_count):
+            stage = &run.stages[i]
+            for t in range(threads):  # its own share first, then what the others have not begun
+                take_chunks(run, stage, (thread + t) % threads, threads, thread, i < run.commit)
+            if thread == 0:  # the others may have taken every chunk
+                look(run)
+            stopped = dlc_barrier_wait(run.barrier, threads, run.stop)
+            dlc_set(&stage.next[thread], stage.chunks * thread // threads)
+            if stopped and i < run.commit:
+                break
+        if stopped and i < run.commit:
+            break
+        if thread == 0:
+            run.done += 1
+            if run.step != NULL:
+                run.step[0] += run.step_increment
+                run.cursor[0] += run.cursor_increment
+        dlc_barrier_wait(run.barrier, threads, run.stop)
+        if stopped:
+            break
+    dlc_restore_float_state(float_state)
+
+
+cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int thread, bint abandon) noexcept nogil:
+    cdef Py_ssize_t chunk, begin, end, last = stage.chunks * (share + 1) // threads
+    cdef Group *group
+    cdef int s
+    cdef char *slot = run.slots[thread]
+    while True:
+        if abandon and dlc_get(run.stop):
+            return
+        chunk = dlc_take(&stage.next[share])
+        if chunk >= last:
+            return
+        group = stage.groups
+        while chunk >= group.chunks:
+            chunk -= group.chunks
+            group += 1
+        begin = chunk * group.grain
+        end = min(begin + group.grain, group.tasks)
+        for s in range(group.count):
+            group.steps[s].leaf(group.steps[s].args, begin, end, slot)
+        if thread == 0:
+            look(run)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# OpenMP, for config
+
+def openmp_limit():
+    """What OpenMP would use in this thread now: threadpoolctl and omp_set_num_threads change it. 1 without OpenMP."""
+    return omp_get_max_threads()
+
+
+def openmp_runtime():
+    """Path of the OpenMP runtime, empty without one."""
+    return _runtime if DLC_OPENMP else ""
+
+
+_runtime = (<bytes>dlc_watch_forks()).decode(errors="replace")

@@ -1,0 +1,56 @@
+# cython: language_level=3
+"""The C vocabulary: csrc/dlcore.h as Cython sees it, and the table in use."""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+cdef extern from "dlcore.h" nogil:
+    enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH
+    enum: DLC_MR
+
+    ctypedef struct dlc_gemm:
+        const float *a[6]
+        float *c[6]
+        const float *b
+        const float *bias
+        const Py_ssize_t *a_segment
+        const Py_ssize_t *b_segment
+        Py_ssize_t segments, kc, a_step, b_step
+        int m, n, b_padded, accumulate, activation
+
+    ctypedef struct dlc_tiles:
+        const char *isa
+        int width
+        int nr
+        void (*gemm)(const dlc_gemm *t) noexcept nogil
+        void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
+                     float *panel) noexcept nogil
+        void (*activate)(int kind, const float *x, float *y, Py_ssize_t n) noexcept nogil
+        void (*activate_gradient)(int kind, const float *dy, const float *y, float *dx, Py_ssize_t n) noexcept nogil
+        void (*add)(const float *a, const float *b, float *y, Py_ssize_t n) noexcept nogil
+        void (*scale)(const float *x, float alpha, float *y, Py_ssize_t n) noexcept nogil
+        void (*axpy)(float alpha, const float *x, float *y, Py_ssize_t n) noexcept nogil
+        void (*sum_rows)(const float *x, Py_ssize_t rows, Py_ssize_t n, float *y, int accumulate) noexcept nogil
+        void (*scale_u8)(const uint8_t *x, float alpha, float *y, Py_ssize_t n) noexcept nogil
+        float (*softmax)(const float *x, float *y, Py_ssize_t n) noexcept nogil
+        void (*softmax_gradient)(const float *dy, const float *y, float *dx, Py_ssize_t n) noexcept nogil
+        float (*squared_error)(const float *y, const float *p, Py_ssize_t n) noexcept nogil
+        void (*squared_error_gradient)(const float *y, const float *p, float alpha, float *dp, Py_ssize_t n) noexcept nogil
+        void (*max_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels, Py_ssize_t c,
+                         int kh, int kw, int kw_whole, int first, float *y, uint8_t *index) noexcept nogil
+        void (*max_pool_gradient)(const float *dy, const uint8_t *index, Py_ssize_t row_stride, Py_ssize_t col_step,
+                                  Py_ssize_t pixels, Py_ssize_t c, int kh, int kw, int kw_whole, int first, float *dx,
+                                  int accumulate) noexcept nogil
+        void (*average_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
+                             Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
+        void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
+                                      Py_ssize_t c, int kh, int kw, float *dx) noexcept nogil
+        void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
+                    Py_ssize_t n) noexcept nogil
+        void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,
+                     float epsilon, Py_ssize_t n) noexcept nogil
+        void (*dropout)(const float *x, float *y, Py_ssize_t n, uint64_t first, uint32_t layer, uint32_t step,
+                        uint64_t seed, uint32_t threshold, float scale) noexcept nogil
+
+    const dlc_tiles *dlc_find(const char *isa)
+    const char *dlc_isas[]
+
+cdef const dlc_tiles *tiles() noexcept

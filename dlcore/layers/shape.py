@@ -1,0 +1,51 @@
+"""Layers that change the shape only, and the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from dlcore import ops
+from dlcore.layers.base import Layer
+from dlcore.ops.base import Tensor
+from dlcore.ops.data import gather
+
+
+class Flatten(Layer):
+    """(batch, ...) -> (batch, product of the rest), last axis fastest.
+
+    https://keras.io/api/layers/reshaping_layers/flatten/
+    """
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return ops.reshape(x, (x.shape[0], prod(x.shape[1:])))
+
+
+class InputLayer(Layer):
+    """Says the shape of one sample; holds nothing.
+
+    https://keras.io/api/layers/core_layers/input/
+
+    Args:
+        shape: of one sample (`input_shape` is the same).
+    """
+
+    def __init__(self, shape: Sequence[int] | None = None, **kwargs: Any):
+        if shape is not None:
+            kwargs["input_shape"] = shape
+        super().__init__(**kwargs)
+        if self.given_input_shape is None:
+            raise ValueError(f"{self.name}: expected a shape. Received: shape=None")
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return x
+
+
+def Input(shape: Sequence[int], name: str | None = None) -> Tensor:  # noqa: N802 (Keras' name)
+    """A symbolic batch of samples of `shape`, the start of a model.
+
+    https://keras.io/api/layers/core_layers/input/
+    """
+    layer = InputLayer(shape, name=name)
+    return gather(layer.name, layer.given_input_shape or ())

@@ -1,0 +1,128 @@
+"""Tensor and Op: what a graph is made of.
+
+A Tensor is a shape and a dtype; an Op computes its outputs from its inputs. Shapes are symbolic in two ways: BATCH stands
+for the batch size, CHUNKS for the number of slabs that the planner cuts the batch into (partial sums have one row a slab).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from dlcore.kernels.executor import Buffer, Clock, Step
+    from dlcore.kernels.data import Feed
+
+BATCH = None
+CHUNKS = "chunks"
+
+# Which tasks an op has: SAMPLE ops have one task per sample and may run depth-first, slab by slab, with their neighbours;
+# BATCH_WIDE ops need the whole batch, or tasks of their own, and begin a new stage.
+SAMPLE, BATCH_WIDE = "sample", "batch"
+
+Shape = tuple[Any, ...]
+
+
+class Tensor:
+    """A value of a graph: `shape` (axis 0 is BATCH for activations), `dtype` one of "f" "i" "B" "d", and the op that
+    computes it (None for parameters and totals)."""
+
+    def __init__(self, shape: Sequence[Any], dtype: str = "f", op: Op | None = None, name: str = ""):
+        self.shape: Shape = tuple(shape)
+        self.dtype = dtype
+        self.op = op
+        self.name = name
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or (self.op and type(self.op).__name__)} {self.shape}>"
+
+
+class Parameter(Tensor):
+    """A weight: its `value` is a float32 array that layers, programs and the user share.
+
+    Args:
+        shape: sizes, all known.
+        value: initial value, copied.
+        name: as in "conv2d/kernel".
+        trainable: whether training changes it.
+    """
+
+    def __init__(self, shape: Sequence[int], value: np.ndarray, name: str, trainable: bool = True):
+        super().__init__(shape, "f", None, name)
+        self.value = np.array(value, np.float32).reshape(self.shape)
+        self.trainable = trainable
+        self.arena: Any = None  # the model arena that holds the value, when there is one
+
+    def numpy(self) -> np.ndarray:
+        return self.value.copy()
+
+    def assign(self, value: Any) -> None:
+        """Copy `value` in.
+
+        Raises:
+            ValueError: another shape.
+        """
+        array = np.asarray(value, np.float32)
+        if array.shape != self.value.shape:
+            raise ValueError(f"{self.name}: expected a value of shape {self.value.shape}. Received: {array.shape}")
+        self.value[...] = array
+
+
+class Binding(Protocol):
+    """What an op sees of the planner when it is bound."""
+
+    batch: int
+    clock: Clock
+    grain: int  # samples per slab, for SAMPLE ops
+
+    def buffer(self, tensor: Tensor) -> Buffer: ...
+
+    def optional(self, tensor: Tensor) -> Buffer | None:
+        """None when nobody reads the tensor."""
+
+    def feed(self, name: str) -> Feed: ...
+
+
+class Op:
+    """One operation. A subclass sets its attributes, then calls `super().__init__(inputs, output shapes)`; it defines
+    `bind`, and `gradient` when training can pass through it.
+
+    Class attributes:
+        axis: SAMPLE or BATCH_WIDE.
+        commits: True when a step changes what outlives it (parameters, totals); such ops share the last stage.
+        in_place: number of the input that the output may overwrite when nobody else needs it, or None.
+        alias: True when the output is the input seen with another shape; such ops have no step.
+    """
+
+    axis = SAMPLE
+    commits = False
+    in_place: int | None = None
+    alias = False
+
+    def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
+        self.inputs = list(inputs)
+        self.outputs = []
+        for output in outputs:
+            shape, dtype = output if len(output) == 2 and isinstance(output[1], str) and output[1] in "fiBd" else (output, "f")
+            self.outputs.append(Tensor(shape, dtype, self))
+
+    @property
+    def output(self) -> Tensor:
+        return self.outputs[0]
+
+    def gradient(self, grads: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:
+        """Gradients of the inputs from those of the outputs (None: no path). Only `wanted` ones need to be built."""
+        raise TypeError(f"{type(self).__name__} has no gradient")
+
+    def bind(self, at: Binding) -> Step:
+        raise TypeError(f"{type(self).__name__} has no kernel")
+
+    def grain(self, tasks: int) -> int:
+        """Tasks per chunk of a BATCH_WIDE op: from shapes only, never from the number of threads."""
+        return max(1, tasks // 64)

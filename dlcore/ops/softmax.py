@@ -1,0 +1,64 @@
+"""Softmax, and softmax with cross-entropy as one op."""
+
+from __future__ import annotations
+
+from dlcore.kernels import softmax as kernels
+from dlcore.ops.base import Op, Tensor
+
+
+class Softmax(Op):
+    in_place = 0
+
+    def __init__(self, x: Tensor):
+        super().__init__([x], x.shape)
+
+    def gradient(self, grads, wanted):
+        return [grads[0] and SoftmaxGradient(grads[0], self.output).output]
+
+    def bind(self, at):
+        return kernels.forward(at.buffer(self.inputs[0]), at.buffer(self.output))
+
+
+class SoftmaxGradient(Op):
+    in_place = 0
+
+    def __init__(self, dy: Tensor, y: Tensor):
+        super().__init__([dy, y], dy.shape)
+
+    def bind(self, at):
+        return kernels.gradient(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output))
+
+
+def softmax(x: Tensor) -> Tensor:
+    """exp(x) / sum exp(x) over the last axis of (batch, ..., c)."""
+    return Softmax(x).output
+
+
+class SoftmaxCrossentropy(Op):
+    """Outputs one loss per sample and the probabilities, which the gradient needs and metrics may use."""
+
+    def __init__(self, labels: Tensor, logits: Tensor):
+        super().__init__([labels, logits], (logits.shape[0],), logits.shape)
+
+    def gradient(self, grads, wanted):
+        if grads[1] is not None:
+            raise ValueError("the probabilities of a softmax fused with its cross-entropy cannot have a second loss")
+        return [None, grads[0] and SoftmaxCrossentropyGradient(grads[0], self.inputs[0], self.outputs[1]).output]
+
+    def bind(self, at):
+        labels, logits = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.crossentropy(logits, labels, at.buffer(self.outputs[0]), at.buffer(self.outputs[1]))
+
+
+class SoftmaxCrossentropyGradient(Op):
+    def __init__(self, dloss: Tensor, labels: Tensor, p: Tensor):
+        super().__init__([dloss, labels, p], p.shape)
+
+    def bind(self, at):
+        return kernels.crossentropy_gradient(*(at.buffer(tensor) for tensor in self.inputs), at.buffer(self.output))
+
+
+def softmax_crossentropy(labels: Tensor, logits: Tensor) -> Tensor:
+    """Cross-entropy of softmax(logits), one value per sample: labels are class numbers (batch, ...) int32, or a
+    distribution of the shape of logits (batch, ..., c)."""
+    return SoftmaxCrossentropy(labels, logits).outputs[0]

@@ -1,0 +1,46 @@
+"""Small helpers of Keras: seeds and one-hot targets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlcore import _random
+
+__all__ = ["set_random_seed", "to_categorical"]
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything random that follows a function of `seed`: initial weights, shuffling, dropout.
+
+    https://keras.io/api/utils/python_utils/
+
+    Raises:
+        ValueError: not a whole number from 0 to 2^63 - 1.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number from 0 to 2**63 - 1. Received: seed={seed!r}")
+    _random.seeds.reset(int(seed))
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+    """One-hot targets: class numbers (n, ...) or (n, ..., 1) -> float32 (n, ..., num_classes).
+
+    https://keras.io/api/utils/python_utils/
+
+    Args:
+        num_classes: default the largest class number plus one.
+
+    Raises:
+        ValueError: negative, too large or broken class numbers.
+    """
+    given = np.asarray(x)
+    labels = given.astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels, given = labels[..., 0], given[..., 0]
+    classes = int(labels.max(initial=-1)) + 1 if num_classes is None else int(num_classes)
+    if labels.size and (labels.min() < 0 or labels.max() >= classes or not np.array_equal(labels, given)):
+        raise ValueError(f"to_categorical: expected whole class numbers from 0 to {classes - 1}. "
+                         f"Received: {given.min()} to {given.max()}")
+    return np.eye(classes, dtype=np.float32)[labels]

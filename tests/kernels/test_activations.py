@@ -1,0 +1,81 @@
+"""relu, sigmoid, tanh and their gradients; how exact exp, sigmoid and tanh are."""
+
+import numpy as np
+import pytest
+import reference as ref
+from harness import F32, SIZES, assert_near, blank, results, ulps, uniform
+
+from dlcore.kernels import activations, softmax
+
+pytestmark = pytest.mark.usefixtures("isa")
+
+KINDS = list(activations.KINDS)
+FORWARD = {"linear": ref.f64, "relu": ref.relu, "sigmoid": ref.sigmoid, "tanh": ref.tanh}
+GRADIENT = {
+    "linear": lambda dy, y: ref.f64(dy),
+    "relu": ref.relu_gradient,
+    "sigmoid": ref.sigmoid_gradient,
+    "tanh": ref.tanh_gradient,
+}
+# Every float32 of [-100, 100] is too many: all magnitudes, and densely where the formulas of tanh meet (0.625)
+SWEEP = np.concatenate([np.geomspace(1e-30, 100, 150001), np.linspace(0, 100, 150001), np.linspace(0.5, 0.75, 50001)])
+SWEEP = np.concatenate([SWEEP, -SWEEP]).astype(F32)
+
+
+def forward(x, kind):
+    return results(lambda y: activations.forward(x, y, kind), blank(*x.shape))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [*[(n,) for n in SIZES], (5, 3, 2, 11), (0, 3), (3, 0)])
+def test_against_reference(kind, shape):
+    x, dy = 3 * uniform(*shape), uniform(*shape, seed=1)
+    y = forward(x, kind)
+    assert_near(y, FORWARD[kind](x), np.abs(FORWARD[kind](x)), roundings=8)
+    dx = results(lambda dx: activations.gradient(dy, y, dx, kind), blank(*shape))
+    assert_near(dx, GRADIENT[kind](dy, y), abs(dy))
+
+
+@pytest.mark.parametrize("kind, most", [("sigmoid", 2.5), ("tanh", 2.0)])
+def test_ulps(kind, most):
+    """Documented in csrc/README.md."""
+    assert ulps(forward(SWEEP, kind), FORWARD[kind](SWEEP)) <= most
+
+
+def test_exp_ulps():
+    """exp as softmax uses it: two entries x <= 0 and 0, so that y[0] / y[1] = exp(x) up to one rounding of each product."""
+    x = np.stack([-abs(SWEEP), np.zeros_like(SWEEP)], axis=1)
+    y = results(lambda y: softmax.forward(x, y), blank(*x.shape), runs=[(1, None)]).astype(np.float64)
+    got, expected = y[:, 0] / y[:, 1], np.exp(x[:, 0].astype(np.float64))
+    seen = expected > 1e-37
+    error = ulps(got[seen], expected[seen])
+    assert error <= 4
+    assert (y[expected < 1e-38, 0] == 0).all()  # no denormal numbers
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n", [1, 7, 17])
+def test_special_values_in_every_lane(kind, n):
+    for value in (np.nan, np.inf, -np.inf, -0.0, 3e38, -3e38, 1e-38, -1e-38):
+        for lane in range(n):
+            x, dy = np.full(n, 0.25, F32), np.full(n, 0.5, F32)
+            x[lane] = value
+            y = forward(x, kind)
+            expected = FORWARD[kind](x)
+            assert_near(y, expected, abs(expected), roundings=8)
+            dx = results(lambda dx, dy=dy, y=y: activations.gradient(dy, y, dx, kind), blank(n))
+            assert_near(dx, GRADIENT[kind](dy, y), abs(dy))
+            dy[lane] = np.nan
+            dx = results(lambda dx, dy=dy, y=y: activations.gradient(dy, y, dx, kind), blank(n))
+            np.testing.assert_array_equal(np.isnan(dx), np.isnan(GRADIENT[kind](dy, y)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_place(kind):
+    x, dy = 3 * uniform(5, 13), uniform(5, 13, seed=1)
+    y = x.copy()
+    activations.forward(y, y, kind).run(grain=2)
+    np.testing.assert_array_equal(y, forward(x, kind))
+    dx = dy.copy()
+    activations.gradient(dx, y, dx, kind).run(grain=2)
+    np.testing.assert_array_equal(dx, results(lambda dx: activations.gradient(dy, y, dx, kind), blank(5, 13)))

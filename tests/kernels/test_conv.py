@@ -1,0 +1,174 @@
+"""conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient."""
+
+import numpy as np
+import pytest
+import reference as ref
+from harness import SIZES, assert_near, blank, packed, results, uniform, whole
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from dlcore.kernels import activations, conv, simd
+
+P0, S1 = ref.NO_PADDING, (1, 1)
+P1 = ((1, 1), (1, 1))
+CASES = [  # x shape, kernel, oc, strides, padding, dilation, groups
+    ((1, 1, 1, 1), (1, 1), 1, S1, P0, S1, 1),
+    ((3, 5, 7, 13), (1, 1), 33, S1, P0, S1, 1),  # a plain matrix product
+    ((2, 28, 28, 1), (3, 3), 16, S1, P1, S1, 1),  # the first layer of MNIST
+    ((3, 9, 8, 17), (3, 3), 15, S1, P1, S1, 1),
+    ((2, 7, 5, 3), (3, 2), 127, S1, ((2, 0), (0, 1)), S1, 1),  # asymmetric padding
+    ((2, 7, 9, 4), (3, 3), 7, (2, 3), ((0, 1), (1, 1)), S1, 1),  # strides leave pixels unread
+    ((2, 10, 9, 2), (2, 2), 8, (3, 4), P0, S1, 1),  # stride larger than kernel: gaps
+    ((2, 9, 10, 3), (3, 2), 16, (1, 2), P1, (2, 3), 1),  # dilation
+    ((2, 8, 8, 2), (2, 2), 5, (3, 2), ((1, 0), (0, 2)), (3, 2), 1),  # strides and dilation with a common factor
+    ((1, 2, 2, 3), (5, 5), 2, S1, ((2, 2), (3, 1)), S1, 1),  # kernel larger than image
+    ((2, 3, 4, 2), (2, 3), 3, S1, ((4, 3), (2, 5)), S1, 1),  # more padding than any tap can use
+    ((2, 3, 3, 2), (1, 1), 3, (2, 2), ((1, 1), (2, 2)), S1, 1),
+    ((2, 6, 7, 8), (3, 3), 12, S1, P1, S1, 2),  # groups
+    ((2, 6, 6, 6), (3, 3), 6, (2, 1), P1, (1, 2), 6),  # depthwise
+    ((1, 5, 6, 3), (2, 3), 51, S1, ((0, 1), (1, 1)), S1, 3),  # 17 outputs a group
+    ((5, 1, 127, 2), (1, 5), 4, (1, 2), ((0, 0), (4, 0)), S1, 1),  # causal, one-dimensional
+    ((2, 4, 1, 70), (4, 1), 3, S1, P0, S1, 1),
+]
+CASES += [((2, 3, 4, SIZES[-i]), (2, 2), n, S1, P0, S1, 1) for i, n in enumerate(SIZES, 1)]
+
+
+def forward(x, w, b, how, activation=0):
+    n, ih, iw, ic = x.shape
+    size = [ref.out_size(d, k, s, p, dil) for d, k, s, p, dil in zip((ih, iw), w.shape, *how[:3], strict=False)]
+    p, groups = packed(w, groups=how[3]), how[3]
+    y = blank(n, *size, w.shape[3])
+    return results(lambda y: conv.conv2d_forward(x, p, b, y, w.shape[:2], *how[:3], groups, activation), y)
+
+
+def input_gradient(dy, w, x_shape, how):
+    p = packed(w, transpose=True, groups=how[3])
+    return results(lambda dx: conv.conv2d_input_gradient(dy, p, dx, w.shape[:2], *how), blank(*x_shape))
+
+
+def weight_gradient(x, dy, w_shape, how, grain=2):
+    chunks = blank(-(-len(x) // grain), *w_shape)
+    runs = [(threads, grain) for threads in (1, 2, 3, 4)]
+    return results(lambda dw: conv.conv2d_weight_gradient(x, dy, dw, grain, *how), chunks, runs=runs)
+
+
+def arrays(make, x_shape, kernel, oc, *how):
+    x, w, b = make(*x_shape), make(*kernel, x_shape[3] // how[3], oc, seed=1), make(oc, seed=2)
+    return x, w, b, make(*ref.conv2d(x, w, None, *how).shape, seed=3)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("x_shape, kernel, oc, strides, padding, dilation, groups", CASES)
+def test_against_reference(x_shape, kernel, oc, strides, padding, dilation, groups):
+    how = strides, padding, dilation, groups
+    x, w, b, dy = arrays(uniform, x_shape, kernel, oc, *how)
+    assert_near(forward(x, w, b, how), ref.conv2d(x, w, b, *how), ref.conv2d(abs(x), abs(w), abs(b), *how))
+    expected, magnitude = (ref.conv2d_input_gradient(g, v, x_shape, *how) for g, v in ((dy, w), (abs(dy), abs(w))))
+    assert_near(input_gradient(dy, w, x_shape, how), expected, magnitude)
+    chunks = weight_gradient(x, dy, w.shape, how)
+    for i, got in enumerate(chunks):
+        part = np.s_[2 * i : 2 * i + 2]
+        expected = ref.conv2d_weight_gradient(x[part], dy[part], w.shape, *how)
+        assert_near(got, expected, ref.conv2d_weight_gradient(abs(x[part]), abs(dy[part]), w.shape, *how))
+
+
+small = st.tuples(st.integers(1, 3), st.integers(1, 3))
+padding = st.tuples(st.integers(0, 3), st.integers(0, 3))
+channels = st.sampled_from([1, 2, 3, 5, 9, 17])
+
+
+@given(
+    st.sampled_from(simd.usable()),
+    st.integers(0, 5),
+    *(st.tuples(st.integers(1, 8), st.integers(1, 8)), small, channels, channels),
+    *(small, st.tuples(padding, padding), small, st.integers(1, 3)),
+)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_integers_are_exact_in_any_geometry(isa, n, size, kernel, icg, ocg, strides, padding, dilation, groups):
+    for axis in (0, 1):
+        assume(size[axis] + sum(padding[axis]) > (kernel[axis] - 1) * dilation[axis])
+    how = strides, padding, dilation, groups
+    x, w, b, dy = arrays(whole, (n, *size, icg * groups), kernel, ocg * groups, *how)
+    with simd.use(isa):
+        np.testing.assert_array_equal(forward(x, w, b, how), ref.conv2d(x, w, b, *how))
+        dx = input_gradient(dy, w, x.shape, how)
+        np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(dy, w, x.shape, *how))
+        dw = weight_gradient(x, dy, w.shape, how, grain=3).sum(axis=0)
+        np.testing.assert_array_equal(dw, ref.conv2d_weight_gradient(x, dy, w.shape, *how))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("kind", activations.KINDS)
+@pytest.mark.parametrize("oc", [1, 7, 33])
+def test_fused_activation_equals_its_unfused_twin(kind, oc):
+    how = S1, P1, S1, 1
+    x, w, b, dy = arrays(uniform, (2, 5, 4, 3), (3, 3), oc, *how)
+    twin = blank(*dy.shape)
+    activations.forward(forward(x, w, b, how), twin, kind).run()
+    np.testing.assert_array_equal(forward(x, w, b, how, activations.KINDS[kind]), twin)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("c", [1, 7, 17])
+def test_nan_reaches_its_window_only(c):
+    how = S1, P1, S1, 1
+    x, w, _, dy = arrays(whole, (2, 5, 6, c), (3, 2), c, *how)
+    for lane in range(c):
+        bad, bad_dy = x.copy(), dy.copy()
+        bad[1, 2, 3, lane] = bad_dy[1, 3, 2, lane] = np.nan
+        np.testing.assert_array_equal(forward(bad, w, None, how), ref.conv2d(bad, w, None, *how))
+        dx = input_gradient(bad_dy, w, x.shape, how)
+        np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(bad_dy, w, x.shape, *how))
+        for both in ((bad, dy), (x, bad_dy)):
+            (dw,) = weight_gradient(*both, w.shape, how)
+            np.testing.assert_array_equal(dw, ref.conv2d_weight_gradient(*both, w.shape, *how))
+    w[..., c // 2] = np.nan
+    np.testing.assert_array_equal(forward(x, w, None, how), ref.conv2d(x, w, None, *how))
+
+
+BAD = [  # what is wrong with a 3x3 convolution of (2, 5, 6, 4) to (2, 5, 6, 8), padding 1
+    dict(y=(2, 5, 5, 8)),
+    dict(y=(1, 5, 6, 8)),
+    dict(x=(2, 5, 6, 3), groups=2),
+    dict(x=(2, 0, 6, 4), y=(2, 0, 6, 8)),
+    dict(strides=(0, 1)),
+    dict(strides=(1, -1)),
+    dict(dilation=(1, 0)),
+    dict(padding=((-1, 3), (1, 1))),
+    dict(padding=P0),
+    dict(kernel=(0, 3)),
+    dict(groups=0),
+    dict(groups=-1),
+    dict(groups=3),
+    dict(kernel=(8, 8), y=(2, 0, 1, 8)),
+]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_refuses_shapes_that_do_not_fit(bad):
+    case = dict(x=(2, 5, 6, 4), y=(2, 5, 6, 8), kernel=(3, 3), strides=S1, padding=P1, dilation=S1, groups=1) | bad
+    x, y = blank(*case.pop("x")), blank(*case.pop("y"))
+    how = (case[name] for name in ("kernel", "strides", "padding", "dilation", "groups"))
+    kernel, *how = how
+    p = packed(whole(3, 3, 4, 8))
+    with pytest.raises(ValueError, match=r"conv2d_forward: x \(.*w \(.*y \(.*do not fit together"):
+        conv.conv2d_forward(x, p, None, y, kernel, *how)
+    with pytest.raises(ValueError, match=r"conv2d_input_gradient: x \(.*do not fit together"):
+        conv.conv2d_input_gradient(y, p, x, kernel, *how)
+    if case["groups"] > 0:
+        with pytest.raises(ValueError, match=r"conv2d_weight_gradient: x \(.*do not fit together"):
+            conv.conv2d_weight_gradient(x, y, blank(1, *kernel, x.shape[3] // case["groups"], 8), 2, *how)
+
+
+def test_refuses_other_packed_weights():
+    x, y, b = blank(2, 5, 6, 4), blank(2, 5, 6, 8), blank(8)
+    for p in packed(whole(3, 3, 4, 8), transpose=True), packed(whole(3, 3, 2, 8), groups=2):
+        with pytest.raises(ValueError, match=r"packed \(.* is not that of w \(3, 3, 4, 8\) in 1 groups"):
+            conv.conv2d_forward(x, p, b, y, (3, 3), padding=P1)
+    with pytest.raises(ValueError, match=r"packed \(.* is not the transpose of w \(3, 3, 4, 8\)"):
+        conv.conv2d_input_gradient(y, packed(whole(3, 3, 4, 8)), x, (3, 3), padding=P1)
+    with pytest.raises(ValueError, match=r"expected b of shape \(8,\)"):
+        conv.conv2d_forward(x, packed(whole(3, 3, 4, 8)), blank(7), y, (3, 3), padding=P1)
+    for grain, chunks in ((0, 1), (1, 1), (2, 2)):
+        with pytest.raises(ValueError, match=f"dw has {chunks} chunks for 2 samples in chunks of {grain}"):
+            conv.conv2d_weight_gradient(x, y, blank(chunks, 3, 3, 4, 8), grain, padding=P1)
