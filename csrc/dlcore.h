@@ -30,6 +30,23 @@ typedef struct {
     int activation;
 } dlc_gemm;
 
+/* A row of pooling windows over a convolution; see conv_pool.inc. */
+typedef struct {
+    const float *x;              /* under the first tap of the first window */
+    ptrdiff_t window_step;       /* floats of x from window to window */
+    ptrdiff_t pixel[9];          /* offsets of the pixels of a window, `pixels` of them, 1 to 9 */
+    const ptrdiff_t *a_segment;  /* as in dlc_gemm */
+    ptrdiff_t segments, kc;
+    const float *b;              /* packed panel, one row every b_step floats */
+    ptrdiff_t b_step;
+    const float *bias;           /* (n,) or NULL */
+    float *y;                    /* n channels of the first window, the next window y_step floats on */
+    uint8_t *index;              /* likewise: position of the winner, `pixels` where ReLU cut it off; or NULL */
+    ptrdiff_t y_step, windows;
+    int pixels, n, relu;
+    int finite;                  /* nonzero: no sum can be a NaN or an infinity */
+} dlc_conv_pool;
+
 typedef struct {
     const char *isa;
     int width; /* floats in a vector */
@@ -38,6 +55,11 @@ typedef struct {
     /* gemm */
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
+
+    /* narrow: w (n, k) is transposed, n at most 16 */
+    void (*dot)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, const float *w, ptrdiff_t k, ptrdiff_t n,
+                const float *bias, int activation, float *y);
+    void (*transpose)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t cols, float *y, ptrdiff_t y_step);
 
     /* rows */
     void (*activate)(int kind, const float *x, float *y, ptrdiff_t n);
@@ -64,6 +86,15 @@ typedef struct {
                          int kw, float *y);
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,
                                   int kh, int kw, float *dx);
+
+    /* convolution with pooling */
+    void (*conv_pool)(const dlc_conv_pool *t);
+    float (*magnitude)(const float *x, ptrdiff_t n);
+    void (*conv_pool_table)(const float *x, ptrdiff_t first, ptrdiff_t windows, ptrdiff_t cols, ptrdiff_t row_step,
+                            ptrdiff_t col_step, const ptrdiff_t pixel[4], const ptrdiff_t *tap, ptrdiff_t taps,
+                            float *table);
+    void (*conv_pool_gradient)(const float *table, ptrdiff_t taps, const float *dy, const uint8_t *index,
+                               ptrdiff_t windows, ptrdiff_t c, float *dw, float *db);
 
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);

@@ -1,7 +1,7 @@
 /* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
  *
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
- * vmax(zero, x) lets a NaN in x through. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren
+ * vmax(zero, x) lets a NaN in x through. vlookup4(t, i) is t[i mod 4] in every lane. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren
  * touch just the first l lanes (vloadn fills the others with zeros). */
 #ifndef DLCORE_SIMD_H
 #define DLCORE_SIMD_H
@@ -41,6 +41,7 @@ INLINE vm veqi(vi a, vi b) { return _mm512_cmpeq_epi32_mask(a, b); }
 INLINE vi vload_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 INLINE void vstore_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
+INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(t)), i); }
 
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
@@ -66,9 +67,10 @@ INLINE vm vgt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 INLINE vm vunordered(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_UNORD_Q); }
 INLINE vm vandnot(vm a, vm b) { return _mm256_andnot_ps(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm256_or_ps(a, b); }
-INLINE vf vselect(vm m, vf a, vf b) { return _mm256_blendv_ps(b, a, m); }
+/* and, andnot, or: GCC turns blendv into a comparison of the mask with zero and a blend, which is slower */
+INLINE vf vselect(vm m, vf a, vf b) { return _mm256_or_ps(_mm256_and_ps(m, a), _mm256_andnot_ps(m, b)); }
 INLINE vi vselecti(vm m, vi a, vi b) {
-    return _mm256_castps_si256(_mm256_blendv_ps(_mm256_castsi256_ps(b), _mm256_castsi256_ps(a), m));
+    return _mm256_castps_si256(vselect(m, _mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
 }
 INLINE vi vseti(int a) { return _mm256_set1_epi32(a); }
 INLINE vm veqi(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
@@ -78,6 +80,7 @@ INLINE void vstore_u8(uint8_t *p, vi a) {
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
 }
 INLINE vf vtofloat(vi a) { return _mm256_cvtepi32_ps(a); }
+INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)t), i); }
 
 #else /* portable: GCC and Clang vector types of 16 bytes, SSE2 or NEON or scalar code, as the target has it */
 #include <math.h>
@@ -109,6 +112,7 @@ INLINE vm veqi(vi a, vi b) { return a == b; }
 INLINE vi vload_u8(const uint8_t *p) { return (vi){p[0], p[1], p[2], p[3]}; }
 INLINE void vstore_u8(uint8_t *p, vi a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
+INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
 #endif
 
 /* + - * / work on vf as they are (vector types); a*b + c becomes one fused multiply-add where the target has it,

@@ -90,14 +90,12 @@ class SparseCategoricalCrossentropy(_FromLogits):
             hint = " One-hot targets go with the loss 'categorical_crossentropy'." if array.shape[1:] == shape else ""
             raise ValueError(f"{argument}: the loss {self.name!r} expects class numbers of shape "
                              f"{(len(array), *shape[:-1])}. Received: {array.shape}.{hint}")
-        labels = array.astype(np.int32)
-        if array.dtype.kind == "f" and not np.array_equal(labels, array):
-            raise ValueError(f"{argument}: the loss {self.name!r} expects whole class numbers. "
-                             f"Received: {array[labels != array].flat[0]}")
+        if array.dtype.kind == "f" and (broken := array[np.trunc(array) != array]).size:
+            raise ValueError(f"{argument}: the loss {self.name!r} expects whole class numbers. Received: {broken[0]}")
         if array.size and not (0 <= array.min() and array.max() < shape[-1]):
             raise ValueError(f"{argument}: the loss {self.name!r} expects class numbers from 0 to {shape[-1] - 1}, as the "
                              f"model has {shape[-1]} outputs. Received: {array.min()} to {array.max()}")
-        return np.ascontiguousarray(labels)
+        return np.ascontiguousarray(array, np.int32)
 
 
 class CategoricalCrossentropy(_FromLogits):

@@ -73,7 +73,7 @@ def results(bind, *outputs, runs=RUNS):
 
 
 def assert_near(got, expected, scale=None, roundings=4):
-    """|got - expected| <= `roundings` roundings of `scale` (default |expected|), and NaN and infinity at the same places.
+    """|got - expected| <= `roundings` roundings of `scale` (default |expected|); NaN and infinity at the same places.
 
     For sums of products, scale is the sum of their magnitudes: the error bound then grows with the length of the sum as
     the terms do, and is far below any wrong term.

@@ -325,7 +325,7 @@ def sparse_categorical_crossentropy(labels, p):
 
 
 def sparse_categorical_crossentropy_gradient(dloss, labels, p):
-    """dp = dloss * (1 / sum p - onehot(label) / p[label]), all zero where p[label] / sum p is clipped.  -> dp (..., c)"""
+    """dp = dloss * (1 / sum p - onehot(label) / p[label]), or 0 where p[label] / sum p is clipped.  -> dp (..., c)"""
     p = f64(p)
     q = _pick(p / p.sum(axis=-1, keepdims=True), labels)[..., None]
     dq = np.where(_clipped(q), 0.0, -f64(dloss)[..., None] / _clip(q))

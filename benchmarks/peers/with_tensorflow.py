@@ -2,8 +2,8 @@
 
 "spe" is fit with steps_per_execution=32, Keras' own way to leave Python less often. "step" calls a tf.function once a
 step with a slice of a permutation; "raw" is "step" with TensorFlow's one-kernel ResourceApplyAdam in place of Keras'
-Adam, which is many small ops. Each with XLA on ("xla") or off ("graph"); "auto" is Keras' own
-choice of that. "onednn0" and "onednn1" set TF_ENABLE_ONEDNN_OPTS.
+Adam, which is many small ops. Each with XLA on ("xla") or off ("graph"); "auto" is Keras' own choice of that.
+"onednn0" and "onednn1" set TF_ENABLE_ONEDNN_OPTS. Intra-op threads are --threads, inter-op 1 or, in "inter2", 2.
 """
 
 import os
@@ -14,10 +14,13 @@ CONFIGS = {
                       ("step", "xla"), ("raw", "xla")]
     for onednn in ((1, 0) if jit == "graph" else (1,))
 }
+CONFIGS |= {
+    f"{path} graph onednn1 inter2": CONFIGS[f"{path} graph onednn1"] | {"inter": 2} for path in ("step", "raw", "spe")
+}
 CONFIGS["step graph onednn1 stock-malloc"] = CONFIGS["step graph onednn1"] | {"stock_malloc": True}
 
 
-def build(x, y, threads, path, jit, onednn):
+def build(x, y, threads, path, jit, onednn, inter=1):
     """Return (versions, run). The loss takes logits, TensorFlow's best case: it fuses softmax and cross-entropy."""
     os.environ |= {"TF_ENABLE_ONEDNN_OPTS": str(onednn), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2",
                    "CUDA_VISIBLE_DEVICES": ""}
@@ -25,7 +28,7 @@ def build(x, y, threads, path, jit, onednn):
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(inter)
     keras.utils.set_random_seed(0)
     model = keras.Sequential([
         keras.Input((28, 28, 1)), keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.MaxPooling2D(2),

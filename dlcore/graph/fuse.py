@@ -12,10 +12,13 @@ from dlcore.graph.graph import consumers, take_output, topological
 from dlcore.ops.activations import Activation
 from dlcore.ops.base import Op, Tensor
 from dlcore.ops.conv import Conv2D
+from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
 from dlcore.ops.elementwise import BiasAdd, Rescale
 from dlcore.ops.losses import Loss
+from dlcore.ops.narrow import Narrow, Transpose
+from dlcore.ops.pooling import MaxPool2D
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy
 
 Readers = dict[Tensor, list[Op]]
@@ -29,7 +32,7 @@ def _only_reader(op: Op, readers: Readers) -> Op | None:
 def bias(op: Op, readers: Readers) -> bool:
     """conv or dense, then a bias: the bias goes into the epilogue of the tile."""
     reader = _only_reader(op, readers)
-    if not (isinstance(op, (Conv2D, Dense)) and len(op.inputs) == 2 and op.activation == "linear"
+    if not (isinstance(op, (Conv2D, Dense, Narrow)) and len(op.inputs) == 2 and op.activation == "linear"
             and isinstance(reader, BiasAdd) and reader.inputs[0] is op.output):
         return False
     op.inputs.append(reader.inputs[1])
@@ -40,10 +43,21 @@ def bias(op: Op, readers: Readers) -> bool:
 def activation(op: Op, readers: Readers) -> bool:
     """conv or dense, then an activation: it is applied before the tile is stored."""
     reader = _only_reader(op, readers)
-    if not (isinstance(op, (Conv2D, Dense)) and op.activation == "linear" and isinstance(reader, Activation)):
+    if not (isinstance(op, (Conv2D, Dense, Narrow)) and op.activation == "linear" and isinstance(reader, Activation)):
         return False
     op.activation = reader.kind
     take_output(op, reader.output)
+    return True
+
+
+def conv_pool(op: Op, readers: Readers) -> bool:
+    """conv (with bias and ReLU), then max pooling: the pixels of a window are compared before anything is stored."""
+    reader = _only_reader(op, readers)
+    if not (isinstance(op, Conv2D) and isinstance(reader, MaxPool2D) and fits(op, reader)):
+        return False
+    fused = ConvPool2D(op, reader)
+    for number, tensor in enumerate(list(reader.outputs)):
+        take_output(fused, tensor, number)
     return True
 
 
@@ -83,7 +97,7 @@ def gather_scale(op: Op, readers: Readers) -> bool:
 
 
 # Losses come first: what they leave may still go into an epilogue.
-PATTERNS: list[Callable[[Op, Readers], bool]] = [softmax_crossentropy, sigmoid_crossentropy, bias, activation, gather_scale]
+PATTERNS: list[Callable[[Op, Readers], bool]] = [softmax_crossentropy, sigmoid_crossentropy, bias, activation, conv_pool, gather_scale]
 
 
 def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:
@@ -103,12 +117,16 @@ def _apply_once(pattern: Callable[[Op, Readers], bool], targets: Sequence[Tensor
 
 def merge_packs(sinks: Sequence[Op]) -> None:
     """One packed copy for all ops that read the same weights the same way."""
-    known: dict[tuple[Tensor, bool, int], Tensor] = {}
+    known: dict[object, Tensor] = {}
     for op in topological(sinks):
         for i, tensor in enumerate(op.inputs):
             if isinstance(tensor.op, Pack):
-                key = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups)
-                op.inputs[i] = known.setdefault(key, tensor)
+                key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups)
+            elif isinstance(tensor.op, Transpose):
+                key = tensor.op.inputs[0]
+            else:
+                continue
+            op.inputs[i] = known.setdefault(key, tensor)
 
 
 _OUTSIDE = Op([])

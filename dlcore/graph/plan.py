@@ -162,7 +162,7 @@ def _place(ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, local: set[T
     for op in ops:
         for tensor in op.outputs:
             root = p.roots[tensor]
-            if root in placed or (tensor in p.unread and root is tensor and op.output is not tensor):
+            if root in placed:
                 continue
             clock = order if root in local else p.level
             births.setdefault(root, clock[op])

@@ -9,8 +9,9 @@ The input gradient is a convolution of dy with the transposed kernel. A stride s
 pixels with the same (y mod sh, x mod sw) see the same taps at the same offsets, and taps that miss dy are never visited.
 """
 from libc.stdlib cimport malloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
+from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
 from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
@@ -20,35 +21,6 @@ cdef enum:
 
 cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     return (a + b - 1) // b
-
-
-# A sample with a zeroed border, in scratch.
-ctypedef struct Border:
-    Py_ssize_t h, w, c                # of the sample
-    Py_ssize_t top, left, ph, pw      # of the copy
-
-cdef Border make_border(Py_ssize_t h, Py_ssize_t w, Py_ssize_t c, top, bottom, left, right):
-    cdef Border b
-    b.h, b.w, b.c, b.top, b.left = h, w, c, top, left
-    b.ph, b.pw = h + top + bottom, w + left + right
-    return b
-
-cdef bint has_border(const Border *b) noexcept nogil:
-    return b.ph != b.h or b.pw != b.w
-
-cdef Py_ssize_t border_bytes(const Border *b) noexcept nogil:
-    return b.ph * b.pw * b.c * <Py_ssize_t>sizeof(float) if has_border(b) else 0
-
-cdef const float *bordered(const Border *b, const float *x, float *copy, bint clear) noexcept nogil:
-    """x, or its copy with the border, which only the first copy of a leaf call has to clear."""
-    cdef Py_ssize_t y
-    if not has_border(b):
-        return x
-    if clear:
-        memset(copy, 0, border_bytes(b))
-    for y in range(b.h):
-        memcpy(copy + ((y + b.top) * b.pw + b.left) * b.c, x + y * b.w * b.c, b.w * b.c * sizeof(float))
-    return copy
 
 
 # ---------------------------------------------------------------------------------------------------------------------

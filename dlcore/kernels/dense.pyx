@@ -133,17 +133,21 @@ def dense_forward(x, packed, b, y, int activation=0):
         y: (rows, n), overwritten.
         activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
     """
-    cdef Buffer xb = buffer(x, "x", "f", 2), pb = buffer(packed, "packed", "f", 4), yb = buffer(y, "y", "f", 2, True)
-    cdef Buffer bb = None
+    return bind("dense_forward", "x", "y", x, packed, b, y, activation)
+
+
+cdef Step bind(str what, str x_name, str y_name, x, packed, b, y, int activation):
+    cdef Buffer xb = buffer(x, x_name, "f", 2), pb = buffer(packed, "packed", "f", 4), bb = None
+    cdef Buffer yb = buffer(y, y_name, "f", 2, True)
     cdef Dense a
     a.k, a.n = xb.shape[1], yb.shape[1]
     if xb.shape[0] != yb.shape[0] or pb.shape != packed_shape(a.k, a.n):
-        raise ValueError(f"dense_forward: x {xb.shape}, packed {pb.shape} and y {yb.shape} do not fit together")
+        raise ValueError(f"{what}: {x_name} {xb.shape}, packed {pb.shape} and {y_name} {yb.shape} do not fit together")
     a.b = NULL
     if b is not None:
         bb = buffer(b, "b", "f", 1)
         if bb.shape[0] != a.n:
-            raise ValueError(f"dense_forward: expected b of shape ({a.n},). Received: {bb.shape}")
+            raise ValueError(f"{what}: expected b of shape ({a.n},). Received: {bb.shape}")
         a.b = <const float *>bb.whole()
     a.tiles, a.x, a.y, a.packed = tiles(), xb.rows(), yb.rows(), <const float *>pb.whole()
     a.panels, a.activation = pb.shape[1], activation
@@ -153,7 +157,7 @@ def dense_forward(x, packed, b, y, int activation=0):
 
 def dense_input_gradient(dy, packed, dx):
     """dx = dy w^T, with `packed` of `pack(w, transpose=True)`: the forward kernel with the roles of k and n exchanged."""
-    return dense_forward(dy, packed, None, dx)
+    return bind("dense_input_gradient", "dy", "dx", dy, packed, None, dx, 0)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -14,13 +14,13 @@ ctypedef struct Rows:
 
 
 cdef Step bind(Leaf leaf, Rows *a, str what, x, other, y, keep):
-    cdef Buffer xb = buffer(x, "x", "f"), yb = buffer(y, "y", "f", -1, True), ob = None
+    cdef Buffer xb = buffer(x, "x" if other is None else "a", "f"), yb = buffer(y, "y", "f", -1, True), ob = None
     if other is not None:
         ob = buffer(other, "b", "f")
         a.b = ob.rows()
     if xb.shape != yb.shape or (ob is not None and ob.shape != xb.shape):
-        raise ValueError(f"elementwise.{what}: expected arrays of one shape. Received: {xb.shape}, "
-                         f"{'' if ob is None else ob.shape}, {yb.shape}")
+        shapes = (xb.shape, yb.shape) if ob is None else (xb.shape, ob.shape, yb.shape)
+        raise ValueError(f"elementwise.{what}: expected arrays of one shape. Received: {', '.join(map(str, shapes))}")
     a.tiles, a.a, a.y, a.size = tiles(), xb.rows(), yb.rows(), xb.row_size()
     return make_step(leaf, a, sizeof(Rows), xb.shape[0], xb.size(), 0, (xb, yb, ob, keep))
 

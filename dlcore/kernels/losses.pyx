@@ -21,19 +21,20 @@ ctypedef struct Loss:
 
 cdef Step bind(Leaf leaf, str what, y, p, loss, dp, bint sparse, double cost):
     """The one place where losses check their buffers: y is int32 (n, ...) if sparse, else like p (n, ..., c)."""
-    cdef Buffer pb = buffer(p, "p", "f"), yb = buffer(y, "y", "i" if sparse else "f")
-    cdef Buffer lb = buffer(loss, "loss", "f", 1, dp is None), db = None
+    cdef str p_name = "z" if "logits" in what else "p", loss_name = "loss" if dp is None else "dloss"
+    cdef Buffer pb = buffer(p, p_name, "f"), yb = buffer(y, "y", "i" if sparse else "f")
+    cdef Buffer lb = buffer(loss, loss_name, "f", 1, dp is None), db = None
     cdef Loss a
     expected = pb.shape[:len(pb.shape) - 1] if sparse else pb.shape
     if yb.shape != expected or lb.shape[0] != pb.shape[0] or len(pb.shape) < 2:
-        raise ValueError(f"{what}: y {yb.shape}, p {pb.shape} and loss {lb.shape} do not fit together")
+        raise ValueError(f"{what}: y {yb.shape}, {p_name} {pb.shape} and {loss_name} {lb.shape} do not fit together")
     a.tiles, a.y, a.p, a.loss = tiles(), yb.rows(), pb.rows(), lb.rows()
     a.n = pb.shape[len(pb.shape) - 1]
     a.rows = pb.row_size() // a.n if a.n else 0
     if dp is not None:
-        db = buffer(dp, "dp", "f", -1, True)
+        db = buffer(dp, "d" + p_name, "f", -1, True)
         if db.shape != pb.shape:
-            raise ValueError(f"{what}: expected dp of shape {pb.shape}. Received: {db.shape}")
+            raise ValueError(f"{what}: expected d{p_name} of shape {pb.shape}. Received: {db.shape}")
         a.dp = db.rows()
     return make_step(leaf, &a, sizeof(a), pb.shape[0], cost * pb.size(), 0, (yb, pb, lb, db))
 

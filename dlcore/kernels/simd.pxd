@@ -16,6 +16,20 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t segments, kc, a_step, b_step
         int m, n, b_padded, accumulate, activation
 
+    ctypedef struct dlc_conv_pool:
+        const float *x
+        Py_ssize_t window_step
+        Py_ssize_t pixel[9]
+        const Py_ssize_t *a_segment
+        Py_ssize_t segments, kc
+        const float *b
+        Py_ssize_t b_step
+        const float *bias
+        float *y
+        uint8_t *index
+        Py_ssize_t y_step, windows
+        int pixels, n, relu, finite
+
     ctypedef struct dlc_tiles:
         const char *isa
         int width
@@ -23,6 +37,10 @@ cdef extern from "dlcore.h" nogil:
         void (*gemm)(const dlc_gemm *t) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
+        void (*dot)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, const float *w, Py_ssize_t k, Py_ssize_t n,
+                    const float *bias, int activation, float *y) noexcept nogil
+        void (*transpose)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t cols, float *y,
+                          Py_ssize_t y_step) noexcept nogil
         void (*activate)(int kind, const float *x, float *y, Py_ssize_t n) noexcept nogil
         void (*activate_gradient)(int kind, const float *dy, const float *y, float *dx, Py_ssize_t n) noexcept nogil
         void (*add)(const float *a, const float *b, float *y, Py_ssize_t n) noexcept nogil
@@ -43,6 +61,13 @@ cdef extern from "dlcore.h" nogil:
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                                       Py_ssize_t c, int kh, int kw, float *dx) noexcept nogil
+        void (*conv_pool)(const dlc_conv_pool *t) noexcept nogil
+        float (*magnitude)(const float *x, Py_ssize_t n) noexcept nogil
+        void (*conv_pool_table)(const float *x, Py_ssize_t first, Py_ssize_t windows, Py_ssize_t cols,
+                                Py_ssize_t row_step, Py_ssize_t col_step, const Py_ssize_t *pixel,
+                                const Py_ssize_t *tap, Py_ssize_t taps, float *table) noexcept nogil
+        void (*conv_pool_gradient)(const float *table, Py_ssize_t taps, const float *dy, const uint8_t *index,
+                                   Py_ssize_t windows, Py_ssize_t c, float *dw, float *db) noexcept nogil
         void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
                     Py_ssize_t n) noexcept nogil
         void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,

@@ -119,7 +119,7 @@ cdef Buffer labels_of(Buffer x, labels, bint *sparse):
     sparse[0] = b.dtype == "i"
     expected = x.shape[:len(x.shape) - 1] if sparse[0] else x.shape
     if b.shape != expected:
-        raise ValueError(f"labels: expected shape {expected}. Received: {b.shape}")
+        raise ValueError(f"softmax.crossentropy: expected labels of shape {expected}. Received: {b.shape}")
     return b
 
 

@@ -103,7 +103,7 @@ class Layer:
     @property
     def non_trainable_weights(self) -> list[Parameter]:
         trainable = self.trainable_weights
-        return [w for w in self._weights if w not in trainable]
+        return [w for w in self.weights if w not in trainable]
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights, kernel before bias."""

@@ -29,12 +29,12 @@ def inputs(x: Any, shape: tuple[int, ...], argument: str, model: str) -> np.ndar
     return np.require(array, dtype, ["C", "A"])
 
 
-def check_batch_size(batch_size: Any, model: str) -> int:
-    if batch_size is None:
-        return 32
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise ValueError(f"{model}: batch_size must be a positive whole number. Received: batch_size={batch_size!r}")
-    return int(batch_size)
+def whole(value: Any, least: int, argument: str, model: str) -> int:
+    """`value` as an int of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{model}: {argument} must be a whole number of at least {least}. "
+                         f"Received: {argument}={value!r}")
+    return int(value)
 
 
 def validation_pair(data: Any) -> tuple[Any, Any]:

@@ -10,21 +10,31 @@ from contextlib import contextmanager
 class SharedLock:
     """Many predictions at a time, or one training step: a prediction never sees half-updated weights.
 
-    Waiting readers go first, since a training loop asks again at once and would shut them out.
+    Fair to both: predictions that come while a step waits or runs go before the next step, and later ones after it.
     """
 
     def __init__(self) -> None:
         self.condition = threading.Condition()
-        self.readers = self.waiting = 0
+        self.readers = 0
+        self.writers = 0  # waiting or writing
+        self.waiting = 0  # readers that the present write holds up
+        self.due = 0      # readers that it held up and that have not woken yet
+        self.writes = 0
         self.writing = False
 
     @contextmanager
     def read(self) -> Iterator[None]:
         with self.condition:
-            self.waiting += 1
-            while self.writing:
-                self.condition.wait()
-            self.waiting -= 1
+            if self.writers:
+                write = self.writes
+                self.waiting += 1
+                try:
+                    self.condition.wait_for(lambda: self.writes != write)
+                finally:
+                    if self.writes != write:
+                        self.due -= 1
+                    else:  # interrupted
+                        self.waiting -= 1
             self.readers += 1
         try:
             yield
@@ -36,12 +46,22 @@ class SharedLock:
     @contextmanager
     def write(self) -> Iterator[None]:
         with self.condition:
-            while self.writing or self.readers or self.waiting:
-                self.condition.wait()
+            self.writers += 1
+            try:
+                self.condition.wait_for(lambda: not (self.writing or self.readers or self.due))
+            except BaseException:
+                self._let_in()
+                raise
             self.writing = True
         try:
             yield
         finally:
             with self.condition:
                 self.writing = False
-                self.condition.notify_all()
+                self._let_in()
+
+    def _let_in(self) -> None:
+        self.writers -= 1
+        self.writes += 1
+        self.due, self.waiting = self.due + self.waiting, 0
+        self.condition.notify_all()

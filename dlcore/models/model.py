@@ -18,7 +18,7 @@ from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed
 from dlcore.layers.base import Layer, shown
 from dlcore.models.arena import WeightArena
-from dlcore.models.data import check_batch_size, inputs, split, validation_pair
+from dlcore.models.data import inputs, split, validation_pair, whole
 from dlcore.models.locks import SharedLock
 from dlcore.ops.base import BATCH, Parameter, Tensor
 from dlcore.ops.data import Store, gather
@@ -44,6 +44,7 @@ class Model(Layer):
         self.loss: losses.Loss | None = None
         self._metrics: list[Any] = []
         self._arena: WeightArena | None = None
+        self._places: list[np.ndarray] = []  # of the weights, when what follows was bound
         self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
         self._predictors: list[Function] = []
         self._lock = SharedLock()
@@ -137,19 +138,26 @@ class Model(Layer):
         return self.output_shape or ()
 
     def _weights_in_place(self) -> WeightArena:
-        """The arena with all weights; made anew, with everything bound to the old one dropped, when it is out of date."""
-        trainable = self.trainable_weights
-        frozen = [w for w in self.weights if w not in trainable]
+        """The arena with all weights, as training needs them; made anew when it is out of date."""
+        trainable, frozen = self.trainable_weights, self.non_trainable_weights
         if self._arena is None or not self._arena.holds(trainable, frozen):
             with self._lock.write():
                 self._arena = WeightArena(trainable, frozen)
+        return self._arena
+
+    def _drop_stale(self) -> None:
+        """Forget what is bound to memory where the weights no longer lie: another model that shares them trains too."""
+        places = [w.value for w in self.weights]
+        if len(places) != len(self._places) or any(a is not b for a, b in zip(places, self._places, strict=True)):
+            with self._lock.write():
+                self._places = places
                 self._functions.clear()
                 self._predictors.clear()
-        return self._arena
 
     def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:
         """The graph of loss and metrics, with gradients and the optimizer when training, and the totals it adds to."""
-        arena = self._weights_in_place()
+        arena = self._weights_in_place() if training else None
+        self._drop_stale()
         key = (x_dtype, training)
         if key in self._functions:
             return self._functions[key]
@@ -167,7 +175,7 @@ class Model(Layer):
         total_tensors = {name: Tensor((2,), "d", name=name) for name in measured}
         placed: dict[Tensor, Any] = {total_tensors[name]: totals[name] for name in measured}
         sinks: list[ops.Op] = [Accumulate(tensor, total_tensors[name]) for name, tensor in measured.items()]
-        if training and arena.trainable:
+        if arena is not None and arena.trainable:
             found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
             optimizer.build(arena.trainable_size)
             flat = np.zeros(arena.trainable_size, np.float32)
@@ -224,18 +232,22 @@ class Model(Layer):
         with self._exclusive("fit"):
             _, loss = self._compiled()
             self._build_for(x)
-            batch_size = check_batch_size(batch_size, self.name)
+            batch_size = whole(32 if batch_size is None else batch_size, 1, "batch_size", self.name)
+            validation_batch_size = whole(validation_batch_size or batch_size, 1, "validation_batch_size", self.name)
+            validation_freq = whole(validation_freq, 1, "validation_freq", self.name)
+            epochs = whole(epochs, 0, "epochs", self.name)
+            initial_epoch = whole(initial_epoch, 0, "initial_epoch", self.name)
             x, y = self._pair(x, y, loss, "")
             if validation_data is not None:
                 validation = self._pair(*validation_pair(validation_data), loss, "validation_data: ")
             else:
                 (x, y), validation = split(x, y, validation_split)
             return self._fit(x, y, batch_size, epochs, verbose, callbacks, validation, shuffle, initial_epoch,
-                             validation_batch_size or batch_size, validation_freq)
+                             validation_batch_size, validation_freq)
 
     def _fit(self, x: np.ndarray, y: np.ndarray, batch_size: int, epochs: int, verbose: Any, given: Any, validation: Any,
              shuffle: bool, initial_epoch: int, validation_batch_size: int, validation_freq: int) -> callbacks.History:
-        function, totals = self._function(x.dtype.char.replace("b", "B"), training=True)
+        function, totals = self._function(x.dtype.char, training=True)
         steps = -(-len(x) // batch_size)
         hooks = callbacks.CallbackList(given, self, verbose, {"epochs": epochs, "steps": steps, "samples": len(x)})
         self.history = hooks.history
@@ -247,6 +259,7 @@ class Model(Layer):
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
                 index = _random.permutation(seed, len(x), epoch) if shuffle else None
+                function, totals = self._function(x.dtype.char, training=True)  # a callback may have moved the weights
                 logs = self._run(function, totals, x, y, index, batch_size, hooks)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
                     measured = self._evaluate(*validation, validation_batch_size)
@@ -296,7 +309,7 @@ class Model(Layer):
             _, loss = self._compiled()
             self._build_for(x)
             x, y = self._pair(x, y, loss, "")
-            function, totals = self._function(x.dtype.char.replace("b", "B"), training=True)
+            function, totals = self._function(x.dtype.char, training=True)
             try:
                 logs = self._run(function, totals, x, y, None, len(x), None)
             finally:
@@ -316,13 +329,14 @@ class Model(Layer):
             self._build_for(x)
             x, y = self._pair(x, y, loss, "")
             start = time.perf_counter()
-            logs = self._evaluate(x, y, PREDICT_BATCH if batch_size is None else check_batch_size(batch_size, self.name))
+            batch_size = whole(PREDICT_BATCH if batch_size is None else batch_size, 1, "batch_size", self.name)
+            logs = self._evaluate(x, y, batch_size)
         if callbacks.resolve_verbose(verbose):
             print(callbacks.line("Evaluation", time.perf_counter() - start, logs))
         return logs if return_dict else listed(logs)
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
-        function, totals = self._function(x.dtype.char.replace("b", "B"), training=False)
+        function, totals = self._function(x.dtype.char, training=False)
         try:
             return self._run(function, totals, x, y, None, batch_size, None)
         finally:
@@ -357,11 +371,11 @@ class Model(Layer):
         """
         self._build_for(x)
         x = inputs(x, self.sample_shape, "x", self.name)
-        batch = min(len(x), PREDICT_BATCH) if batch_size is None else check_batch_size(batch_size, self.name)
-        self._weights_in_place()
+        batch = min(len(x), PREDICT_BATCH) if batch_size is None else whole(batch_size, 1, "batch_size", self.name)
+        self._drop_stale()
         out = np.empty((len(x), *self._output_shape()[1:]), np.float32)
         with self._lock.read():
-            predictor = self._take_predictor(x.dtype.char.replace("b", "B"))
+            predictor = self._take_predictor(x.dtype.char)
             try:
                 predictor.feeds["x"].set(x)
                 predictor.feeds["p"].set(out, write=True)

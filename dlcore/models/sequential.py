@@ -93,9 +93,25 @@ class Sequential(Model):
         """
         if input_shape is None:
             input_shape = self.input_shape
-        self._sample_shape = tuple(int(size) for size in tuple(input_shape)[1:])
-        self.call(gather("x", self._sample_shape))
+        shape = tuple(int(size) for size in tuple(input_shape)[1:])
+        before, self._sample_shape = self._sample_shape, None
+        fresh = self._unbuilt()
+        try:
+            self.call(gather("x", shape))
+        except ValueError:
+            for layer in fresh:  # built for a shape that is not the model's
+                layer._weights.clear()
+                layer.built = False
+            self._sample_shape = before
+            raise
+        self._functions.clear()
+        self._predictors.clear()
+        self._sample_shape = shape
         self.built = True
+
+    def _unbuilt(self) -> list[Layer]:
+        inner = [deep for layer in self._layers if isinstance(layer, Sequential) for deep in layer._unbuilt()]
+        return [layer for layer in self._layers if not layer.built] + inner
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if self._sample_shape is not None and x.shape[1:] != self._sample_shape:
@@ -111,7 +127,9 @@ class Sequential(Model):
             shape = np.shape(x)
             if len(shape) < 2:
                 raise ValueError(f"{self.name}: expected samples with the batch in front. Received: shape {shape}")
-            self.build((None, *shape[1:]))
+            with self._lock.write():
+                if self._sample_shape is None:  # another thread may have been first
+                    self.build((None, *shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}

@@ -9,6 +9,7 @@ from dlcore.kernels import dense as kernels
 from dlcore.ops.activations import activation_gradient
 from dlcore.ops.base import BATCH_WIDE, Op, Tensor
 from dlcore.ops.elementwise import bias_gradient
+from dlcore.ops.narrow import MAX_UNITS, Narrow
 
 # A slab of a few samples reads all of the weights. Up to this many bytes they stay in L2 from slab to slab; beyond, the
 # product runs as a stage of its own, in blocks of more rows.
@@ -69,7 +70,7 @@ class Dense(Op):
 
 def dense(x: Tensor, w: Tensor) -> Tensor:
     """x w: x (batch, k), w (k, n)."""
-    return Dense(x, w).output
+    return (Narrow if w.shape[1] <= MAX_UNITS else Dense)(x, w).output
 
 
 class DenseWeightGradient(Op):

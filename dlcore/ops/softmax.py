@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dlcore.kernels import softmax as kernels
 from dlcore.ops.base import Op, Tensor
+from dlcore.ops.elementwise import add
 
 
 class Softmax(Op):
@@ -41,9 +42,10 @@ class SoftmaxCrossentropy(Op):
         super().__init__([labels, logits], (logits.shape[0],), logits.shape)
 
     def gradient(self, grads, wanted):
-        if grads[1] is not None:
-            raise ValueError("the probabilities of a softmax fused with its cross-entropy cannot have a second loss")
-        return [None, grads[0] and SoftmaxCrossentropyGradient(grads[0], self.inputs[0], self.outputs[1]).output]
+        labels, p = self.inputs[0], self.outputs[1]
+        by_loss = grads[0] and SoftmaxCrossentropyGradient(grads[0], labels, p).output
+        by_p = grads[1] and SoftmaxGradient(grads[1], p).output  # a second loss reads the probabilities
+        return [None, add(by_loss, by_p) if by_loss and by_p else by_loss or by_p]
 
     def bind(self, at):
         labels, logits = (at.buffer(tensor) for tensor in self.inputs)

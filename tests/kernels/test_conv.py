@@ -34,7 +34,7 @@ CASES += [((2, 3, 4, SIZES[-i]), (2, 2), n, S1, P0, S1, 1) for i, n in enumerate
 
 
 def forward(x, w, b, how, activation=0):
-    n, ih, iw, ic = x.shape
+    n, ih, iw, _ = x.shape
     size = [ref.out_size(d, k, s, p, dil) for d, k, s, p, dil in zip((ih, iw), w.shape, *how[:3], strict=False)]
     p, groups = packed(w, groups=how[3]), how[3]
     y = blank(n, *size, w.shape[3])

@@ -38,7 +38,9 @@ def test_nan_and_every_bit_of_labels_come_through():
     x[2, 1] = np.nan
     feed.set(x)
     for scale in (1, 2):
-        np.testing.assert_array_equal(results(lambda y, s=scale: data.gather(feed, Clock(), y, s), blank(4, 3)), x * F32(scale))
+        np.testing.assert_array_equal(
+            results(lambda y, s=scale: data.gather(feed, Clock(), y, s), blank(4, 3)), x * F32(scale)
+        )
     numbers = np.array([2**31 - 1, -(2**31), 16777217, -1], np.int32)
     labels.set(numbers)
     np.testing.assert_array_equal(results(lambda y: data.gather(labels, Clock(), y), blank(4, dtype=np.int32)), numbers)
@@ -74,9 +76,9 @@ def test_refuses_what_does_not_fit():
     feed.set(rows)
     with pytest.raises(ValueError, match=r"expected 6 elements a row. Received: shape \(5, 5\)"):
         feed.set(np.zeros((5, 5), np.uint8))
-    with pytest.raises(TypeError, match="array: expected dtype uint8. Received: float32"):
+    with pytest.raises(TypeError, match=r"array: expected dtype uint8. Received: float32"):
         feed.set(blank(5, 6))
-    with pytest.raises(TypeError, match="index: expected dtype int64. Received: int32"):
+    with pytest.raises(TypeError, match=r"index: expected dtype int64. Received: int32"):
         feed.set(rows, np.zeros(3, np.int32))
     with pytest.raises(ValueError, match="array: expected a writable array"):
         rows.flags.writeable = False
@@ -88,7 +90,7 @@ def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="scale 2"):
         data.gather(data.Feed("i", 1), Clock(), blank(3, dtype=np.int32), 2)
     for missing in (feed, None), (None, Clock()):
-        with pytest.raises(TypeError, match="feed|clock"):
+        with pytest.raises(TypeError, match=r"feed|clock"):
             data.gather(*missing, blank(3, 6))
-        with pytest.raises(TypeError, match="feed|clock"):
+        with pytest.raises(TypeError, match=r"feed|clock"):
             data.store(blank(3, 6), *missing)

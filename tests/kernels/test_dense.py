@@ -60,7 +60,9 @@ def test_fused_activation_equals_its_unfused_twin(kind, n, k, units):
 def test_zero_sizes(n, k, units):
     x, w, b = whole(n, k), whole(k, units), whole(units, seed=2)
     np.testing.assert_array_equal(forward(x, w, b), ref.dense(x, w, b))
-    np.testing.assert_array_equal(input_gradient(whole(n, units), w), np.zeros((n, k)) + ref.dense(whole(n, units), w.T))
+    np.testing.assert_array_equal(
+        input_gradient(whole(n, units), w), np.zeros((n, k)) + ref.dense(whole(n, units), w.T)
+    )
     np.testing.assert_array_equal(weight_gradient(x, whole(n, units)), ref.dense_weight_gradient(x, whole(n, units)))
 
 
@@ -78,7 +80,9 @@ def test_nan_spoils_its_row_or_column_only(units):
         assert (np.isnan(forward(x, w, None, kind)).all(axis=1) == (np.arange(9) == 4)).all()
 
 
-@pytest.mark.parametrize("taps, ic, oc, groups", [((), 5, 33, 1), ((3, 2), 4, 18, 1), ((2, 2), 3, 12, 3), ((1, 1), 1, 70, 2)])
+@pytest.mark.parametrize(
+    "taps, ic, oc, groups", [((), 5, 33, 1), ((3, 2), 4, 18, 1), ((2, 2), 3, 12, 3), ((1, 1), 1, 70, 2)]
+)
 @pytest.mark.parametrize("transpose", [False, True])
 def test_pack_layout(taps, ic, oc, groups, transpose):
     """packed[g, j, t*k + i, l] = B[g, t][i, j*nr + l], zero beyond the n columns."""

@@ -31,7 +31,10 @@ def test_nan_stays_in_its_lane(n):
         x = whole(n)
         x[lane] = np.nan
         b = np.zeros(n, F32)
-        for step in (lambda y: elementwise.add(x, b, y), lambda y: elementwise.rescale(x, y, 0, 0)):
+        for step in (
+            lambda y, x=x, b=b: elementwise.add(x, b, y),
+            lambda y, x=x: elementwise.rescale(x, y, 0, 0),
+        ):
             np.testing.assert_array_equal(np.isnan(results(step, blank(n))), np.isnan(x))
         x = np.stack([whole(n), x])
         y = results(lambda y, x=x: elementwise.bias_gradient(x, y, 2), blank(1, n), runs=[(1, 2)])

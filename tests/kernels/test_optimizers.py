@@ -83,11 +83,11 @@ def test_nan_stays_in_its_lane(n):
 
 def test_refuses_what_does_not_fit():
     w, lr = np.zeros(4, F32), np.zeros(1)
-    with pytest.raises(ValueError, match="momentum needs v. Received: None"):
+    with pytest.raises(ValueError, match=r"momentum needs v. Received: None"):
         optimizers.sgd(w, w, None, lr, 0.9)
     with pytest.raises(ValueError, match=r"expected v of shape \(4,\). Received: \(3,\)"):
         optimizers.sgd(w, w, np.zeros(3, F32), lr, 0.9)
     with pytest.raises(ValueError, match=r"expected m of shape \(4,\)"):
         optimizers.adam(w, w, np.zeros(3, F32), w, lr, Clock())
-    with pytest.raises(ValueError, match="expected m, v and clock. Received: None"):
+    with pytest.raises(ValueError, match=r"expected m, v and clock. Received: None"):
         optimizers.adam(w, w, w, w, lr, None)

@@ -22,7 +22,12 @@ def dropout(x, rate, seed=SEED, layer=5, step=3):
 @pytest.mark.parametrize("shape", [*[(5, n) for n in SIZES], (3, 5, 2, 3), (70,), (0, 3), (3, 0)])
 def test_against_reference(shape):
     x = uniform(*shape) + 2
-    for rate, seed, layer, step in ((0.5, SEED, 5, 3), (0.1, 2**64 - 1, 2**32 - 1, 2**32 + 9), (0.9, 0, 0, 0), (0, 1, 2, 3)):
+    for rate, seed, layer, step in (
+        (0.5, SEED, 5, 3),
+        (0.1, 2**64 - 1, 2**32 - 1, 2**32 + 9),
+        (0.9, 0, 0, 0),
+        (0, 1, 2, 3),
+    ):
         y = dropout(x, rate, seed, layer, step)
         np.testing.assert_array_equal(y != 0, ref.dropout_mask(shape, rate, seed, layer, step))
         assert_near(y, ref.dropout(x, rate, seed, layer, step))

@@ -28,7 +28,10 @@ def test_use_selects_and_restores(isa):
 
 def test_use_refuses_what_does_not_run_here():
     before = simd.isa()
-    with pytest.raises(ValueError, match=r"'mmx' is not available here\. Expected one of \['baseline'"), simd.use("mmx"):
+    with (
+        pytest.raises(ValueError, match=r"'mmx' is not available here\. Expected one of \['baseline'"),
+        simd.use("mmx"),
+    ):
         pass
     assert simd.isa() == before
 

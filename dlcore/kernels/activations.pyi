@@ -1,0 +1,6 @@
+from dlcore.kernels.executor import Step, _Operand
+
+KINDS: dict[str, int]
+
+def forward(x: _Operand, y: _Operand, kind: str) -> Step: ...
+def gradient(dy: _Operand, y: _Operand, dx: _Operand, kind: str) -> Step: ...

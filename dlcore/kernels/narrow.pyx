@@ -1,0 +1,175 @@
+# cython: language_level=3
+"""Dense layers with at most 16 outputs, such as a classifier's last one, on the transposed weights wt (n, k): outputs in
+vector lanes would leave most of them empty, so forward sums along k, and backward has the features in lanes."""
+from libc.string cimport memset
+
+from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
+
+MAX_UNITS = 16
+
+cdef enum:
+    TILE_COLS = 32     # DLC_NR_MAX
+    FEATURES = 128     # per task of the weight gradient and of the transpose
+
+cdef Py_ssize_t ZERO = 0
+
+
+cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
+cdef int check(str what, Py_ssize_t n, bint fits, str given) except -1:
+    if not fits or not 1 <= n <= MAX_UNITS:
+        raise ValueError(f"{what}: {given} do not fit together, with 1 to {MAX_UNITS} units")
+    return 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# transpose
+
+ctypedef struct Transpose:
+    const dlc_tiles *tiles
+    const float *w
+    float *wt
+    Py_ssize_t k, n
+
+cdef void transpose_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Transpose *a = <const Transpose *>args
+    cdef Py_ssize_t first = begin * FEATURES, count = min(end * FEATURES, a.k) - begin * FEATURES
+    a.tiles.transpose(a.w + first * a.n, a.n, count, a.n, a.wt + first, a.k)
+
+def transpose(w, wt):
+    """wt = w^T: w (k, n), wt (n, k) overwritten. One task per 128 rows of w."""
+    cdef Buffer wb = buffer(w, "w", "f", 2), tb = buffer(wt, "wt", "f", 2, True)
+    cdef Transpose a
+    a.k, a.n = wb.shape
+    check("narrow.transpose", a.n, tb.shape == (a.n, a.k), f"w {wb.shape} and wt {tb.shape}")
+    a.tiles, a.w, a.wt = tiles(), <const float *>wb.whole(), <float *>tb.whole()
+    return make_step(transpose_leaf, &a, sizeof(a), ceildiv(a.k, FEATURES), wb.size(), 0, (wb, tb))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# forward
+
+ctypedef struct Narrow:
+    const dlc_tiles *tiles
+    Ref x, y
+    const float *wt
+    const float *b
+    Py_ssize_t k, n
+    int activation
+
+cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Narrow *a = <const Narrow *>args
+    a.tiles.dot(<const float *>at(&a.x, begin, slot), a.k, end - begin, a.wt, a.k, a.n, a.b, a.activation,
+                <float *>at(&a.y, begin, slot))
+
+def narrow_forward(x, wt, b, y, int activation=0):
+    """y = act(x wt^T + b). One task per row.
+
+    Args:
+        x: (rows, k) float32.
+        wt: (n, k), n <= 16.
+        b: (n,) or None.
+        y: (rows, n), overwritten.
+        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 2), tb = buffer(wt, "wt", "f", 2), yb = buffer(y, "y", "f", 2, True), bb = None
+    cdef Narrow a
+    a.n, a.k = tb.shape
+    a.b = NULL
+    if b is not None:
+        bb = buffer(b, "b", "f", 1)
+        a.b = <const float *>bb.whole()
+    check("narrow_forward", a.n, xb.shape[1] == a.k and yb.shape == (xb.shape[0], a.n)
+          and (bb is None or bb.shape[0] == a.n), f"x {xb.shape}, wt {tb.shape}, b {bb and bb.shape} and y {yb.shape}")
+    a.tiles, a.x, a.y, a.wt, a.activation = tiles(), xb.rows(), yb.rows(), <const float *>tb.whole(), activation
+    return make_step(forward_leaf, &a, sizeof(a), xb.shape[0], <double>xb.size() * a.n, 0, (xb, tb, bb, yb))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# input gradient
+
+cdef void input_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Narrow *a = <const Narrow *>args
+    cdef const float *dy = <const float *>at(&a.y, begin, slot)
+    cdef float *dx = <float *>at(&a.x, begin, slot)
+    cdef Py_ssize_t rows = end - begin, row, feature
+    cdef int nr = a.tiles.nr, r
+    cdef dlc_gemm t
+    memset(&t, 0, sizeof(t))
+    t.a_segment = t.b_segment = &ZERO
+    t.segments, t.kc, t.a_step, t.b_step = 1, a.n, 1, a.k
+    row = 0
+    while row < rows:
+        t.m = <int>min(rows - row, DLC_MR)
+        for r in range(DLC_MR):
+            t.a[r] = dy + (row + min(r, t.m - 1)) * a.n
+            t.c[r] = dx + (row + min(r, t.m - 1)) * a.k
+        feature = 0
+        while feature < a.k:
+            t.n = <int>min(a.k - feature, nr)
+            t.b = a.wt + feature
+            a.tiles.gemm(&t)
+            for r in range(DLC_MR):
+                t.c[r] += nr
+            feature += nr
+        row += DLC_MR
+
+def narrow_input_gradient(dy, wt, dx):
+    """dx = dy wt: dy (rows, n), wt (n, k), n <= 16, dx (rows, k) overwritten. One task per row."""
+    cdef Buffer gb = buffer(dy, "dy", "f", 2), tb = buffer(wt, "wt", "f", 2), xb = buffer(dx, "dx", "f", 2, True)
+    cdef Narrow a
+    a.n, a.k = tb.shape
+    check("narrow_input_gradient", a.n, gb.shape[1] == a.n and xb.shape == (gb.shape[0], a.k),
+          f"dy {gb.shape}, wt {tb.shape} and dx {xb.shape}")
+    a.tiles, a.x, a.y, a.wt, a.b, a.activation = tiles(), xb.rows(), gb.rows(), <const float *>tb.whole(), NULL, 0
+    return make_step(input_gradient_leaf, &a, sizeof(a), gb.shape[0], <double>xb.size() * a.n, 0, (gb, tb, xb))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# weight gradient
+
+ctypedef struct WeightGradient:
+    const dlc_tiles *tiles
+    const float *x
+    const float *dy
+    float *dw
+    Py_ssize_t rows, k, n
+
+cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const WeightGradient *a = <const WeightGradient *>args
+    cdef float tile[16 * TILE_COLS]         # n rows of nr features, transposed into dw
+    cdef Py_ssize_t feature = begin * FEATURES, last = min(end * FEATURES, a.k), unit
+    cdef int nr = a.tiles.nr, r
+    cdef dlc_gemm t
+    memset(&t, 0, sizeof(t))
+    t.a_segment = t.b_segment = &ZERO
+    t.segments, t.kc, t.a_step, t.b_step = 1, a.rows, a.n, a.k
+    while feature < last:
+        t.n = <int>min(last - feature, nr)
+        t.b = a.x + feature
+        unit = 0
+        while unit < a.n:
+            t.m = <int>min(a.n - unit, DLC_MR)
+            for r in range(DLC_MR):
+                t.a[r] = a.dy + unit + min(r, t.m - 1)
+                t.c[r] = tile + (unit + min(r, t.m - 1)) * nr
+            a.tiles.gemm(&t)
+            unit += DLC_MR
+        a.tiles.transpose(tile, nr, a.n, t.n, a.dw + feature * a.n, a.n)
+        feature += nr
+
+def narrow_weight_gradient(x, dy, dw):
+    """dw = x^T dy, summed over the batch in order: x (rows, k), dy (rows, n), n <= 16, dw (k, n) overwritten. One task per
+    128 rows of dw; needs the whole batch."""
+    cdef Buffer xb = buffer(x, "x", "f", 2), gb = buffer(dy, "dy", "f", 2), wb = buffer(dw, "dw", "f", 2, True)
+    cdef WeightGradient a
+    a.rows, a.k = xb.shape
+    a.n = gb.shape[1]
+    check("narrow_weight_gradient", a.n, gb.shape[0] == a.rows and wb.shape == (a.k, a.n),
+          f"x {xb.shape}, dy {gb.shape} and dw {wb.shape}")
+    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
+    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, FEATURES), <double>a.rows * a.k * a.n, 0,
+                     (xb, gb, wb))

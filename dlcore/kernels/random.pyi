@@ -1,0 +1,3 @@
+from dlcore.kernels.executor import Clock, Step, _Operand
+
+def dropout(x: _Operand, y: _Operand, rate: float, seed: int, layer: int, clock: Clock) -> Step: ...

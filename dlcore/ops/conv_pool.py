@@ -1,0 +1,67 @@
+"""Convolution, bias, ReLU and max pooling as one op: what `graph.fuse` makes of a Conv2D and the MaxPool2D that reads it."""
+
+from __future__ import annotations
+
+from dlcore.kernels import conv_pool as kernels
+from dlcore.ops.base import CHUNKS, Op, Tensor
+from dlcore.ops.conv import Conv2D, Conv2DInputGradient, Conv2DWeightGradient
+from dlcore.ops.elementwise import bias_gradient, reduce_chunks
+from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
+
+# Taps up to which the weight gradient from the pooled gradient beats the tiled one from the unpooled gradient: the lookup
+# saves three of four multiplications, but does not reuse what it loads.
+LOOKUP_TAPS = 64
+
+
+def fits(conv: Conv2D, pool: MaxPool2D) -> bool:
+    """Whether the two can be one op: windows of up to nine pixels that neither overlap nor are padded."""
+    window, strides, padding = pool.window
+    return (conv.activation in ("linear", "relu") and conv.geometry["groups"] == 1 and window == strides
+            and padding == ((0, 0), (0, 0)) and window[0] * window[1] <= 9)
+
+
+class ConvPool2D(Op):
+    """Outputs the pooled maxima and the winners' positions."""
+
+    def __init__(self, conv: Conv2D, pool: MaxPool2D):
+        self.w, self.kernel, self.pool = conv.w, conv.kernel, pool.window[0]
+        self.relu = conv.activation == "relu"
+        self.conv_shape, self.conv_geometry = conv.output.shape, conv.geometry
+        self.geometry = {key: conv.geometry[key] for key in ("strides", "padding", "dilation")}
+        super().__init__(conv.inputs, *((tensor.shape, tensor.dtype) for tensor in pool.outputs))
+
+    def gradient(self, grads, wanted):
+        x, (dy, index) = self.inputs[0], (grads[0], self.outputs[1])
+        biases = len(self.inputs) - 2
+        dx = dw = db = None
+        lookup = self.pool == (2, 2) and self.kernel[0] * self.kernel[1] * x.shape[3] <= LOOKUP_TAPS
+        if wanted[0] or not lookup:
+            dz = MaxPool2DGradient(dy, index, self.conv_shape, (self.pool, self.pool, ((0, 0), (0, 0)))).output
+        if wanted[0]:
+            dx = Conv2DInputGradient(dz, self.w, x.shape, self.kernel, self.conv_geometry).output
+        if lookup:
+            parts = ConvPool2DWeightGradient(x, dy, index, self.w.shape, self.geometry).outputs
+            dw, db = (reduce_chunks(part) if wish else None for part, wish in zip(parts, [*wanted[1:], False], strict=False))
+        else:
+            dw = reduce_chunks(Conv2DWeightGradient(x, dz, self.w.shape, self.kernel, self.conv_geometry).output)
+            db = bias_gradient(dz) if biases else None
+        return [dx, dw, db][: len(self.inputs)]
+
+    def bind(self, at):
+        x, packed, *bias = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.conv_pool2d_forward(x, packed, bias[0] if bias else None, at.buffer(self.output),
+                                           at.optional(self.outputs[1]), self.kernel, self.pool, **self.geometry,
+                                           relu=self.relu)
+
+
+class ConvPool2DWeightGradient(Op):
+    """Outputs partial sums of the gradients of kernel and bias."""
+
+    def __init__(self, x: Tensor, dy: Tensor, index: Tensor, w_shape: tuple[int, ...], geometry):
+        self.geometry = geometry
+        super().__init__([x, dy, index], (CHUNKS, *w_shape), (CHUNKS, w_shape[-1]))
+
+    def bind(self, at):
+        x, dy, index = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.conv_pool2d_weight_gradient(x, dy, index, *(at.buffer(tensor) for tensor in self.outputs), at.grain,
+                                                   **self.geometry)

@@ -1,0 +1,316 @@
+"""What every kernel factory promises, from one table of all of them: wrong buffers are refused by name, nothing outside
+the buffers is touched, an empty batch is fine, and a slab tensor works wherever a batch tensor does.
+
+`python test_contract.py <isa>` (with tests/ on PYTHONPATH) runs all cases against guard pages; a test runs it as a
+process of its own, since an overrun kills it.
+"""
+
+import functools
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import BALLAST, F32, blank, guarded, lines_of, packed, run, same_bits, uniform
+
+import dlcore
+from dlcore.kernels import (
+    activations,
+    conv,
+    data,
+    dense,
+    elementwise,
+    losses,
+    metrics,
+    optimizers,
+    pooling,
+    random,
+    simd,
+    softmax,
+)
+from dlcore.kernels import executor as ex
+
+MODULES = [activations, conv, data, dense, elementwise, losses, metrics, optimizers, pooling, random, softmax]
+PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
+
+
+class Case:
+    """A factory, its arguments by name (an array for each buffer), and which of them it writes."""
+
+    def __init__(self, factory, writes, updates=(), **arguments):
+        self.factory, self.writes, self.updates, self.arguments = factory, writes.split(), updates, arguments
+        self.name = f"{factory.__module__.rpartition('.')[2]}.{factory.__name__}"
+        self.pattern = "|".join(re.escape(part) for part in self.name.split("."))
+        self.arrays = {name: x for name, x in arguments.items() if isinstance(x, np.ndarray)}
+
+    def bind(self, **other):
+        return self.factory(**(self.arguments | other))
+
+    def outputs(self, place=np.copy):
+        """Run once on copies of all arrays; what was written."""
+        arrays = {name: place(x) for name, x in self.arrays.items()}
+        for name in set(self.writes) - set(self.updates):
+            arrays[name][...] = np.nan if arrays[name].dtype.kind == "f" else 99
+        before = {name: x.copy() for name, x in arrays.items()}
+        self.bind(**arrays).run()
+        for name in set(arrays) - set(self.writes):
+            assert same_bits(arrays[name], before[name]), f"{self.name} changes its input {name}"
+        return {name: arrays[name].copy() for name in self.writes}
+
+
+def cases(n=3, c=7):
+    """Every factory once or more, on batches of n with c channels. Sizes leave tails for every vector width."""
+    x, y, b = uniform(n, 5, 4, c), uniform(n, 3, 4, 9), uniform(9)
+    w, index = uniform(3, 3, c, 9), np.zeros((n, 3, 4, c), np.uint8)
+    flat, dy = uniform(n, c), uniform(n, 9)
+    labels, one, clock = np.arange(n, dtype=np.int32) % c, uniform(n), ex.Clock()
+    p = abs(flat)
+    weights = uniform(2500)
+    lr = np.array([0.1])
+    both = dict(kernel=(3, 3), **PADDED)
+    feeds = {dtype: data.Feed(dtype, c) for dtype in "fBi"}
+    for dtype, feed in feeds.items():
+        feed.set(np.arange(n * c).reshape(n, c).astype(dtype), write=True)
+    yield Case(activations.forward, "y", x=x, y=x, kind="tanh")
+    yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu")
+    yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
+    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
+    yield Case(
+        conv.conv2d_weight_gradient,
+        "dw",
+        x=x,
+        dy=y,
+        dw=uniform(-(-n // max(n, 1)), 3, 3, c, 9),
+        grain=max(n, 1),
+        **PADDED,
+    )
+    # without padding, the image itself is read
+    yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=uniform(n, 3, 2, 9), kernel=(3, 3))
+    yield Case(
+        conv.conv2d_input_gradient,
+        "dx",
+        dy=y,
+        packed=packed(uniform(1, 1, c, 9), True),
+        dx=uniform(n, 3, 4, c),
+        kernel=(1, 1),
+    )
+    yield Case(
+        conv.conv2d_weight_gradient,
+        "dw",
+        x=x,
+        dy=uniform(n, 3, 2, 9),
+        dw=uniform(-(-n // max(n, 1)), 3, 3, c, 9),
+        grain=max(n, 1),
+    )
+    yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
+    yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
+    yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))
+    yield Case(data.store, "", x=flat, feed=feeds["f"], clock=clock)
+    yield Case(dense.pack, "packed", w=w, packed=packed(w))
+    yield Case(dense.pack, "packed", w=w, packed=packed(w, transpose=True), transpose=True)
+    yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
+    yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
+    yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
+    yield Case(elementwise.add, "y", a=x, b=x, y=x)
+    yield Case(elementwise.rescale, "y", x=x, y=x, scale=2.0, offset=1.0)
+    yield Case(elementwise.bias_add, "y", x=y, b=b, y=y)
+    yield Case(elementwise.bias_gradient, "db", dy=y, db=uniform(-(-n // max(n, 1)), 9), grain=max(n, 1))
+    yield Case(elementwise.reduce_chunks, "parts y", ["parts"], parts=uniform(5, c, 3), y=uniform(c, 3))
+    yield Case(elementwise.fill, "y", y=x, value=3.0)
+    yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
+    yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
+    for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
+        z, dz = ("z", "dz") if name.endswith("logits") else ("p", "dp")
+        yield Case(getattr(losses, name), "loss", y=p, loss=one, **{z: p})
+        yield Case(getattr(losses, name + "_gradient"), dz, dloss=one, y=p, **{z: p, dz: p})
+    yield Case(metrics.sparse_categorical_accuracy, "out", y=labels, p=p, out=one)
+    yield Case(metrics.categorical_accuracy, "out", y=p, p=p, out=one)
+    yield Case(metrics.binary_accuracy, "out", y=p, p=p, out=one)
+    yield Case(metrics.accumulate, "total", ["total"], x=one, total=np.zeros(2))
+    yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
+    state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
+    yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    pool = dict(pool=(3, 3), **PADDED)
+    py = uniform(n, 3, 4, c)
+    yield Case(pooling.max_pool2d_forward, "y index", x=x, y=py, index=index, **pool)
+    yield Case(pooling.max_pool2d_gradient, "dx", dy=py, index=index, dx=x, **pool)
+    yield Case(pooling.average_pool2d_forward, "y", x=x, y=py, **pool)
+    yield Case(pooling.average_pool2d_gradient, "dx", dy=py, dx=x, **pool)
+    whole = dict(pool=(2, 2), strides=(2, 2))
+    y2, x2 = uniform(n, 2, 2, c), uniform(n, 4, 4, c)
+    yield Case(pooling.max_pool2d_forward, "y index", x=x2, y=y2, index=np.zeros(y2.shape, np.uint8), **whole)
+    yield Case(pooling.max_pool2d_gradient, "dx", dy=y2, index=np.zeros(y2.shape, np.uint8), dx=x2, **whole)
+    yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
+    yield Case(softmax.forward, "y", x=x, y=x)
+    yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
+    for target in (labels, p):
+        yield Case(softmax.crossentropy, "loss p", logits=flat, labels=target, loss=one, p=p)
+        yield Case(softmax.crossentropy_gradient, "dlogits", dloss=one, labels=target, p=p, dlogits=p)
+
+
+NAMES = [case.name for case in cases()]
+
+
+def test_the_table_has_every_factory():
+    here = set(NAMES)
+    helpers = {"conv.output_size", "conv.check", "conv.phases_of", "dense.packed_shape"}
+    for module in MODULES:
+        stem = module.__name__.rpartition(".")[2]
+        names = {
+            f"{stem}.{name}"
+            for name, f in vars(module).items()
+            if type(f).__name__ == "cython_function_or_method" and name[0] != "_"
+        }
+        assert names - helpers == {name for name in here if name.startswith(stem + ".")}
+    stems = {path.stem for path in Path(dlcore.__file__).parent.glob("kernels/*.pyi")}
+    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, simd]}
+
+
+def wrong(x, name, writes):
+    """(exception, what is wrong, a wrong array) for one argument."""
+    yield TypeError, "dtype", x.astype(np.float16 if x.dtype != np.float16 else F32)
+    yield TypeError, "byte order", x.astype(x.dtype.newbyteorder()) if x.itemsize > 1 else x.astype(np.int8)
+    if x.size > 1:
+        yield TypeError, "contiguous", np.repeat(x, 2, axis=-1)[..., ::2]
+    yield TypeError, "no array", x.tolist()
+    yield TypeError, "no array", 3
+    yield ValueError, "scalar", x.reshape(-1)[0].reshape(())
+    yield ValueError, "rank", x[None]
+    yield ValueError, "more rows", np.concatenate([x, x[:1]])
+    yield ValueError, "longer rows", np.concatenate([x, x[..., :1]], axis=-1)
+    if name in writes:
+        fixed = x.copy()
+        fixed.flags.writeable = False
+        yield ValueError, "read-only", fixed
+
+
+@pytest.mark.parametrize("i", range(len(NAMES)), ids=NAMES)
+def test_refuses_wrong_buffers_by_name(i):
+    case = list(cases())[i]
+    for name, x in case.arrays.items():
+        for error, what, bad in wrong(x, name, case.writes):
+            if (case.name, name, what) in ALLOWED:
+                continue
+            with pytest.raises(error) as raised:
+                case.bind(**{name: bad})
+                pytest.fail(f"accepts {name}: {what}")
+            names = rf"\b{name}\b" if error is TypeError or what == "read-only" else rf"\b({name}|{case.pattern})\b"
+            assert re.search(names, str(raised.value)), f"{what}: {raised.value!r} does not name {name}"
+
+
+# Where such an array is right all the same.
+ALLOWED = {
+    *(("elementwise.fill", "y", what) for what in ("rank", "more rows", "longer rows")),  # the only array
+    *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),
+    *(("data." + f, name, "more rows") for f, name in (("gather", "y"), ("store", "x"))),
+    ("elementwise.reduce_chunks", "parts", "more rows"),
+    ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
+    ("dense.pack", "w", "rank"),  # any number of taps
+    # the last panel of packed weights is zero beyond its columns, whose number it does not tell
+    ("dense.pack", "w", "longer rows"),
+    *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    # labels do not tell the number of classes
+    *((name, "p", "longer rows") for name in NAMES if name.split(".sparse")[0] in ("losses", "metrics")),
+}
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("i", range(len(NAMES)), ids=NAMES)
+def test_overwrites_outputs_and_only_those(i):
+    """Case.outputs fills the outputs with NaN first and compares the inputs afterwards."""
+    for name, y in list(cases())[i].outputs().items():
+        assert np.isfinite(y).all(), name
+
+
+@pytest.mark.usefixtures("isa")
+def test_empty_batch():
+    for case in cases(n=0):
+        step = case.bind()
+        for threads in (1, 3):
+            run(step, threads, 2)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("grain", [1, 2, 3, 7])
+@pytest.mark.parametrize("threads", [1, 2, 3, 4])
+def test_slab_tensors(grain, threads):
+    """conv, relu, pool and dense through thread-local memory give the bits of the same chain through arrays."""
+    n = 7
+    x, w, b = uniform(n, 6, 5, 3), uniform(3, 3, 3, 9), uniform(9)
+    shapes = dict(y=((n, 4, 3, 9), "f"), r=((n, 4, 3, 9), "f"), p=((n, 2, 1, 9), "f"), i=((n, 2, 1, 9), "B"))
+    shapes |= dict(dp=((n, 2, 1, 9), "f"), dr=((n, 4, 3, 9), "f"))
+    size = {"f": 4, "B": 1}
+    pw = packed(w)
+
+    def chain(t, out, dw):
+        return [
+            conv.conv2d_forward(x, pw, b, t["y"], (3, 3)),
+            activations.forward(t["y"], t["r"], "relu"),
+            pooling.max_pool2d_forward(t["r"], t["p"], t["i"], (2, 2), (2, 2)),
+            softmax.forward(t["p"], t["dp"]),
+            pooling.max_pool2d_gradient(t["dp"], t["i"], t["dr"], (2, 2), (2, 2)),
+            activations.gradient(t["dr"], t["r"], t["y"], "relu"),
+            conv.conv2d_weight_gradient(x, t["y"], dw, grain),
+            elementwise.add(t["y"], t["dr"], out),
+        ]
+
+    def outputs(t, slot_bytes):
+        out, dw = blank(n, 4, 3, 9), blank(-(-n // grain), 3, 3, 3, 9)
+        program = ex.Program([[(chain(t, out, dw), grain)], [([BALLAST], 8)]], slot_bytes=slot_bytes)
+        program.run(threads=threads)
+        return out, dw
+
+    arrays = {name: blank(*shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}
+    slots, offset = {}, 0
+    for name, (shape, dtype) in shapes.items():
+        offset += -(-grain * int(np.prod(shape[1:])) * size[dtype] // 64) * 64
+        slots[name] = ex.slot_buffer(-offset, shape, dtype)
+    for a, b_ in zip(outputs(arrays, 0), outputs(slots, offset), strict=True):
+        assert np.isfinite(a).all() and same_bits(a, b_)
+    assert repr(slots["y"]) == "<Buffer float32[7, 4, 3, 9] of a slab>"
+
+
+def test_slab_tensors_are_refused_where_the_whole_batch_is_needed():
+    slab = ex.slot_buffer(-4096, (4, 4), "f")
+    x = uniform(4, 4)
+    for bind in (
+        lambda: dense.dense_weight_gradient(slab, x, x),
+        lambda: dense.dense_weight_gradient(x, slab, x),
+        lambda: elementwise.reduce_chunks(slab, x[0].copy()),
+        lambda: optimizers.sgd(ex.slot_buffer(-64, (4,), "f"), x[0], None, np.zeros(1)),
+    ):
+        with pytest.raises(ValueError, match=r"a \(4.* tensor of one slab was given where one of the whole batch"):
+            bind()
+
+
+@pytest.mark.parametrize("isa", simd.usable())
+def test_guard_pages(isa):
+    """Arrays that end, and then begin, at memory that must not be touched; channels 1 to 17 and 33."""
+    folders = os.pathsep.join([str(Path(dlcore.__file__).parents[1]), str(Path(__file__).parents[1])])
+    done = subprocess.run(
+        [sys.executable, __file__, isa], env={**os.environ, "PYTHONPATH": folders}, capture_output=True, text=True
+    )
+    last = done.stdout.splitlines()[-1:]
+    assert done.returncode == 0, f"died at {last} with status {done.returncode}: {done.stderr}"
+    assert last == ["done"]
+
+
+def guard_pages(isa):
+    with simd.use(isa):
+        for c in [*range(1, 18), 33]:
+            for case in cases(n=2, c=c):
+                expected = case.outputs()
+                for at_end in (True, False):
+                    lines_of(case.name, "channels", c, "end" if at_end else "begin")
+                    got = case.outputs(functools.partial(guarded, at_end=at_end))
+                    assert all(same_bits(got[name], expected[name]) for name in expected), case.name
+    lines_of("done")
+
+
+if __name__ == "__main__":
+    import_module("dlcore")
+    guard_pages(sys.argv[1])

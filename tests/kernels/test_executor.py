@@ -1,0 +1,456 @@
+"""Programs on threads: every chunk once, barriers, clocks, signals, forks, floating-point state, memory."""
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+from harness import BALLAST, F32, blank, packed, same_bits, uniform
+
+from dlcore import _build_config
+from dlcore.kernels import dense, elementwise, optimizers
+from dlcore.kernels.executor import Arena, Clock, Program, openmp_limit, openmp_runtime, slot_buffer
+
+HEAVY = ([BALLAST], 8)  # a group worth threads
+ONE = np.ones(1)
+
+
+def counter(n=5000, stages=None, **options):
+    """A program whose every step takes 1 from each of n weights, so that w == -clock.step tells a half-done step."""
+    w, clock = np.zeros(n, F32), Clock()
+    step = optimizers.sgd(w, np.ones(n, F32), None, ONE)
+    return (
+        w,
+        clock,
+        Program([*(stages or [[HEAVY]]), [([step], 1)]], clock=clock, step_increment=1, commit=1, **options),
+    )
+
+
+def seconds(program, steps=200, threads=2):
+    """Steps that take about one second."""
+    start = time.perf_counter()
+    program.run(steps, threads)
+    return max(int(steps / (time.perf_counter() - start)), 1)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Chunks, stages, threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize(
+    "tasks, grain", [(1, 1), (2, 1), (5, 2), (7, 7), (13, 100), (64, 3), (1000, 1), (9, sys.maxsize)]
+)
+def test_every_task_once_a_step(threads, tasks, grain):
+    y = np.zeros((tasks, 3), F32)
+    few = np.zeros((3, 2), F32)
+    add = [elementwise.add(x, np.ones_like(x), x) for x in (y, y, few)]
+    stage = [(add[:2], grain), HEAVY, (add[2:], 2), ([], 1)]
+    assert Program([stage]).run(5, threads) == 5
+    assert (y == 10).all()
+    assert (few == 5).all()
+
+
+@pytest.mark.parametrize("threads", [2, 3, 4, 7])
+def test_a_stage_sees_all_of_the_one_before(threads):
+    """w -> x += w -> sum of x -> w -= lr * sum: a chunk that comes too early changes all bits after it."""
+
+    def trajectory(threads):
+        x, w, parts, g = uniform(11, 40), uniform(40), blank(6, 40), blank(40)
+        stages = [
+            [([elementwise.bias_add(x, w, x)], 1), ([BALLAST], 50)],
+            [([elementwise.bias_gradient(x, parts, 2)], 2)],
+            [([elementwise.reduce_chunks(parts, g)], 1)],
+            [([optimizers.sgd(w, g, None, np.array([0.01]))], 1)],
+        ]
+        assert Program(stages).run(300, threads) == 300
+        return np.concatenate([x.ravel(), w])
+
+    serial = trajectory(1)
+    assert np.isfinite(serial).all()
+    for _ in range(3):
+        assert same_bits(trajectory(threads), serial)
+
+
+def test_threads_only_where_there_is_work():
+    """Each thread has a slot of its own: 64 bytes here, and 128 apart from the next."""
+    small = elementwise.fill(blank(100, 10), 1)
+    light, heavy = Program([[([small], 1)]], slot_bytes=64), Program([[([small], 1)], [HEAVY]], slot_bytes=64)
+    assert light.nbytes == heavy.nbytes == 0
+    assert (light.work, heavy.work) == (1000, 1000 + 128 * 128 * 64)
+    for threads in (-1, 0, 1, 3, 2):
+        light.run(threads=threads)
+        heavy.run(threads=threads)
+        assert light.nbytes == 192
+        assert heavy.nbytes == (576 if threads > 1 else 192)
+
+
+def test_programs_that_do_nothing():
+    clock = Clock()
+    assert Program([]).run(3, threads=2) == 3
+    assert Program([[]], clock=clock, cursor_increment=2).run(3) == 3
+    assert (clock.step, clock.cursor) == (0, 6)
+    assert Program([[HEAVY]], clock=clock, step_increment=1).run(0, threads=2) == 0
+    assert clock.step == 0
+
+
+def test_clock():
+    w, clock, program = counter()
+    clock.step, clock.cursor = 2**40, 7
+    assert program.run(3, threads=2) == 3
+    assert (clock.step, clock.cursor) == (2**40 + 3, 7)
+    assert program.clock is clock
+    assert (w == -3).all()
+
+
+def test_step_run_alone():
+    y = np.zeros((7, 2), F32)
+    step = elementwise.add(y, np.ones_like(y), y)
+    step.run()
+    step.run(threads=2, grain=3)
+    assert (y == 2).all()
+    assert (step.tasks, step.work, step.scratch) == (7, 14, 0)
+
+
+def test_refuses_wrong_programs():
+    one, two = elementwise.fill(blank(1, 9), 0), elementwise.fill(blank(2, 9), 0)
+    with pytest.raises(ValueError, match="steps of one group have 1 and 2 tasks"):
+        Program([[([one, two], 1)]])
+    for grain in (0, -3):
+        with pytest.raises(ValueError, match=f"grain {grain}"):
+            Program([[([one], grain)]])
+    for thing in (None, 3):
+        with pytest.raises(TypeError, match=r"expected steps. Received: (NoneType|int)"):
+            Program([[([thing], 1)]])
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# One run at a time
+
+
+def in_thread(f):
+    thread = threading.Thread(target=f)
+    thread.start()
+    return thread
+
+
+def test_refuses_a_second_run_at_the_same_time():
+    w, clock, program = counter()
+    steps = seconds(program) // 2
+    done = clock.step
+    thread = in_thread(lambda: program.run(steps, 2))
+    time.sleep(0.1)
+    with pytest.raises(RuntimeError, match="already running in another thread"):
+        program.run()
+    thread.join()
+    assert program.run() == 1
+    assert clock.step == done + steps + 1
+    assert (w == -clock.step).all()
+
+
+def test_programs_run_side_by_side():
+    runs = [counter() for _ in range(4)]
+    threads = [in_thread(lambda p=program: p.run(300, 2)) for _, _, program in runs]
+    for thread in threads:
+        thread.join()
+    for w, clock, _ in runs:
+        assert clock.step == 300
+        assert (w == -300).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_other_python_threads_go_on(threads):
+    """No GIL is held: a heartbeat of 1 ms has no gap of 50 ms. Best of five, for the machine has other work too."""
+    *_, program = counter()
+    steps = seconds(program, threads=threads) // 3
+    gaps = []
+    for _ in range(5):
+        beats = []
+        thread = in_thread(lambda: program.run(steps, threads))
+        while thread.is_alive():
+            beats.append(time.perf_counter())
+            time.sleep(0.001)
+        assert len(beats) > 10
+        gaps.append(max(np.diff(beats)))
+        if gaps[-1] <= 0.05:
+            return
+    pytest.fail(f"longest gaps {gaps}")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Signals
+
+
+def interrupt(program, threads, delay, number=signal.SIGINT):
+    """Seconds from the signal to the end of a run that would take hours."""
+    sent = []
+
+    def send():
+        time.sleep(delay)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), number)
+
+    thread = in_thread(send)
+    with pytest.raises(KeyboardInterrupt):
+        program.run(10**8, threads)
+    late = time.perf_counter() - sent[0]
+    thread.join()
+    return late
+
+
+LONG = [[([BALLAST], 128)]]  # one chunk: with 4 threads, the first seldom gets it
+
+
+@pytest.mark.parametrize("threads, stages", [(1, None), (2, None), (4, None), (4, LONG)])
+def test_ctrl_c_leaves_whole_steps(threads, stages):
+    w, clock, program = counter(stages=stages)
+    late = []
+    for i in range(8):
+        before = clock.step
+        late.append(interrupt(program, threads, random.Random(i).uniform(0.001, 0.12)))
+        assert clock.step > before or i == 0
+        assert (w == -clock.step).all()
+    assert sorted(late)[4] <= 0.2, late
+    assert program.run(2, threads) == 2
+    assert (w == -clock.step).all()
+
+
+def test_a_handler_may_raise_anything_or_nothing():
+    w, clock, program = counter()
+    steps = seconds(program) // 2
+    calls = []
+
+    def quiet(*_):
+        calls.append(clock.step)
+
+    def loud(*_):
+        raise LookupError("from a handler")
+
+    before = signal.signal(signal.SIGALRM, quiet)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        start = clock.step
+        assert program.run(steps, 2) == steps
+        assert len(calls) == 1 and start < calls[0] < clock.step
+        signal.signal(signal.SIGALRM, loud)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(LookupError, match="from a handler"):
+            program.run(10**8, 2)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (w == -clock.step).all()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Fork
+
+
+def child_status(f, limit=5.0):
+    """Exit status of a forked child that calls f, or "hangs"."""
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            status = 0 if f() else 2
+        finally:
+            os._exit(status)
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return "hangs"
+
+
+def counts(threads=2):
+    """Whether a new program gives the right answer."""
+    w, clock, program = counter()
+    program.run(3, threads)
+    return clock.step == 3 and bool((w == -3).all())
+
+
+def test_fork_after_a_parallel_run():
+    assert counts()
+    w, clock, program = counter()
+    program.run(2, 2)
+
+    def child():
+        program.run(3, 2)
+        return counts() and bool((w == -clock.step).all())
+
+    for _ in range(20):
+        assert child_status(child) == 0
+        assert counts()  # the parent's threads are as they were
+    assert child_status(lambda: child_status(child) == 0) == 0  # and a child's child
+
+
+def test_fork_pool():
+    assert counts()
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        assert pool.map_async(counts, [2] * 8, chunksize=1).get(timeout=20) == [True] * 8
+    assert counts()
+
+
+def test_fork_while_another_thread_runs():
+    """The child has a copy of a program in the middle of a step, which it refuses; any other runs, on one thread."""
+    *_, program = counter()
+    steps = seconds(program)
+    thread = in_thread(lambda: program.run(steps, 2))
+    time.sleep(0.05)
+
+    def child():
+        with contextlib.suppress(RuntimeError):
+            program.run()
+            return False
+        return counts() and counts(4)
+
+    statuses = [child_status(child) for _ in range(5)]
+    assert thread.is_alive()
+    assert counts()
+    thread.join()
+    assert statuses == [0] * 5
+    assert child_status(counts) == 0
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Floating-point state
+
+
+def flushes():
+    """Whether this thread flushes denormal numbers to zero, in and out."""
+    return not (np.full(4, 1e-40, F32) * F32(1)).all() or not (np.full(4, 1e-30, F32) * F32(1e-10)).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_denormals_are_zero_inside_and_not_outside(threads):
+    x, y = np.full((64, 8), 1e-30, F32), blank(64, 8)
+    program = Program([[([elementwise.rescale(x, y, 1e-10)], 1)], [HEAVY]])
+    after = []
+
+    def body():
+        y[...] = np.nan
+        program.run(threads=threads)
+        after.append(flushes())
+        assert (y == 0).all()
+
+    assert not flushes()
+    body()
+    in_thread(body).join()
+    assert after == [False, False]
+
+
+def test_float_state_is_restored_after_an_interrupt():
+    *_, program = counter()
+    interrupt(program, 2, 0.05)
+    assert not flushes()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Memory
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 100, 2**21 - 1, 2**21, 5 * 2**20 + 3])
+def test_arena_is_zero_and_aligned(nbytes):
+    arena = Arena(nbytes)
+    view = np.frombuffer(arena, np.uint8) if nbytes else np.zeros(0, np.uint8)
+    assert (arena.nbytes, view.size) == (nbytes, nbytes)
+    assert not view.any()
+    if nbytes:
+        assert view.ctypes.data % (64 if nbytes < 2**21 else 2**21) == 0
+        view[-1] = 1
+
+
+def test_arena_refuses():
+    for nbytes in (2**62, sys.maxsize):
+        with pytest.raises(MemoryError, match=f"cannot allocate {nbytes} bytes"):
+            Arena(nbytes)
+    with pytest.raises(ValueError, match=r"must not be negative. Received: -1"):
+        Arena(-1)
+    arena = Arena(100)
+    assert repr(arena.buffer(36, (4, 4), "f")) == "<Buffer float32[4, 4]>"
+    for offset, shape, dtype in [
+        (37, (4, 4), "f"),
+        (-4, (1,), "f"),
+        (0, (2**62, 4), "f"),
+        (0, (-1,), "f"),
+        (0, (13,), "d"),
+    ]:
+        with pytest.raises(ValueError, match="does not fit in 100 bytes"):
+            arena.buffer(offset, shape, dtype)
+
+
+def test_arena_buffers_are_operands():
+    arena = Arena(4096)
+    x, y = arena.buffer(0, (5, 3), "f"), arena.buffer(64, (5, 3), "f")
+    elementwise.fill(x, 2).run()
+    elementwise.add(x, x, y).run()
+    floats = np.frombuffer(arena, F32)
+    np.testing.assert_array_equal(floats[:15], np.full(15, 2))
+    np.testing.assert_array_equal(floats[16:31], np.full(15, 4))
+    assert not floats[31:].any()
+    with pytest.raises(TypeError, match=r"x: expected dtype float32. Received: uint8"):
+        elementwise.rescale(arena.buffer(0, (5, 3), "B"), y, 1)
+
+
+def test_buffers_live_as_long_as_their_steps():
+    class Array(np.ndarray):
+        """One that can be watched."""
+
+    y, arena = np.zeros((3, 5), F32).view(Array), Arena(64)
+    gone = [weakref.ref(y), weakref.ref(y)]
+    program = Program([[([elementwise.add(y, arena.buffer(0, (3, 5), "f"), y)], 1)]])
+    del y, arena
+    gc.collect()
+    assert gone[0]() is not None
+    program.run()
+    del program
+    gc.collect()
+    assert gone[1]() is None
+
+
+def test_out_of_memory_leaves_a_usable_program():
+    program = Program([[HEAVY]], slot_bytes=2**60)
+    for _ in range(2):  # the second time it is not said to be running
+        with pytest.raises(MemoryError):
+            program.run()
+    y = blank(3, 4)
+    slab = slot_buffer(-48, (3, 4), "f")
+    Program([[([elementwise.fill(slab, 3), elementwise.rescale(slab, y, 2)], 3)]], slot_bytes=64).run()
+    assert (y == 6).all()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# OpenMP
+
+
+def test_openmp_limit():
+    if not _build_config.OPENMP:
+        assert (openmp_limit(), openmp_runtime()) == (1, "")
+        return
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    assert os.path.exists(openmp_runtime())
+    before = openmp_limit()
+    with threadpoolctl.threadpool_limits(1, user_api="openmp"):
+        assert openmp_limit() == 1
+    assert openmp_limit() == before >= 1
+
+
+def test_dense_on_threads_is_what_it_is_on_one():
+    """The ballast itself: rows cut into chunks of 8, on as many threads as there are."""
+    x, w, b = uniform(130, 90), uniform(90, 130, seed=1), uniform(130, seed=2)
+    p, y = packed(w), [blank(130, 130) for _ in range(5)]
+    for threads, out in enumerate(y, 1):
+        Program([[([dense.dense_forward(x, p, b, out)], 8)]]).run(threads=threads)
+    assert all(same_bits(out, y[0]) for out in y)

@@ -1,0 +1,221 @@
+"""Every rewrite of graph/fuse.py against its unfused twin: same loss, outputs and gradients, fewer ops."""
+
+import numpy as np
+import pytest
+from graphs import differentiate, gathers, names, run
+from harness import uniform
+
+from dlcore import ops
+from dlcore.graph import fuse
+from dlcore.graph.program import build
+from dlcore.kernels.data import Feed
+from dlcore.kernels.executor import Clock
+from dlcore.ops.base import Parameter
+from dlcore.ops.data import Store
+
+N = 7
+IMAGES, ROWS, LABELS = uniform(N, 6, 5, 3), uniform(N, 9), np.int32([0, 1, 2, 3, 0, 1, 2])
+ONE_HOT = np.eye(4, dtype=np.float32)[LABELS]
+BITS = (uniform(N, 4) > 0).astype(np.float32)
+
+
+def weights(*shapes):
+    return [Parameter(shape, uniform(*shape, seed=i), f"w{i}") for i, shape in enumerate(shapes)]
+
+
+def mse(x):
+    """A loss that depends on every entry of x and no target."""
+    x = ops.reshape(x, (x.shape[0], int(np.prod(x.shape[1:]))))
+    return ops.mean_squared_error(ops.rescale(x, 0.0, 0.5), x)
+
+
+def conv_bias(x, w, b):
+    return [mse(ops.bias_add(ops.conv2d(x, w), b))]
+
+
+def conv_tanh(x, w):
+    return [mse(ops.tanh(ops.conv2d(x, w, strides=(2, 1), groups=3)))]
+
+
+def dense_bias(x, w, b):
+    return [mse(ops.bias_add(ops.dense(x, w), b))]
+
+
+def dense_sigmoid(x, w):
+    return [mse(ops.sigmoid(ops.dense(x, w)))]
+
+
+def dense_bias_relu(x, w, b):
+    return [mse(ops.relu(ops.bias_add(ops.dense(x, w), b)))]
+
+
+def conv_pool(x, w, b):  # few taps: the weight gradient looks the winners up
+    return [mse(ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, w), b)), (2, 2), (2, 2)))]
+
+
+def conv_pool_of_many_taps(x, w):
+    return [mse(ops.max_pool2d(ops.conv2d(x, w, padding=((1, 1), (2, 0))), (3, 2), (3, 2)))]
+
+
+def conv_pool_with_a_layer_below(x, below, w, b):
+    x = ops.reshape(ops.dense(x, below), (None, 6, 5, 3))
+    return [mse(ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, w, strides=(1, 2)), b)), (2, 2), (2, 2)))]
+
+
+def softmax_sparse(x, y, w):
+    p = ops.softmax(ops.dense(x, w))
+    return [ops.sparse_categorical_crossentropy(y, p), p, ops.sparse_categorical_accuracy(y, p)]
+
+
+def softmax_dense(x, y, w):
+    p = ops.softmax(ops.dense(x, w))
+    return [ops.categorical_crossentropy(y, p), p]
+
+
+def softmax_and_a_second_loss(x, y, w):
+    p = ops.softmax(ops.dense(x, w))
+    return [ops.add(ops.categorical_crossentropy(y, p), ops.mean_squared_error(y, p)), p]
+
+
+def softmax_whose_loss_is_only_watched(x, y, w):
+    p = ops.softmax(ops.dense(x, w))
+    return [ops.mean_squared_error(y, p), ops.categorical_crossentropy(y, p)]
+
+
+def sigmoid_binary(x, y, w):
+    p = ops.sigmoid(ops.dense(x, w))
+    return [ops.binary_crossentropy(y, p), p, ops.binary_accuracy(y, p)]
+
+
+def scaled_images(x, w):
+    return [mse(ops.conv2d(ops.rescale(x, 1 / 255), w))]
+
+
+CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that come
+    (conv_bias, fuse.bias, [IMAGES], [(3, 2, 3, 5), (5,)], {"BiasAdd": 1}, {}),
+    (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
+    (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
+    (dense_sigmoid, fuse.activation, [ROWS], [(9, 5)], {"Activation": 1}, {}),
+    (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),
+    (conv_pool, (fuse.bias, fuse.activation, fuse.conv_pool), [IMAGES], [(3, 2, 3, 5), (5,)],
+     {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
+    (conv_pool_of_many_taps, fuse.conv_pool, [uniform(N, 7, 6, 11)], [(3, 3, 11, 17)], {"Conv2D": 1, "MaxPool2D": 1},
+     {"ConvPool2D": 1}),
+    (conv_pool_with_a_layer_below, (fuse.bias, fuse.activation, fuse.conv_pool), [ROWS], [(9, 90), (3, 2, 3, 8), (8,)],
+     {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
+    (softmax_sparse, fuse.softmax_crossentropy, [ROWS, LABELS], [(9, 4)], {"Softmax": 1, "Loss": 1},
+     {"SoftmaxCrossentropy": 1}),
+    (softmax_dense, fuse.softmax_crossentropy, [ROWS, ONE_HOT], [(9, 4)], {"Softmax": 1, "Loss": 1},
+     {"SoftmaxCrossentropy": 1}),
+    (softmax_and_a_second_loss, fuse.softmax_crossentropy, [ROWS, ONE_HOT], [(9, 4)], {"Softmax": 1, "Loss": 1},
+     {"SoftmaxCrossentropy": 1}),
+    (softmax_whose_loss_is_only_watched, fuse.softmax_crossentropy, [ROWS, ONE_HOT], [(9, 4)],
+     {"Softmax": 1, "Loss": 1}, {"SoftmaxCrossentropy": 1}),
+    (sigmoid_binary, fuse.sigmoid_crossentropy, [ROWS, BITS], [(9, 4)], {}, {}),
+    (scaled_images, fuse.gather_scale, [IMAGES], [(3, 2, 3, 5)], {"Rescale": 1}, {}),
+]  # fmt: skip
+
+
+def result(graph, data, shapes, patterns):
+    """Names of the ops, and values of the targets and of the gradients of all weights."""
+    feeds, w = dict(zip("xy", data, strict=False)), weights(*shapes)
+    targets = graph(*gathers(**feeds), *w)
+    fuse.fuse(targets, patterns)
+    forward = names(targets)
+    return forward, run([*targets, *differentiate(targets[0], w)], feeds, threads=2)
+
+
+@pytest.mark.parametrize("graph, patterns, data, shapes, gone, new", CASES, ids=lambda v: getattr(v, "__name__", ""))
+def test_against_the_unfused_twin(graph, patterns, data, shapes, gone, new):
+    patterns = patterns if isinstance(patterns, tuple) else (patterns,)
+    plain, expected = result(graph, data, shapes, ())
+    for chosen in (patterns, tuple(fuse.PATTERNS)):
+        ops_left, got = result(graph, data, shapes, chosen)
+        if chosen is patterns:
+            wanted = {kind: plain.count(kind) - gone.get(kind, 0) + new.get(kind, 0) for kind in {*plain, *gone, *new}}
+            assert {kind: ops_left.count(kind) for kind in wanted} == wanted
+        for a, b in zip(got, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6 * np.abs(b).max())
+
+
+def test_every_pattern_has_a_case():
+    tested = {pattern for _, patterns, *_ in CASES for pattern in (patterns if isinstance(patterns, tuple) else [patterns])}
+    assert tested == set(fuse.PATTERNS)
+
+
+def test_the_sigmoid_is_gone_when_only_its_loss_read_it():
+    x, y = gathers(x=ROWS, y=BITS)
+    loss = ops.binary_crossentropy(y, ops.sigmoid(ops.dense(x, *weights((9, 4)))))
+    fuse.fuse([loss])
+    assert "Activation" not in names([loss]) and loss.op.name == "binary_crossentropy_logits"
+
+
+def test_losses_of_extreme_logits_stay_finite():
+    w = Parameter((9, 4), 1e4 * uniform(9, 4), "w")
+    for graph, y in ((softmax_sparse, LABELS), (sigmoid_binary, BITS)):
+        targets = graph(*gathers(x=ROWS, y=y), w)
+        fuse.fuse(targets)
+        loss, gradient = run([targets[0], *differentiate(targets[0], [w])], {"x": ROWS, "y": y})
+        assert np.isfinite(loss).all() and loss.max() > 100 and np.isfinite(gradient).all() and gradient.any()
+
+
+def conv_read_twice(x, w, b):
+    y = ops.conv2d(x, w)
+    return [mse(ops.bias_add(y, b)), mse(y)]
+
+
+def conv_is_a_target(x, w, b):
+    y = ops.conv2d(x, w)
+    return [mse(ops.bias_add(y, b)), y]
+
+
+def activation_of_a_target(x, w, b):
+    y = ops.dense(x, w)
+    return [mse(ops.tanh(y)), y]
+
+
+def windows_that_overlap(x, w, b):
+    return [mse(ops.max_pool2d(ops.relu(ops.conv2d(x, w)), (2, 2), (1, 1)))]
+
+
+def sigmoid_before_the_pool(x, w, b):
+    return [mse(ops.max_pool2d(ops.sigmoid(ops.conv2d(x, w)), (2, 2), (2, 2)))]
+
+
+def convolution_before_the_pool_is_a_target(x, w, b):
+    y = ops.conv2d(x, w)
+    return [mse(ops.max_pool2d(y, (2, 2), (2, 2))), y]
+
+
+def scale_with_offset(x, w, b):
+    return [mse(ops.conv2d(ops.rescale(x, 0.5, 1.0), w))]
+
+
+def images_read_twice(x, w, b):
+    return [mse(ops.conv2d(ops.rescale(x, 0.5), w)), mse(x)]
+
+
+@pytest.mark.parametrize("graph, x, kept", [
+    (conv_read_twice, IMAGES, "BiasAdd"), (conv_is_a_target, IMAGES, "BiasAdd"), (activation_of_a_target, ROWS, "Activation"),
+    (windows_that_overlap, IMAGES, "MaxPool2D"), (sigmoid_before_the_pool, IMAGES, "MaxPool2D"),
+    (convolution_before_the_pool_is_a_target, IMAGES, "MaxPool2D"), (scale_with_offset, IMAGES, "Rescale"),
+    (images_read_twice, IMAGES, "Rescale"),
+])  # fmt: skip
+def test_leaves_alone_what_it_must_not_touch(graph, x, kept):
+    w = weights((3, 2, 3, 5) if x is IMAGES else (9, 5), (5,))
+    plain, fused = (graph(*gathers(x=x), *w) for _ in range(2))
+    fuse.fuse(fused)
+    assert kept in names(fused)
+    for a, b in zip(run(fused, {"x": x}), run(plain, {"x": x}), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
+
+
+def test_weights_are_packed_once():
+    w = weights((9, 9))[0]
+    (x,) = gathers(x=ROWS)
+    y = ops.dense(ops.dense(x, w), w)
+    feeds = {"x": Feed("f", 9), "y": Feed("f", 9)}
+    store = Store(y, "y")
+    assert names([y]).count("Pack") == 2
+    build([store], N, Clock(), feeds)
+    assert names([y]).count("Pack") == 1

@@ -1,0 +1,110 @@
+"""Initial weights: bounds and variance by fan, the same numbers for the same seed for ever, and names."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dlcore import Sequential, initializers, layers, utils
+
+GOLDEN = {  # first of six numbers of shape (2, 3) for seed 42. Models that people trained begin here: never change them.
+    "random_uniform": 0.03201981633901596, "random_normal": 0.03157531097531319, "truncated_normal": 0.03157531097531319,
+    "variance_scaling": 0.5076504349708557, "glorot_uniform": 0.7015190124511719, "glorot_normal": 0.45405635237693787,
+    "he_uniform": 1.1091989278793335, "he_normal": 0.7179261445999146, "lecun_uniform": 0.7843220829963684,
+    "lecun_normal": 0.5076504349708557,
+}  # fmt: skip
+SCALED = {  # variance of a weight from fan in i and fan out o
+    "glorot_uniform": lambda i, o: 2 / (i + o), "glorot_normal": lambda i, o: 2 / (i + o), "he_uniform": lambda i, o: 2 / i,
+    "he_normal": lambda i, o: 2 / i, "lecun_uniform": lambda i, o: 1 / i, "lecun_normal": lambda i, o: 1 / i,
+}  # fmt: skip
+SHAPES = [((300, 100), 300, 100), ((3, 5, 40, 60), 600, 900), ((1, 1, 100, 200), 100, 200)]
+
+
+def make(name, seed=42):
+    return initializers.get({"class_name": name, "config": {"seed": seed}})
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_values(name):
+    values = make(name)((2, 3))
+    assert values.shape == (2, 3) and values.dtype == np.float32
+    assert values[0, 0] == pytest.approx(GOLDEN[name], rel=1e-6)
+    np.testing.assert_array_equal(values, make(name)((2, 3)))
+    assert abs(values - make(name, 43)((2, 3))).min() > 0
+
+
+@pytest.mark.parametrize("shape, fan_in, fan_out", SHAPES)
+@pytest.mark.parametrize("name", SCALED)
+def test_variance_follows_the_fans(name, shape, fan_in, fan_out):
+    values, variance = np.float64(make(name)(shape)), SCALED[name](fan_in, fan_out)
+    assert values.var() == pytest.approx(variance, rel=0.03)
+    assert abs(values.mean()) < 4 * np.sqrt(variance / values.size)
+    if "uniform" in name:
+        limit = np.sqrt(3 * variance)
+        assert 0.999 * limit < abs(values).max() <= limit
+    else:  # cut at two deviations of the normal before it is scaled
+        limit = 2 * np.sqrt(variance) / 0.87962566103423978
+        assert 0.99 * limit < abs(values).max() <= limit * (1 + 1e-6)
+
+
+def test_fans_of_vectors_and_scalars():
+    assert [initializers.fans(shape) for shape in [(), (7,), (2, 3), (5, 2, 3)]] == [(1, 1), (7, 7), (2, 3), (10, 15)]
+
+
+def test_uniform_and_normal():
+    values = initializers.RandomUniform(-1, 3, seed=1)((100, 100))
+    assert -1 <= values.min() < -0.99 and 2.99 < values.max() < 3
+    values = initializers.RandomNormal(2, 0.5, seed=1)((300, 300))
+    assert values.mean() == pytest.approx(2, abs=0.01) and values.std() == pytest.approx(0.5, rel=0.01)
+    assert np.abs(values - 2).max() > 1.5
+    values = initializers.TruncatedNormal(2, 0.5, seed=1)((300, 300))
+    assert 0.99 < np.abs(values - 2).max() <= 1
+
+
+def test_constants():
+    np.testing.assert_array_equal(initializers.get("zeros")((2, 2)), np.zeros((2, 2)))
+    np.testing.assert_array_equal(initializers.get("ones")((3,)), np.ones(3))
+    np.testing.assert_array_equal(initializers.Constant(0.5)((2,)), [0.5, 0.5])
+    assert initializers.get("constant")((1, 2)).dtype == np.float32
+
+
+def test_without_a_seed_each_call_draws_anew_from_the_global_seed():
+    drawn = []
+    for _ in range(2):
+        utils.set_random_seed(11)
+        initializer = initializers.GlorotUniform()
+        drawn.append([initializer((2, 3)), initializer((2, 3))])
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert abs(drawn[0][0] - drawn[0][1]).min() > 0
+
+
+@pytest.mark.parametrize("name", [*GOLDEN, "zeros", "ones", "constant"])
+def test_names_and_configurations(name):
+    initializer = initializers.get(name)
+    config = json.loads(json.dumps(initializers.serialize(initializer)))
+    again = initializers.get(config)
+    assert type(again) is type(initializer) is type(initializers.get(type(initializer).__name__))
+    assert initializers.serialize(again) == config
+    if name in GOLDEN:
+        np.testing.assert_array_equal(initializers.get(initializers.serialize(make(name)))((2, 2)), make(name)((2, 2)))
+
+
+def test_a_function_of_the_shape():
+    layer = layers.Dense(2, kernel_initializer=lambda shape: np.arange(6).reshape(shape), bias_initializer="ones")
+    Sequential([layers.Input((3,)), layer])
+    np.testing.assert_array_equal(layer.get_weights()[0], [[0, 1], [2, 3], [4, 5]])
+    np.testing.assert_array_equal(layer.get_weights()[1], [1, 1])
+    with pytest.raises(ValueError, match="initializer: .* cannot be saved"):
+        initializers.serialize(lambda shape: None)
+
+
+@pytest.mark.parametrize("bad, message", [
+    (lambda: initializers.get("xavier"), "initializer: expected one of .*'glorot_uniform'.* Received: 'xavier'"),
+    (lambda: initializers.get(3), "initializer: expected a name, an Initializer or a function. Received: 3"),
+    (lambda: initializers.VarianceScaling(scale=0), "scale must be positive. Received: scale=0"),
+    (lambda: initializers.VarianceScaling(mode="fan"), "mode must be one of .* Received: mode='fan'"),
+    (lambda: initializers.VarianceScaling(distribution="normal"), "distribution must be one of .*='normal'"),
+])  # fmt: skip
+def test_refuses(bad, message):
+    with pytest.raises(ValueError, match=message):
+        bad()

@@ -1,0 +1,190 @@
+"""The plan: no two tensors of one time share memory, ops come after what they read, small batches need little memory."""
+
+import numpy as np
+import pytest
+from graphs import differentiate, gathers, names, run
+from harness import uniform
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcore import ops
+from dlcore.graph.graph import consumers, topological
+from dlcore.graph.plan import ITEMSIZE, pack_intervals, plan
+from dlcore.ops.base import BATCH_WIDE, Parameter, Tensor
+from dlcore.ops.data import Store
+from dlcore.ops.metrics import Accumulate
+
+span = st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(1, 9)).map(lambda s: (s[0], s[0] + s[1], 64 * s[2]))
+
+
+@given(st.lists(span, max_size=25))
+def test_intervals_of_one_time_do_not_overlap(spans):
+    offsets, total = pack_intervals(spans)
+    for i, (birth, death, size) in enumerate(spans):
+        assert 0 <= offsets[i] <= total - size and offsets[i] % 64 == 0
+        for j, (other_birth, other_death, other_size) in enumerate(spans[:i]):
+            if birth <= other_death and other_birth <= death:
+                assert offsets[i] + size <= offsets[j] or offsets[j] + other_size <= offsets[i]
+    peak = max((sum(s for b, d, s in spans if b <= t <= d) for t in range(20)), default=0)
+    assert peak <= total <= sum(size for *_, size in spans)
+
+
+def test_intervals_that_follow_each_other_share_room():
+    assert pack_intervals([(i, i, 64) for i in range(9)]) == ([0] * 9, 64)
+    assert pack_intervals([(0, 9, 64), (1, 2, 128), (3, 4, 128)])[1] == 192
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Random graphs: what the plan says, and what a program of it computes
+
+WIDTH = 5
+WEIGHTS = [Parameter((WIDTH, WIDTH), uniform(WIDTH, WIDTH, seed=i), f"w{i}") for i in range(2)]
+BIG = Parameter((WIDTH, 30000), uniform(WIDTH, 30000, seed=5), "wide")  # more than a slab's share: a stage of its own
+NARROW = Parameter((30000, WIDTH), uniform(30000, WIDTH, seed=6) / 100, "narrow")
+BIAS = Parameter((WIDTH,), uniform(WIDTH, seed=3), "b")
+
+MOVES = {  # name: (ops on a tensor, the same in NumPy)
+    "relu": (ops.relu, lambda x: np.maximum(x, 0)),
+    "tanh": (ops.tanh, np.tanh),
+    "scale": (lambda x: ops.rescale(x, -0.5, 0.1), lambda x: -0.5 * x + 0.1),
+    "bias": (lambda x: ops.bias_add(x, BIAS), lambda x: x + BIAS.value),
+    "dense": (lambda x: ops.dense(x, WEIGHTS[0]), lambda x: x @ WEIGHTS[0].value),
+    "wide": (lambda x: ops.dense(ops.dense(x, BIG), NARROW), lambda x: x @ BIG.value @ NARROW.value),
+    "shape": (lambda x: ops.reshape(ops.relu(ops.reshape(x, (None, WIDTH, 1))), (None, WIDTH)), lambda x: np.maximum(x, 0)),
+    "softmax": (ops.softmax, lambda x: np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)),
+    "view": (lambda x: ops.reshape(x, (None, 1, WIDTH)), lambda x: x[:, None]),
+}
+move = st.tuples(st.sampled_from([*MOVES, "add", "add"]), st.integers(0, 99), st.integers(0, 99))
+
+
+def flat(x):
+    return ops.reshape(x, (None, WIDTH)) if x.ndim == 3 else x
+
+
+def graph_of(moves, x):
+    """Tensors, and their values, of a graph in which each op reads what some earlier ones gave."""
+    tensors, values = gathers(x=x), [np.float64(x)]
+    for name, i, j in moves:
+        i, j = i % len(tensors), j % len(tensors)
+        a, u = flat(tensors[i]), values[i].reshape(-1, WIDTH)
+        if name == "add":
+            tensors.append(ops.add(a, flat(tensors[j])))
+            values.append(u + values[j].reshape(-1, WIDTH))
+        else:
+            tensors.append(MOVES[name][0](a))
+            values.append(MOVES[name][1](u))
+    return tensors, values
+
+
+def check(p, op_list):
+    """Dependencies, commits, and that no op overwrites what somebody still reads."""
+    when, order = {}, []
+    for stage_number, stage in enumerate(p.stages):
+        for group in stage:
+            for op in group:
+                assert p.level[op] == stage_number
+                when[op] = len(order)
+                order.append(op)
+    assert set(order) == {op for op in op_list if not op.alias}
+    for op in op_list:
+        assert not op.commits or p.level[op] == p.commit == len(p.stages) - 1
+        for tensor in op.inputs:
+            if tensor.op is not None:
+                apart = BATCH_WIDE in (op.axis, tensor.op.axis) and not (op.alias or tensor.op.alias)
+                assert p.level[tensor.op] + apart <= p.level[op]
+                assert op.alias or tensor.op.alias or when[tensor.op] < when[op]
+    readers = consumers(op_list)
+    live = {}  # root: where it lies, from the op that makes it to its last reader
+    for op in op_list:
+        for tensor in op.outputs:
+            root = p.roots[tensor]
+            users = [o for o in [op, *readers.get(tensor, [])] if o in when]
+            if root not in p.places or not users:  # placed by the caller, or a name that only other names read
+                continue
+            place = p.places[root]
+            # slabs of one stage are depth-first, so time there is op order; a whole batch lives for whole stages
+            times = [when[o] if place.slot else p.level[o] for o in users]
+            rows = p.grains[p.level[op]] if place.slot else p.shape(tensor, p.level[op])[0]
+            size = rows * int(np.prod(tensor.shape[1:], dtype=np.int64)) * ITEMSIZE[tensor.dtype]
+            known = live.get(root, (place, min(times), max(times), size))
+            live[root] = place, min(known[1], *times), max(known[2], *times), max(known[3], size)
+    spans = list(live.values())
+    for i, (place, birth, death, size) in enumerate(spans):
+        low, high = (-p.slot_bytes, 0) if place.slot else (0, p.arena_bytes)
+        assert low <= place.offset and place.offset + size <= high
+        for other, other_birth, other_death, other_size in spans[:i]:
+            if place.slot == other.slot and birth <= other_death and other_birth <= death:
+                assert place.offset + size <= other.offset or other.offset + other_size <= place.offset
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(move, min_size=1, max_size=14), st.integers(1, 23), st.integers(1, 3))
+def test_random_graphs(moves, batch, threads):
+    x = uniform(batch, WIDTH)
+    tensors, values = graph_of(moves, x)
+    wanted = [-1, len(moves) // 2 + 1]
+    stores = [Store(tensors[i], f"out{i}") for i in wanted]
+    check(plan(stores, batch), topological(stores))
+    for got, i in zip(run([tensors[i] for i in wanted], {"x": x}, threads), wanted, strict=True):
+        np.testing.assert_allclose(got, values[i], rtol=1e-4, atol=1e-5 * (1 + np.abs(values[i]).max()))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(move, min_size=1, max_size=8), st.integers(1, 13))
+def test_random_graphs_with_gradients_and_totals(moves, batch):
+    x = uniform(batch, WIDTH)
+    (a, t), total = gathers(x=x, t=x), Tensor((2,), "d")
+    y = ops.dense(a, WEIGHTS[1])
+    for name, _, _ in moves:
+        y = flat(ops.add(y, y) if name == "add" else MOVES[name][0](flat(y)))
+    loss = ops.mean_squared_error(t, y)
+    gradient = differentiate(loss, [WEIGHTS[1]])[0]
+    sinks = [Accumulate(loss, total), gradient.op]
+    p = plan(sinks, batch, {total: None, gradient: None})
+    check(p, topological(sinks))
+    assert [type(op) for group in p.stages[-1] for op in group] == [Accumulate]
+
+
+def network(batch):
+    """A deep convolutional network without parameters in the way: (sink, bytes of all its tensors of one sample)."""
+    (x,) = gathers(x=uniform(1, 16, 16, 8))
+    kernel = Parameter((3, 3, 8, 8), uniform(3, 3, 8, 8), "kernel")
+    for _ in range(12):
+        x = ops.relu(ops.conv2d(x, kernel, padding=((1, 1), (1, 1))))
+    return Store(x, "y"), 4 * 16 * 16 * 8
+
+
+def test_prediction_keeps_two_layers_at_a_time():
+    sink, layer = network(64)
+    p = plan([sink], 64)
+    assert p.slot_bytes == 2 * layer * max(p.grains)
+    assert len(p.stages) == 2  # packing, then all layers, slab by slab
+    assert p.arena_bytes < 12 * 4 * 9 * 8 * 64  # packed weights, no activations
+    assert plan([sink], 64 * 100).arena_bytes == p.arena_bytes  # whatever the batch
+
+
+def test_training_keeps_activations_for_the_whole_batch():
+    sink, layer = network(8)
+    loss = ops.mean_squared_error(ops.rescale(flat16(sink.inputs[0]), 0.0), flat16(sink.inputs[0]))
+    kernel = next(op for op in topological([loss.op]) if type(op).__name__ == "Conv2D").w
+    gradient = differentiate(loss, [kernel])[0]
+    small, large = (plan([gradient.op], n, {gradient: None}) for n in (8, 64))
+    assert small.arena_bytes + small.slot_bytes > 12 * layer  # of a sample, all activations
+    assert large.arena_bytes <= 8 * small.arena_bytes
+    assert names([gradient]).count("Conv2DWeightGradient") == 12
+
+
+def flat16(x):
+    return ops.reshape(x, (None, 16 * 16 * 8))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 16, 128, 1000])
+def test_slabs_depend_on_shapes_only_and_feed_four_threads(batch):
+    p = plan([network(batch)[0]], batch)
+    assert all(1 <= grain <= max(1, -(-batch // 4)) for grain in p.grains)
+    assert p.grains == plan([network(batch)[0]], batch).grains
+
+
+def test_an_empty_graph_has_an_empty_plan():
+    p = plan([], 4)
+    assert (p.stages, p.arena_bytes, p.slot_bytes) == ([], 0, 0)
