@@ -58,11 +58,13 @@ class History(Callback):
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+        self._measured: dict[str, list[int]] = {}  # epochs of each list: validation may skip some
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.epoch.append(epoch)
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
+            self._measured.setdefault(name, []).append(epoch)
 
     def plot(self, filepath: Any = None) -> Any:
         """Draw the curves, one panel a measure, training beside validation (extra `plot`).
@@ -83,8 +85,7 @@ class History(Callback):
         for axes, name in zip(figure.subplots(1, max(len(names), 1), squeeze=False)[0], names, strict=False):
             for key, label in ((name, "training"), (f"val_{name}", "validation")):
                 if key in self.history:
-                    epochs = [epoch + 1 for epoch in self.epoch][-len(self.history[key]) :]
-                    axes.plot(epochs, self.history[key], marker="o", label=label)
+                    axes.plot([epoch + 1 for epoch in self._measured[key]], self.history[key], marker="o", label=label)
             axes.set_xlabel("epoch")
             axes.set_ylabel(name)
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -135,7 +136,8 @@ class ProgbarLogger(Callback):
         if self.as_bar:
             from tqdm.auto import tqdm
 
-            self.bar = tqdm(total=self.params["steps"], desc=self.title, unit="step", file=sys.stdout, dynamic_ncols=True)
+            self.bar = tqdm(total=self.params["steps"], desc=self.title, unit="step", file=sys.stdout,
+                            dynamic_ncols=True)
 
     def on_progress(self, steps: int, logs: dict[str, float]) -> None:
         if self.bar is not None:
@@ -169,12 +171,11 @@ class CallbackList:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks: expected Callback objects. Received: {callback!r}")
         self.history = next((c for c in chosen if isinstance(c, History)), None) or History()
-        self.progress = ProgbarLogger(bar=verbose == 1) if verbose else None
-        self.callbacks: list[Callback] = [*chosen]
-        if self.history not in chosen:
-            self.callbacks.append(self.history)
-        if self.progress is not None:
-            self.callbacks.append(self.progress)
+        self.progress = next((c for c in chosen if isinstance(c, ProgbarLogger)), None)
+        if self.progress is None and verbose:
+            self.progress = ProgbarLogger(bar=verbose == 1)
+        own = [c for c in (self.history, self.progress) if c is not None and c not in chosen]
+        self.callbacks: list[Callback] = [*chosen, *own]
         for callback in self.callbacks:
             callback.set_model(model)
             callback.set_params({**params, "verbose": verbose})

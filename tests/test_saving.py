@@ -521,7 +521,8 @@ for path in bad:
         events.append(path)
 sys.stdout.write(repr(events) + str(len(bad)))
 """
-    done = subprocess.run([sys.executable, "-c", script, saved.parent], capture_output=True, text=True, check=True)
+    env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(dlcore.__file__))}
+    done = subprocess.run([sys.executable, "-c", script, saved.parent], capture_output=True, text=True, env=env)
     assert done.stdout == "[]4", done.stderr
 
 

@@ -39,11 +39,12 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
     cdef Py_ssize_t i, row, panel, out
     cdef int nr = a.tiles.nr
     cdef float weight = a.tiles.magnitude(a.packed, a.weights) if a.check_finite else 0
+    cdef bint finite = a.check_finite and (a.b == NULL or a.tiles.magnitude(a.b, a.n) < 1e37)
     cdef dlc_conv_pool t = a.tile
     for i in range(end - begin):
         image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
         # a sum of k products below this bound cannot overflow, so the tile may leave NaN out of its comparisons
-        t.finite = a.check_finite and a.tiles.magnitude(x + i * a.x_size, a.x_size) * weight * a.k < 1e37
+        t.finite = finite and a.tiles.magnitude(x + i * a.x_size, a.x_size) * weight * a.k < 1e37
         for row in range(a.rows):
             t.x = image + row * a.row_step
             for panel in range(a.panels):
@@ -61,10 +62,12 @@ cdef check(str what, x, w, y, pool, strides, padding, dilation):
     _, ih, iw, ic = x
     kh, kw, _, oc = w
     (top, bottom), (left, right) = padding
-    oh = (ih + top + bottom - (kh - 1) * dilation[0] - 1) // strides[0] + 1
-    ow = (iw + left + right - (kw - 1) * dilation[1] - 1) // strides[1] + 1
+    oh = ow = 0
+    if min(strides) > 0:
+        oh = (ih + top + bottom - (kh - 1) * dilation[0] - 1) // strides[0] + 1
+        ow = (iw + left + right - (kw - 1) * dilation[1] - 1) // strides[1] + 1
     ph, pw = pool
-    if (min(ph, pw, *strides, *dilation, kh, kw) < 1 or ph * pw > 9 or min(top, bottom, left, right) < 0 or w[2] != ic
+    if (min(ph, pw, *strides, *dilation, kh, kw, ih, iw, ic) < 1 or ph * pw > 9 or min(top, bottom, left, right) < 0 or w[2] != ic
             or min(oh // ph, ow // pw) < 1 or tuple(y[1:]) != (oh // ph, ow // pw, oc) or y[0] != x[0]):
         raise ValueError(f"{what}: x {tuple(x)}, w {tuple(w)}, y {tuple(y)}, pool {tuple(pool)}, strides {tuple(strides)}, "
                          f"padding {padding}, dilation {tuple(dilation)} do not fit together (a window has 1 to 9 pixels)")

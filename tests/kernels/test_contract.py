@@ -21,11 +21,13 @@ import dlcore
 from dlcore.kernels import (
     activations,
     conv,
+    conv_pool,
     data,
     dense,
     elementwise,
     losses,
     metrics,
+    narrow,
     optimizers,
     pooling,
     random,
@@ -34,7 +36,8 @@ from dlcore.kernels import (
 )
 from dlcore.kernels import executor as ex
 
-MODULES = [activations, conv, data, dense, elementwise, losses, metrics, optimizers, pooling, random, softmax]
+MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
+MODULES += [random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -84,7 +87,7 @@ def cases(n=3, c=7):
         "dw",
         x=x,
         dy=y,
-        dw=uniform(-(-n // max(n, 1)), 3, 3, c, 9),
+        dw=uniform(min(n, 1), 3, 3, c, 9),
         grain=max(n, 1),
         **PADDED,
     )
@@ -103,13 +106,22 @@ def cases(n=3, c=7):
         "dw",
         x=x,
         dy=uniform(n, 3, 2, 9),
-        dw=uniform(-(-n // max(n, 1)), 3, 3, c, 9),
+        dw=uniform(min(n, 1), 3, 3, c, 9),
         grain=max(n, 1),
     )
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))
     yield Case(data.store, "", x=flat, feed=feeds["f"], clock=clock)
+    for channels, kernel in ((c, (3, 3)), (1, (3, 3))):  # one channel has code of its own
+        wide = uniform(n, 8, 6, channels)
+        filters = uniform(*kernel, channels, c)
+        small, won = uniform(n, 3, 2, c), np.zeros((n, 3, 2, c), np.uint8)
+        fused = dict(x=wide, index=won)
+        forward = dict(packed=packed(filters), b=uniform(c), y=small, kernel=kernel, pool=(2, 2), relu=True)
+        yield Case(conv_pool.conv_pool2d_forward, "y index", **fused, **forward)
+        chunks = dict(dw=uniform(min(n, 1), *filters.shape), db=uniform(min(n, 1), c), grain=max(n, 1))
+        yield Case(conv_pool.conv_pool2d_weight_gradient, "dw db", dy=small, **fused, **chunks)
     yield Case(dense.pack, "packed", w=w, packed=packed(w))
     yield Case(dense.pack, "packed", w=w, packed=packed(w, transpose=True), transpose=True)
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
@@ -118,7 +130,7 @@ def cases(n=3, c=7):
     yield Case(elementwise.add, "y", a=x, b=x, y=x)
     yield Case(elementwise.rescale, "y", x=x, y=x, scale=2.0, offset=1.0)
     yield Case(elementwise.bias_add, "y", x=y, b=b, y=y)
-    yield Case(elementwise.bias_gradient, "db", dy=y, db=uniform(-(-n // max(n, 1)), 9), grain=max(n, 1))
+    yield Case(elementwise.bias_gradient, "db", dy=y, db=uniform(min(n, 1), 9), grain=max(n, 1))
     yield Case(elementwise.reduce_chunks, "parts y", ["parts"], parts=uniform(5, c, 3), y=uniform(c, 3))
     yield Case(elementwise.fill, "y", y=x, value=3.0)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
@@ -131,6 +143,11 @@ def cases(n=3, c=7):
     yield Case(metrics.categorical_accuracy, "out", y=p, p=p, out=one)
     yield Case(metrics.binary_accuracy, "out", y=p, p=p, out=one)
     yield Case(metrics.accumulate, "total", ["total"], x=one, total=np.zeros(2))
+    thin, few = uniform(c, 9), uniform(n, c)
+    yield Case(narrow.transpose, "wt", w=thin, wt=uniform(9, c))
+    yield Case(narrow.narrow_forward, "y", x=few, wt=uniform(9, c), b=uniform(9), y=uniform(n, 9))
+    yield Case(narrow.narrow_input_gradient, "dx", dy=uniform(n, 9), wt=uniform(9, c), dx=few)
+    yield Case(narrow.narrow_weight_gradient, "dw", x=few, dy=uniform(n, 9), dw=thin)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)

@@ -1,0 +1,353 @@
+"""Training as users meet it: Keras' program from end to end, other threads, and Ctrl-C."""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness import same_bits, uniform
+
+import dlcore
+from dlcore import Sequential, datasets, layers, utils
+from dlcore.callbacks import Callback
+from dlcore.models.locks import SharedLock
+from dlcore.optimizers import SGD
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "keras_mnist.py"
+SPARSE = "sparse_categorical_crossentropy"
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The program of the example
+
+
+def network():
+    return Sequential([layers.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(),
+                       layers.Flatten(), layers.Dense(10, activation="softmax")])  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:the argument lr:DeprecationWarning")
+def test_the_example_on_a_small_set(monkeypatch):
+    small = datasets.digits28.load_data(4000, 1000, cache=False, verbose=False)
+    monkeypatch.setattr(datasets.mnist, "load_data", lambda: small)
+    utils.set_random_seed(1)
+    after = runpy.run_path(str(EXAMPLE))
+    history, p = after["model"].history.history, after["predictions"]
+    assert p.shape == (1000, 10) and p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
+    assert history["loss"] == sorted(history["loss"], reverse=True) and len(history["val_loss"]) == 5
+    assert history["val_accuracy"][-1] > 0.75 and history["accuracy"][-1] > 0.8  # a guess is right one time in ten
+    assert np.mean(p.argmax(axis=1) == after["y_test"]) == pytest.approx(history["val_accuracy"][-1])
+    loss, accuracy = after["model"].evaluate(after["x_test"], after["y_test"], verbose=0)
+    assert (loss, accuracy) == pytest.approx((history["val_loss"][-1], history["val_accuracy"][-1]), rel=1e-5)
+
+
+KERAS = [(0.336, 0.357), (0.112, 0.124), (0.078, 0.085), (0.064, 0.068), (0.055, 0.059)]  # loss of each epoch, ten seeds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_mnist_learns_as_in_keras(seed):
+    if "DLCORE_DATA_HOME" not in os.environ:
+        pytest.skip("set DLCORE_DATA_HOME to a folder with MNIST")
+    (x, y), (x_test, y_test) = datasets.mnist.load_data()
+    x, x_test = (images.reshape(-1, 28, 28, 1).astype("float32") / 255 for images in (x, x_test))
+    utils.set_random_seed(seed)
+    model = network()
+    model.compile("adam", SPARSE, metrics=["accuracy"])
+    history = model.fit(x, y, batch_size=128, epochs=5, validation_data=(x_test, y_test), verbose=0).history
+    for loss, (low, high) in zip(history["loss"], KERAS, strict=True):
+        assert 0.94 * low <= loss <= 1.06 * high
+    assert history["val_accuracy"][-1] >= 0.978
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Other threads
+
+
+def small(seed=0, optimizer="adam"):
+    utils.set_random_seed(seed)
+    model = Sequential([layers.Input((8, 8, 1)), layers.Conv2D(8, 3, activation="relu"), layers.MaxPooling2D(),
+                        layers.Flatten(), layers.Dense(16, activation="tanh"), layers.Dense(4, activation="softmax")])  # fmt: skip
+    model.compile(optimizer, SPARSE)
+    return model
+
+
+X, Y = uniform(96, 8, 8, 1), np.arange(96) % 4
+
+
+@pytest.fixture
+def eager_switching():
+    """Python threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+class Workers:
+    """Threads that repeat a function until told to stop; what it raises is raised at the end."""
+
+    def __init__(self, *functions):
+        self.stop, self.errors, self.counts = threading.Event(), [], [0] * len(functions)
+        self.threads = [threading.Thread(target=self.work, args=item, daemon=True) for item in enumerate(functions)]
+
+    def work(self, number, function):
+        try:
+            while not self.stop.is_set():
+                function()
+                self.counts[number] += 1
+        except BaseException as error:
+            self.errors.append(error)
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(30)
+            assert not thread.is_alive(), "a thread hangs"
+        if self.errors:
+            raise self.errors[0]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_predictions_from_eight_threads(eager_switching, threads):
+    models = small(1), small(2)
+    images = (uniform(96, 8, 8, 1, seed=5) * 100).astype(np.uint8)
+    expected = [(model.predict(X), model.predict(images)) for model in models]
+    wrong = []
+
+    def ask(number):
+        rng = np.random.default_rng(number)
+
+        def once():
+            which, kind, (a, b) = rng.integers(2), rng.integers(2), np.sort(rng.integers(0, 97, 2))
+            if a == b:
+                return
+            with dlcore.threads(threads):
+                got = models[which].predict((X, images)[kind][a:b], batch_size=int(rng.integers(1, 65)))
+            if not same_bits(got, expected[which][kind][a:b]):
+                wrong.append((which, kind, a, b))
+
+        return once
+
+    with Workers(*map(ask, range(8))) as workers:
+        time.sleep(1.5)
+    assert wrong == [] and min(workers.counts) > 10
+
+
+class EveryBatch(Callback):
+    """Makes fit come back to Python after every step."""
+
+    def __init__(self, seen=None):
+        self.seen = seen
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.seen is not None:
+            self.seen.append(self.model.predict(X[:5]).tobytes())
+
+
+def test_a_prediction_sees_the_weights_between_two_steps(eager_switching):
+    """Each answer is, bit for bit, that of a whole number of steps."""
+    steps = []
+    small(3).fit(X, Y, batch_size=16, epochs=30, verbose=0, callbacks=[EveryBatch(steps)])
+    model, answers = small(3), [[] for _ in range(3)]
+    steps.append(model.predict(X[:5]).tobytes())
+    asked = [lambda mine=mine: mine.append(model.predict(X[:5]).tobytes()) for mine in answers]
+    with Workers(*asked) as workers:
+        utils.set_random_seed(3)
+        small(3)  # takes the same seeds as the first model, so that fit shuffles alike
+        model.fit(X, Y, batch_size=16, epochs=30, verbose=0, callbacks=[EveryBatch()])
+    assert min(workers.counts) > 5
+    found = {answer for mine in answers for answer in mine}
+    assert found <= set(steps) and len(found) > 10
+
+
+def test_training_ends_however_many_ask():
+    """Predictions do not shut training out, nor training predictions."""
+    model, large = small(), uniform(400, 8, 8, 1)
+    model.predict(large)
+    done = threading.Event()
+
+    def train():
+        model.fit(X, Y, batch_size=8, epochs=5, verbose=0, callbacks=[EveryBatch()])
+        done.set()
+
+    with Workers(*[lambda: model.predict(large)] * 4) as workers:
+        trainer = threading.Thread(target=train, daemon=True)
+        trainer.start()
+        assert done.wait(30), "fit waits for ever"
+        trainer.join(5)
+        before = list(workers.counts)
+        time.sleep(0.2)
+    assert min(before) > 0
+
+
+def test_a_reader_that_comes_during_a_write_goes_before_the_next_write():
+    lock, order = SharedLock(), []
+    first_writes, go_on = threading.Event(), threading.Event()
+
+    def write(name):
+        with lock.write():
+            first_writes.set()
+            order.append(name)
+            if name == "first":
+                go_on.wait(10)
+
+    def read():
+        with lock.read():
+            order.append("read")
+
+    threads = [threading.Thread(target=write, args=["first"])]
+    threads[0].start()
+    first_writes.wait(10)
+    for target, args in ((write, ["second"]), (read, []), (read, [])):
+        threads.append(threading.Thread(target=target, args=args))
+        threads[-1].start()
+    while lock.waiting < 2 or lock.writers < 2:
+        time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["first", "read", "read", "second"]
+    assert (lock.readers, lock.writers, lock.waiting, lock.due, lock.writing) == (0, 0, 0, 0, False)
+
+
+@pytest.mark.parametrize("side", ["read", "write"])
+def test_an_interrupted_wait_for_the_lock_leaves_it_usable(side, monkeypatch):
+    lock = SharedLock()
+
+    def interrupted(predicate):
+        raise KeyboardInterrupt
+
+    with lock.write() if side == "read" else lock.read():
+        with monkeypatch.context() as patch:
+            patch.setattr(lock.condition, "wait_for", interrupted)
+            with pytest.raises(KeyboardInterrupt), getattr(lock, side)():
+                pass
+    with lock.read(), lock.read():
+        pass
+    with lock.write():
+        pass
+    assert (lock.readers, lock.writers, lock.waiting, lock.due, lock.writing) == (0, 0, 0, 0, False)
+
+
+def test_a_second_training_is_refused():
+    model, inside, go_on = small(), threading.Event(), threading.Event()
+
+    class Hold(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            inside.set()
+            go_on.wait(30)
+
+    trainer = threading.Thread(target=model.fit, args=[X, Y], kwargs=dict(callbacks=[Hold()], verbose=0))
+    trainer.start()
+    assert inside.wait(30)
+    try:
+        for use in (model.fit, model.evaluate, model.train_on_batch):
+            with pytest.raises(RuntimeError, match=f"{use.__name__} was called while another thread trains or evaluates"):
+                use(X, Y)
+        assert model.predict(X).shape == (96, 4)
+    finally:
+        go_on.set()
+        trainer.join(30)
+    assert model.optimizer.iterations == 3
+    model.fit(X, Y, verbose=0)
+
+
+def test_two_models_train_at_the_same_time():
+    alone = []
+    for seed in (1, 2):
+        model = small(seed)
+        model.fit(X, Y, epochs=20, batch_size=10, shuffle=False, verbose=0)
+        alone.append(model.predict(X))
+    models = small(1), small(2)
+    threads = [threading.Thread(target=model.fit, args=[X, Y],
+                                kwargs=dict(epochs=20, batch_size=10, shuffle=False, verbose=0)) for model in models]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for model, expected in zip(models, alone, strict=True):
+        assert same_bits(model.predict(X), expected)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Ctrl-C
+
+
+def interrupt_after(seconds):
+    """Send SIGINT to this process from another thread; a list that gets the time of it."""
+    sent = []
+
+    def send():
+        time.sleep(seconds)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=send, daemon=True).start()
+    return sent
+
+
+LARGE, LABELS = uniform(2048, 28, 28, 1), np.arange(2048) % 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("after", [0.25, 0.6])
+def test_ctrl_c_in_fit_leaves_the_weights_of_whole_steps(threads, after):
+    utils.set_random_seed(7)
+    model = network()
+    model.compile("adam", SPARSE)
+    start = model.get_weights()
+    with dlcore.threads(threads):
+        sent = interrupt_after(after)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(LARGE, LABELS, batch_size=128, epochs=1000, shuffle=False, verbose=0)
+        assert time.perf_counter() - sent[0] < 0.5
+        done = model.optimizer.iterations
+        assert done > 0
+        again = network()
+        again.set_weights(start)
+        again.compile("adam", SPARSE)
+        whole, rest = divmod(done, 16)  # steps of an epoch
+        again.fit(LARGE, LABELS, batch_size=128, epochs=whole, shuffle=False, verbose=0)
+        if rest:
+            again.fit(LARGE[: 128 * rest], LABELS[: 128 * rest], batch_size=128, shuffle=False, verbose=0)
+        assert again.optimizer.iterations == done
+        for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+            assert same_bits(a, b) and np.isfinite(a).all()
+        model.fit(LARGE[:256], LABELS[:256], verbose=0)
+        assert model.predict(LARGE[:3]).shape == (3, 10)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_ctrl_c_in_predict():
+    model = network()
+    images = np.zeros((300_000, 28, 28, 1), np.uint8)
+    sent = interrupt_after(0.3)
+    with pytest.raises(KeyboardInterrupt):
+        while True:
+            model.predict(images)
+    assert time.perf_counter() - sent[0] < 0.5
+    assert np.isfinite(model.predict(LARGE[:9])).all()
+
+
+def test_a_callback_that_raises_leaves_the_model_usable():
+    class Fail(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            raise OSError("disk full")
+
+    model = small(optimizer=SGD(0.1))
+    with pytest.raises(OSError, match="disk full"):
+        model.fit(X, Y, callbacks=[Fail()], verbose=0)
+    assert len(model.fit(X, Y, epochs=2, verbose=0).epoch) == 2
