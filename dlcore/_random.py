@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 
 import numpy as np
@@ -23,7 +23,7 @@ class _Seeds:
     def next(self) -> int:
         with self.lock:
             if self.root is None:
-                return secrets.randbits(63)
+                return int.from_bytes(os.urandom(8), "little") >> 1
             self.count += 1
             return int(raw(self.root, 1, stream=self.count)[0] >> np.uint64(1))
 

@@ -230,6 +230,7 @@ def resolve_verbose(verbose: Any) -> int:
 
 
 def values(logs: dict[str, float]) -> str:
+    """Logs as a bar shows them."""
     return ", ".join(f"{name}={value:.4f}" for name, value in logs.items())
 
 

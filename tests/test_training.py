@@ -33,7 +33,7 @@ def network():
 
 @pytest.mark.filterwarnings("ignore:the argument lr:DeprecationWarning")
 def test_the_example_on_a_small_set(monkeypatch):
-    small = datasets.digits28.load_data(4000, 1000, cache=False, verbose=False)
+    small = datasets.digits28.load_data(12000, 1000, cache=False, verbose=False)
     monkeypatch.setattr(datasets.mnist, "load_data", lambda: small)
     utils.set_random_seed(1)
     after = runpy.run_path(str(EXAMPLE))
@@ -41,7 +41,7 @@ def test_the_example_on_a_small_set(monkeypatch):
     assert p.shape == (1000, 10) and p.dtype == np.float32
     np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-5)
     assert history["loss"] == sorted(history["loss"], reverse=True) and len(history["val_loss"]) == 5
-    assert history["val_accuracy"][-1] > 0.75 and history["accuracy"][-1] > 0.8  # a guess is right one time in ten
+    assert history["val_accuracy"][-1] > 0.79 and history["accuracy"][-1] > 0.83  # a guess is right one time in ten
     assert np.mean(p.argmax(axis=1) == after["y_test"]) == pytest.approx(history["val_accuracy"][-1])
     loss, accuracy = after["model"].evaluate(after["x_test"], after["y_test"], verbose=0)
     assert (loss, accuracy) == pytest.approx((history["val_loss"][-1], history["val_accuracy"][-1]), rel=1e-5)
@@ -229,11 +229,10 @@ def test_an_interrupted_wait_for_the_lock_leaves_it_usable(side, monkeypatch):
     def interrupted(predicate):
         raise KeyboardInterrupt
 
-    with lock.write() if side == "read" else lock.read():
-        with monkeypatch.context() as patch:
-            patch.setattr(lock.condition, "wait_for", interrupted)
-            with pytest.raises(KeyboardInterrupt), getattr(lock, side)():
-                pass
+    with lock.write() if side == "read" else lock.read(), monkeypatch.context() as patch:
+        patch.setattr(lock.condition, "wait_for", interrupted)
+        with pytest.raises(KeyboardInterrupt), getattr(lock, side)():
+            pass
     with lock.read(), lock.read():
         pass
     with lock.write():
@@ -333,7 +332,7 @@ def test_ctrl_c_in_fit_leaves_the_weights_of_whole_steps(threads, after):
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_ctrl_c_in_predict():
     model = network()
-    images = np.zeros((300_000, 28, 28, 1), np.uint8)
+    images = np.zeros((50_000, 28, 28, 1), np.uint8)
     sent = interrupt_after(0.3)
     with pytest.raises(KeyboardInterrupt):
         while True:

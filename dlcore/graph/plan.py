@@ -12,7 +12,6 @@ lifetime in stages.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import prod
 
 from dlcore.graph.graph import consumers, topological
@@ -25,26 +24,35 @@ SLAB_SAMPLES = 6      # rows of the register tile, so that a dense layer on one 
 CHUNK_BYTES = 1 << 25 # of partial sums, one per slab: large weights get fewer, longer slabs
 
 
-@dataclass
 class Place:
     """Where a tensor lies: bytes from the arena, or from the slots if `slot`."""
 
-    offset: int
-    slot: bool
+    def __init__(self, offset: int, slot: bool):
+        self.offset, self.slot = offset, slot
 
 
-@dataclass
 class Plan:
-    batch: int
-    stages: list[list[list[Op]]] = field(default_factory=list)  # stages of groups of ops
-    grains: list[int] = field(default_factory=list)             # samples per slab, one per stage
-    places: dict[Tensor, Place] = field(default_factory=dict)
-    roots: dict[Tensor, Tensor] = field(default_factory=dict)   # whose memory a tensor uses
-    unread: set[Tensor] = field(default_factory=set)
-    level: dict[Op, int] = field(default_factory=dict)
-    arena_bytes: int = 0
-    slot_bytes: int = 0
-    commit: int = 0
+    """The plan for one batch size.
+
+    Attributes:
+        stages: of groups of ops.
+        grains: samples per slab, one number per stage.
+        places: of tensors that are the root of their memory.
+        roots: whose memory each tensor uses.
+        unread: tensors that nobody reads.
+        level: the stage of each op.
+        commit: the first stage that changes parameters or totals.
+    """
+
+    def __init__(self, batch: int):
+        self.batch = batch
+        self.stages: list[list[list[Op]]] = []
+        self.grains: list[int] = []
+        self.places: dict[Tensor, Place] = {}
+        self.roots: dict[Tensor, Tensor] = {}
+        self.unread: set[Tensor] = set()
+        self.level: dict[Op, int] = {}
+        self.arena_bytes = self.slot_bytes = self.commit = 0
 
     def shape(self, tensor: Tensor, level: int) -> tuple[int, ...]:
         """Sizes of a tensor; chunks are those of the stage that writes it."""

@@ -38,6 +38,7 @@ def whole(value: Any, least: int, argument: str, model: str) -> int:
 
 
 def validation_pair(data: Any) -> tuple[Any, Any]:
+    """(x, y) of the argument validation_data."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise ValueError(f"validation_data: expected (x, y). Received: {type(data).__name__}")
     return data[0], data[1]

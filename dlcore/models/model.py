@@ -434,9 +434,11 @@ def per_sample(x: Tensor, name: str) -> Tensor:
 
 
 def means(totals: dict[str, np.ndarray]) -> dict[str, float]:
+    """Logs from running (sum, count) totals."""
     return {name: float(total[0] / total[1]) if total[1] else 0.0 for name, total in totals.items()}
 
 
 def listed(logs: dict[str, float]) -> Any:
+    """The loss alone, or [loss, metrics...]."""
     values = list(logs.values())
     return values[0] if len(values) == 1 else values

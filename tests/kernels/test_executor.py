@@ -189,18 +189,18 @@ def test_other_python_threads_go_on(threads):
 # Signals
 
 
-def interrupt(program, threads, delay, number=signal.SIGINT):
+def interrupt(program, threads, delay, steps=10**8):
     """Seconds from the signal to the end of a run that would take hours."""
     sent = []
 
     def send():
         time.sleep(delay)
         sent.append(time.perf_counter())
-        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGINT)
 
     thread = in_thread(send)
     with pytest.raises(KeyboardInterrupt):
-        program.run(10**8, threads)
+        program.run(steps, threads)
     late = time.perf_counter() - sent[0]
     thread.join()
     return late
@@ -221,6 +221,11 @@ def test_ctrl_c_leaves_whole_steps(threads, stages):
     assert sorted(late)[4] <= 0.2, late
     assert program.run(2, threads) == 2
     assert (w == -clock.step).all()
+
+
+def test_ctrl_c_where_the_main_thread_has_no_task():
+    program = Program([[([elementwise.fill(blank(0, 3), 1)], 1)]])
+    assert interrupt(program, 1, 0.02, steps=3 * seconds(program, 10**6, 1)) < 1
 
 
 def test_a_handler_may_raise_anything_or_nothing():
