@@ -30,7 +30,7 @@ class _Seeds:
 
 def raw(seed: int, n: int, stream: int = 0) -> np.ndarray:
     """n uint64 numbers of the stream that (seed, stream) names: the same in every version of NumPy."""
-    key = np.array([seed & (2**64 - 1), stream & (2**64 - 1)], np.uint64)
+    key = np.array([int(seed) & (2**64 - 1), int(stream) & (2**64 - 1)], np.uint64)
     return np.asarray(np.random.Philox(key=key).random_raw(n), np.uint64)
 
 

@@ -170,5 +170,11 @@ def get(identifier: Any) -> Optimizer:
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:
-    """The config dict that `get` understands."""
+    """The config dict that `get` understands.
+
+    Raises:
+        ValueError: not one of this module's classes.
+    """
+    if type(optimizer) not in _BY_NAME.values():
+        raise ValueError(f"optimizer: {optimizer.name!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(optimizer).__name__.lower(), "config": optimizer.get_config()}

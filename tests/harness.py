@@ -53,7 +53,7 @@ with simd.use(simd.usable()[-1]):
 
 
 def run(step, threads=1, grain=None):
-    Program([[([step], grain or max(step.tasks, 1))], [([BALLAST], 8)]]).run(threads=threads)
+    Program([[([step], grain or step.grain or max(step.tasks, 1))], [([BALLAST], 8)]]).run(threads=threads)
 
 
 def same_bits(a, b):

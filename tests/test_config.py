@@ -112,8 +112,9 @@ def test_refuses_numbers_of_threads(bad):
 @openmp
 def test_obeys_threadpoolctl():
     dlcore.set_num_threads(4)
-    with threadpool_limits(1):
-        assert dlcore.get_num_threads() == 1
+    limit = 1 if executor.openmp_limit() != 1 else 2  # one that equals OpenMP's own default cannot be told from it
+    with threadpool_limits(limit):
+        assert dlcore.get_num_threads() == limit
         assert "limit on OpenMP" in config.config()["threads"]
     with threadpool_limits(8):
         assert dlcore.get_num_threads() == 4  # a limit, not a wish
@@ -191,7 +192,8 @@ def test_the_instruction_set_can_be_chosen(isa):
 
 def test_refuses_an_instruction_set_that_is_not_here():
     done = python("import dlcore", check=False, DLCORE_ISA="avx1024")
-    assert done.returncode == 1 and "ImportError: DLCORE_ISA='avx1024' cannot be used here. Expected one of" in done.stderr
+    assert done.returncode == 1
+    assert "ImportError: DLCORE_ISA='avx1024' cannot be used here. Expected one of" in done.stderr
 
 
 HEAVY = ["matplotlib", "PIL", "pooch", "tqdm", "safetensors", "onnx", "torch", "h5py", "requests", "scipy", "pandas",

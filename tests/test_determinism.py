@@ -51,7 +51,8 @@ def test_weights_do_not_depend_on_threads(isa):
     """Weights, predictions and logs of two networks after a fit with an odd batch size and a smaller last batch."""
     env = {**os.environ, "DLCORE_ISA": isa, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     env = {key: value for key, value in env.items() if key not in ("DLCORE_NUM_THREADS", "OMP_NUM_THREADS")}
-    runs = [subprocess.Popen([sys.executable, "-c", SCRIPT], env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    command = [sys.executable, "-c", SCRIPT]
+    runs = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     lines = [line.split() for run in runs for line in run.communicate(timeout=120)[0].splitlines()]
     assert [run.returncode for run in runs] == [0, 0] and len(lines) == 20
     for name in ("digits", "varied"):
@@ -93,11 +94,11 @@ def test_a_fit_in_two_halves_is_one_fit_of_the_same_order():
     weights = []
     for halves in ([2], [1, 2]):
         utils.set_random_seed(9)
-        model = Sequential([layers.Input((30,)), layers.Dense(20, activation="relu"), layers.Dropout(0.5), layers.Dense(2)])
+        model = Sequential([layers.Input((30,)), layers.Dense(20, "relu"), layers.Dropout(0.5), layers.Dense(2)])
         model.compile("adam", "mse")
         for before, epochs in zip([0, *halves], halves, strict=False):
-            model.fit(uniform(50, 30), uniform(50, 2), batch_size=16, epochs=epochs, initial_epoch=before, shuffle=False,
-                      verbose=0)  # fmt: skip
+            model.fit(uniform(50, 30), uniform(50, 2), batch_size=16, epochs=epochs, initial_epoch=before,
+                      shuffle=False, verbose=0)  # fmt: skip
         weights.append(model.get_weights())
     for a, b in zip(*weights, strict=True):
         assert same_bits(a, b)

@@ -94,8 +94,10 @@ def scaled_images(x, w):
 CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that come
     (conv_bias, fuse.bias, [IMAGES], [(3, 2, 3, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
+    (dense_bias, fuse.bias, [ROWS], [(9, 40), (40,)], {"BiasAdd": 1}, {}),
     (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 5)], {"Activation": 1}, {}),
+    (dense_sigmoid, fuse.activation, [ROWS], [(9, 40)], {"Activation": 1}, {}),
     (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),
     (conv_pool, (fuse.bias, fuse.activation, fuse.conv_pool), [IMAGES], [(3, 2, 3, 5), (5,)],
      {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
@@ -139,8 +141,8 @@ def test_against_the_unfused_twin(graph, patterns, data, shapes, gone, new):
 
 
 def test_every_pattern_has_a_case():
-    tested = {pattern for _, patterns, *_ in CASES for pattern in (patterns if isinstance(patterns, tuple) else [patterns])}
-    assert tested == set(fuse.PATTERNS)
+    lists = [patterns if isinstance(patterns, tuple) else (patterns,) for _, patterns, *_ in CASES]
+    assert {pattern for patterns in lists for pattern in patterns} == set(fuse.PATTERNS)
 
 
 def test_the_sigmoid_is_gone_when_only_its_loss_read_it():
@@ -196,8 +198,9 @@ def images_read_twice(x, w, b):
 
 
 @pytest.mark.parametrize("graph, x, kept", [
-    (conv_read_twice, IMAGES, "BiasAdd"), (conv_is_a_target, IMAGES, "BiasAdd"), (activation_of_a_target, ROWS, "Activation"),
-    (windows_that_overlap, IMAGES, "MaxPool2D"), (sigmoid_before_the_pool, IMAGES, "MaxPool2D"),
+    (conv_read_twice, IMAGES, "BiasAdd"), (conv_is_a_target, IMAGES, "BiasAdd"),
+    (activation_of_a_target, ROWS, "Activation"), (windows_that_overlap, IMAGES, "MaxPool2D"),
+    (sigmoid_before_the_pool, IMAGES, "MaxPool2D"),
     (convolution_before_the_pool_is_a_target, IMAGES, "MaxPool2D"), (scale_with_offset, IMAGES, "Rescale"),
     (images_read_twice, IMAGES, "Rescale"),
 ])  # fmt: skip
@@ -211,10 +214,10 @@ def test_leaves_alone_what_it_must_not_touch(graph, x, kept):
 
 
 def test_weights_are_packed_once():
-    w = weights((9, 9))[0]
-    (x,) = gathers(x=ROWS)
+    w = weights((40, 40))[0]
+    (x,) = gathers(x=uniform(N, 40))
     y = ops.dense(ops.dense(x, w), w)
-    feeds = {"x": Feed("f", 9), "y": Feed("f", 9)}
+    feeds = {"x": Feed("f", 40), "y": Feed("f", 40)}
     store = Store(y, "y")
     assert names([y]).count("Pack") == 2
     build([store], N, Clock(), feeds)

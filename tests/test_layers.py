@@ -60,7 +60,8 @@ def conv(kind="linear", same=False, strides=(1, 1), dilation=(1, 1), groups=1):
         def gradients(dy):
             dz = back(dy)[0]
             bias = [] if b is None else [ref.bias_gradient(dz)]
-            return [ref.conv2d_input_gradient(dz, w, x.shape, *how), ref.conv2d_weight_gradient(x, dz, w.shape, *how), *bias]
+            dw = ref.conv2d_weight_gradient(x, dz, w.shape, *how)
+            return [ref.conv2d_input_gradient(dz, w, x.shape, *how), dw, *bias]
 
         return y, gradients
 
@@ -97,20 +98,23 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
     ("Dense", dict(units=5), (7,), (5,), [(7, 5), (5,)], dense()),
     ("Dense", dict(units=1, use_bias=False), (130,), (1,), [(130, 1)], dense()),
     *[("Dense", dict(units=17, activation=kind), (33,), (17,), [(33, 17), (17,)], dense(kind)) for kind in ACTIVATIONS],
-    ("Dense", dict(units=300, activation="relu"), (500,), (300,), [(500, 300), (300,)], dense("relu")),  # a stage of its own
+    ("Dense", dict(units=300, activation="relu"), (500,), (300,), [(500, 300), (300,)], dense("relu")),
+    ("Dense", dict(units=10, activation="relu"), (70,), (10,), [(70, 10), (10,)], dense("relu")),
     ("Conv2D", dict(filters=5, kernel_size=3), IMAGE, (7, 6, 5), [(3, 3, 6, 5), (5,)], conv()),
     ("Conv2D", dict(filters=16, kernel_size=1, use_bias=False), IMAGE, (9, 8, 16), [(1, 1, 6, 16)], conv()),
-    ("Conv2D", dict(filters=4, kernel_size=(2, 3), padding="same"), IMAGE, (9, 8, 4), [(2, 3, 6, 4), (4,)], conv(same=True)),
+    ("Conv2D", dict(filters=4, kernel_size=(2, 3), padding="same"), IMAGE, (9, 8, 4), [(2, 3, 6, 4), (4,)],
+     conv(same=True)),
     ("Conv2D", dict(filters=4, kernel_size=(4, 2), strides=(2, 3), padding="SAME", activation="relu"), IMAGE, (5, 3, 4),
      [(4, 2, 6, 4), (4,)], conv("relu", True, (2, 3))),
     ("Conv2D", dict(filters=8, kernel_size=3, strides=2, activation="tanh"), IMAGE, (4, 3, 8), [(3, 3, 6, 8), (8,)],
      conv("tanh", strides=(2, 2))),
-    ("Conv2D", dict(filters=6, kernel_size=(3, 2), dilation_rate=(2, 3), groups=3, activation="sigmoid"), IMAGE, (5, 5, 6),
-     [(3, 2, 2, 6), (6,)], conv("sigmoid", dilation=(2, 3), groups=3)),
+    ("Conv2D", dict(filters=6, kernel_size=(3, 2), dilation_rate=(2, 3), groups=3, activation="sigmoid"), IMAGE,
+     (5, 5, 6), [(3, 2, 2, 6), (6,)], conv("sigmoid", dilation=(2, 3), groups=3)),
     ("Conv2D", dict(filters=6, kernel_size=3, groups=6, padding="same", dilation_rate=2, activation="softmax"), IMAGE,
      (9, 8, 6), [(3, 3, 1, 6), (6,)], conv("softmax", True, dilation=(2, 2), groups=6)),
     ("MaxPooling2D", dict(), IMAGE, (4, 4, 6), [], max_pool((2, 2), (2, 2))),
-    ("MaxPooling2D", dict(pool_size=3, strides=(1, 2), padding="same"), IMAGE, (9, 4, 6), [], max_pool((3, 3), (1, 2), True)),
+    ("MaxPooling2D", dict(pool_size=3, strides=(1, 2), padding="same"), IMAGE, (9, 4, 6), [],
+     max_pool((3, 3), (1, 2), True)),
     ("MaxPooling2D", dict(pool_size=(3, 2)), IMAGE, (3, 4, 6), [], max_pool((3, 2), (3, 2))),
     ("AveragePooling2D", dict(), IMAGE, (4, 4, 6), [], average_pool((2, 2), (2, 2))),
     ("AveragePooling2D", dict(pool_size=(2, 3), strides=1, padding="same"), IMAGE, (9, 8, 6), [],
@@ -180,24 +184,24 @@ WHOLE = "must be a positive whole number. Received: "
 REFUSED = [  # layer class, arguments, what the message says
     *[("Dense", dict(units=bad), f"me: units {WHOLE}units={bad!r}") for bad in (0, -1, 2.5, "5", None, True)],
     ("Dense", dict(units=3, activation="rel"), "activation: expected one of .*'relu'.* Received: 'rel'"),
-    ("Dense", dict(units=3, kernel_initializer="gloro"), "initializer: expected one of .*'glorot_uniform'.*Received: 'gloro'"),
-    ("Dense", dict(units=3, input_dim=-2), r"me: input_dim must hold positive whole numbers.*Received: input_dim=\(-2,\)"),
+    ("Dense", dict(units=3, kernel_initializer="gloro"), "initializer: expected one of .*Received: 'gloro'"),
+    ("Dense", dict(units=3, input_dim=-2), r"me: input_dim must hold .*Received: input_dim=\(-2,\)"),
     ("Dense", dict(units=3, input_shape=(2, None)), r"me: input_shape must hold .*Received: input_shape=\(2, None\)"),
     ("Conv2D", CONV | dict(filters=0), f"me: filters {WHOLE}filters=0"),
     ("Conv2D", CONV | dict(kernel_size=(3, 0)), f"me: kernel_size {WHOLE}kernel_size=0"),
-    ("Conv2D", CONV | dict(kernel_size=(3, 3, 3)), r"me: kernel_size must be one .* or two. Received: kernel_size=\(3, 3, 3\)"),
+    ("Conv2D", CONV | dict(kernel_size=(3, 3, 3)), r"me: kernel_size must be one .* or two.*=\(3, 3, 3\)"),
     ("Conv2D", CONV | dict(strides=0), f"me: strides {WHOLE}strides=0"),
-    ("Conv2D", CONV | dict(padding="full"), r"me: padding must be one of \('valid', 'same'\). Received: padding='full'"),
+    ("Conv2D", CONV | dict(padding="full"), r"me: padding must be one of \('valid', 'same'\).*='full'"),
     ("Conv2D", CONV | dict(padding=1), r"me: padding must be one of \('valid', 'same'\). Received: padding=1"),
     ("Conv2D", CONV | dict(dilation_rate=(1, -1)), f"me: dilation_rate {WHOLE}dilation_rate=-1"),
     ("Conv2D", CONV | dict(groups=3), "me: filters must be a multiple of groups. Received: filters=4, groups=3"),
     ("Conv2D", CONV | dict(data_format="channels_first"), "me: data_format must be 'channels_last'.*='channels_first'"),
     ("MaxPooling2D", POOL | dict(pool_size=0), f"me: pool_size {WHOLE}pool_size=0"),
-    ("MaxPooling2D", POOL | dict(pool_size=17), "me: pool_size must not hold more than 256 pixels. Received: pool_size=17"),
-    ("MaxPooling2D", POOL | dict(strides=(2,)), r"me: strides must be one whole number or two. Received: strides=\(2,\)"),
+    ("MaxPooling2D", POOL | dict(pool_size=17), "me: pool_size must not hold more than 256 .*pool_size=17"),
+    ("MaxPooling2D", POOL | dict(strides=(2,)), r"me: strides must be one .* or two. .*strides=\(2,\)"),
     ("AveragePooling2D", POOL | dict(padding="x"), "me: padding must be one of .* Received: padding='x'"),
     ("AveragePooling2D", POOL | dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
-    *[("Dropout", dict(rate=bad), r"me: rate must be a number in \[0, 1\). Received: rate=") for bad in (1, -0.1, "a", True)],
+    *[("Dropout", dict(rate=bad), r"me: rate must be a number in \[0, 1\). Received: ") for bad in (1, -1, "a", True)],
     ("Softmax", dict(axis=1), "me: axis must be -1. Received: axis=1"),
     ("InputLayer", dict(), "me: expected a shape. Received: shape=None"),
     ("InputLayer", dict(shape=(3, 0)), r"me: input_shape must hold positive whole numbers.*\(3, 0\)"),
@@ -213,10 +217,10 @@ def test_refuses_arguments(name, arguments, message):
 UNFIT = [  # layer, shape of a sample it cannot take
     (lambda: layers.Dense(3, name="me"), (4, 4), r"me: expected .*\(batch, features\).*Received: \(None, 4, 4\)"),
     (lambda: layers.Conv2D(3, 2, name="me"), (4,), r"me: expected .*\(batch, height, width, channels\).*\(None, 4\)"),
-    (lambda: layers.Conv2D(3, 5, name="me"), (4, 9, 1), r"me: expected .*a kernel of \(5, 5\).*Received: \(None, 4, 9, 1\)"),
+    (lambda: layers.Conv2D(3, 5, name="me"), (4, 9, 1), r"me: .*a kernel of \(5, 5\).*\(None, 4, 9, 1\)"),
     (lambda: layers.Conv2D(4, 2, groups=2, name="me"), (4, 4, 3), r"me: .*multiple of groups=2.*\(None, 4, 4, 3\)"),
     (lambda: layers.MaxPooling2D(name="me"), (4, 4), r"me: expected .*Received: \(None, 4, 4\)"),
-    (lambda: layers.MaxPooling2D(3, name="me"), (2, 4, 1), r"me: expected .*\(3, 3\) fits into. Received: \(None, 2, 4, 1\)"),
+    (lambda: layers.MaxPooling2D(3, name="me"), (2, 4, 1), r"me: .*\(3, 3\) fits into. .*\(None, 2, 4, 1\)"),
     (lambda: layers.AveragePooling2D(3, name="me"), (4, 2, 1), r"me: expected .*Received: \(None, 4, 2, 1\)"),
 ]  # fmt: skip
 
@@ -264,14 +268,14 @@ def test_dropouts_without_a_seed_differ_and_follow_the_global_seed():
 def test_an_activation_may_be_a_function():
     layer, x = make("Dense", dict(units=4, activation=lambda x: ops.relu(ops.rescale(x, -1.0))), (3,))
     np.testing.assert_allclose(layer(x), np.maximum(-ref.dense(x, *layer.get_weights()), 0), rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match="activation: .*lambda.* cannot be saved"):
+    with pytest.raises(ValueError, match=r"activation: .*lambda.* cannot be saved"):
         layer.get_config()
     assert layers.Dense(1, activation=activations.relu).get_config()["activation"] == "relu"
 
 
 def test_default_names_are_those_of_keras():
-    given = ["Conv2D", "Conv2D", "MaxPooling2D", "Dense", "ReLU", "InputLayer", "Flatten", "Dense", "Conv2D"]
-    expected = ["conv2d", "conv2d_1", "max_pooling2d", "dense", "re_lu", "input_layer", "flatten", "dense_1", "conv2d_2"]
+    given = ["Conv2D", "Conv2D", "MaxPooling2D", "Dense", "ReLU", "InputLayer", "Dense", "Conv2D"]
+    expected = ["conv2d", "conv2d_1", "max_pooling2d", "dense", "re_lu", "input_layer", "dense_1", "conv2d_2"]
     names = base._Names()
     assert [names.next(cls) for cls in given] == expected
 

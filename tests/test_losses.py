@@ -72,8 +72,9 @@ def test_logits_are_not_clipped():
 
 
 def test_nan_predictions_give_nan():
-    for loss, y in [(SparseCategoricalCrossentropy(), [0]), (CategoricalCrossentropy(), [[1, 0]]), (MeanSquaredError(), EYE[:1, :2]),
-                    (BinaryCrossentropy(), [[1, 0]]), (SparseCategoricalCrossentropy(True), [0])]:  # fmt: skip
+    for loss, y in [(SparseCategoricalCrossentropy(), [0]), (CategoricalCrossentropy(), [[1, 0]]),
+                    (MeanSquaredError(), [[1, 0]]), (BinaryCrossentropy(), [[1, 0]]),
+                    (SparseCategoricalCrossentropy(from_logits=True), [0])]:  # fmt: skip
         assert np.isnan(loss(y, [[np.nan, 0.5]]))
 
 
@@ -105,7 +106,7 @@ REFUSED = [  # loss, targets, shape of a prediction, message
     (SPARSE, [0, np.nan], (3,), "expects whole class numbers. Received: nan"),
     (SPARSE, [0, np.inf], (3,), "expects class numbers from 0 to 2, .*Received: 0.0 to inf"),
     (SPARSE, EYE, (3,), r"of shape \(3,\). Received: \(3, 3\). One-hot targets go with the loss 'categorical_cross"),
-    (DENSE, [0, 1, 2], (3,), r"of shape \(3, 3\). Received: \(3,\). Class numbers go with the loss 'sparse_categorical"),
+    (DENSE, [0, 1, 2], (3,), r"of shape \(3, 3\). Received: \(3,\). Class numbers go with the loss 'sparse_categ"),
     (DENSE, [[0], [1]], (3,), r"Received: \(2, 1\). Class numbers go with the loss 'sparse_categorical_crossentropy'"),
     (DENSE, EYE, (4,), r"expects targets of shape \(3, 4\). Received: \(3, 3\).$"),
     (BINARY, EYE, (1,), r"expects targets of shape \(3, 1\). Received: \(3, 3\)"),

@@ -76,5 +76,5 @@ def test_refuses_unknown_metrics_at_compile():
     with pytest.raises(ValueError, match=r"metrics: expected 'accuracy' or one of .*, or a function. Received: 'f1'"):
         model(metrics=["f1"])
     m = model(metrics=[lambda y, p: p])
-    with pytest.raises(ValueError, match=r"<lambda>: expected one value per sample, shape \(None,\). Received: \(None, 4\)"):
+    with pytest.raises(ValueError, match=r"<lambda>: expected one value per sample, .* Received: \(None, 4\)"):
         m.evaluate(uniform(5, 3), np.zeros(5), verbose=0)

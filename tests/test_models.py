@@ -90,7 +90,7 @@ def test_add_and_pop_after_building():
     assert model.predict(X).shape == (23, 30)
     model.add(layers.Dense(7))
     assert model.output_shape == (None, 7) and model.predict(X).shape == (23, 7)
-    with pytest.raises(TypeError, match="sequential.*: there is no layer to pop"):
+    with pytest.raises(TypeError, match=r"sequential.*: there is no layer to pop"):
         Sequential([layers.Input((3,))]).pop()
 
 
@@ -167,7 +167,7 @@ def test_weights_in_and_out():
     assert not np.array_equal(a.predict(X), b.predict(X))
     b.set_weights(a.get_weights())  # into the arena that training made
     assert same_bits(a.predict(X), b.predict(X))
-    with pytest.raises(ValueError, match="expected 4 weights. Received: 3"):
+    with pytest.raises(ValueError, match=r"expected 4 weights. Received: 3"):
         b.set_weights(a.get_weights()[:3])
 
 
@@ -194,7 +194,7 @@ def test_models_refuse_to_be_pickled_or_to_be_bare():
     import pickle
 
     for use in (pickle.dumps, copy.deepcopy):
-        with pytest.raises(TypeError, match="sequential.*: models cannot be pickled; use save and load_model"):
+        with pytest.raises(TypeError, match=r"sequential.*: models cannot be pickled; use save and load_model"):
             use(cnn())
     with pytest.raises(TypeError, match="Model must define layers"):
         Model().weights  # noqa: B018
@@ -555,16 +555,16 @@ def test_fit_refuses(arguments, message):
 
 
 def test_callbacks_must_be_callbacks():
-    with pytest.raises(TypeError, match="callbacks: expected Callback objects. Received: 'stop'"):
+    with pytest.raises(TypeError, match=r"callbacks: expected Callback objects. Received: 'stop'"):
         cnn().fit(X, Y, callbacks=["stop"], verbose=0)
 
 
 def test_compile():
     model = cnn(compiled=False)
     for use in (lambda: model.fit(X, Y), lambda: model.evaluate(X, Y), lambda: model.train_on_batch(X, Y)):
-        with pytest.raises(RuntimeError, match=r"sequential.*: call compile\(optimizer, loss\) before training or evalu"):
+        with pytest.raises(RuntimeError, match=r"sequential.*: call compile\(optimizer, loss\) before training"):
             use()
-    with pytest.raises(ValueError, match="sequential.*: compile needs a loss"):
+    with pytest.raises(ValueError, match=r"sequential.*: compile needs a loss"):
         model.compile("adam")
     with pytest.raises(ValueError, match="optimizer: expected one of"):
         model.compile("nobody", "mse")

@@ -89,7 +89,8 @@ def test_the_old_spelling_of_the_learning_rate(cls):
 
 def test_defaults_are_those_of_keras():
     assert SGD().get_config() == {"learning_rate": 0.01, "name": "sgd", "momentum": 0.0, "nesterov": False}
-    assert Adam().get_config() == {"learning_rate": 0.001, "name": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    expected = {"learning_rate": 0.001, "name": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    assert Adam().get_config() == expected
 
 
 def test_the_learning_rate_may_change_at_any_time():
@@ -168,5 +169,5 @@ def test_configurations():
         optimizer = make()
         again = optimizers.get(optimizers.serialize(optimizer))
         assert type(again) is type(optimizer) and again.get_config() == optimizer.get_config()
-    with pytest.raises(ValueError, match=r"optimizer: expected one of \['adam', 'sgd'\] or an Optimizer. Received: 'adem'"):
+    with pytest.raises(ValueError, match=r"optimizer: expected one of .* or an Optimizer. Received: 'adem'"):
         optimizers.get("adem")

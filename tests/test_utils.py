@@ -50,7 +50,8 @@ def test_one_seed_for_everything():
 def test_seeds_of_threads_differ():
     utils.set_random_seed(1)
     drawn = []
-    threads = [threading.Thread(target=lambda: drawn.extend(_random.seeds.next() for _ in range(200))) for _ in range(4)]
+    draw = lambda: drawn.extend([_random.seeds.next() for _ in range(200)])  # noqa: E731
+    threads = [threading.Thread(target=draw) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

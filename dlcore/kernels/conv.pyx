@@ -342,4 +342,4 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
         segments[a.oh + i] = i * a.ow * a.oc
     a.a_segment, a.b_segment = &segments[0], &segments[0] + <Py_ssize_t>oh
     return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * a.rows, border_bytes(&a.border),
-                     (xb, gb, wb, segments))
+                     (xb, gb, wb, segments), grain)

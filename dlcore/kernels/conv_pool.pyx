@@ -219,4 +219,4 @@ def conv_pool2d_weight_gradient(x, dy, index, dw, db, Py_ssize_t grain, strides=
         taps[k] = <Py_ssize_t>(k // (kw * ic) * dilation[0] * width + k // ic % kw * dilation[1] * ic + k % ic)
     a.tap = &taps[0]
     return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * a.taps,
-                     a.table + a.block * a.taps * 16, (xb, gb, nb, wb, bb, taps))
+                     a.table + a.block * a.taps * 16, (xb, gb, nb, wb, bb, taps), grain)

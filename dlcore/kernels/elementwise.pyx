@@ -100,7 +100,7 @@ def bias_gradient(dy, db, Py_ssize_t grain):
         raise ValueError(f"elementwise.bias_gradient: db {bb.shape} does not fit dy {gb.shape} in chunks of {grain}")
     a.tiles, a.dy, a.db, a.grain = tiles(), gb.rows(), <float *>bb.whole(), grain
     a.rows = gb.row_size() // a.n if a.n else 0
-    return make_step(bias_gradient_leaf, &a, sizeof(a), gb.shape[0], gb.size(), 0, (gb, bb))
+    return make_step(bias_gradient_leaf, &a, sizeof(a), gb.shape[0], gb.size(), 0, (gb, bb), grain)
 
 
 ctypedef struct Reduce:

@@ -45,11 +45,12 @@ cdef class Step:
     cdef readonly Py_ssize_t tasks
     cdef readonly double work
     cdef readonly Py_ssize_t scratch
+    cdef readonly Py_ssize_t grain               # the only grain it may run with, 0 for any
     cdef object keep
 
 
 cdef Step make_step(Leaf leaf, const void *args, size_t size, Py_ssize_t tasks, double work, Py_ssize_t scratch,
-                    object keep)
+                    object keep, Py_ssize_t grain=*)
 
 
 cdef class Clock:

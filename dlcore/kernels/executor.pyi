@@ -25,6 +25,7 @@ class Step:
     tasks: int
     work: float
     scratch: int
+    grain: int
     def run(self, threads: int = 1, grain: int | None = None) -> None: ...
 
 class Clock:

@@ -249,18 +249,19 @@ cdef class Step:
         free(self.args)
 
     def run(self, int threads=1, grain=None):
-        """Run all tasks once, in chunks of `grain` (default: all of them), on `threads` threads."""
-        Program([[([self], grain or max(self.tasks, 1))]]).run(threads=threads)
+        """Run all tasks once, in chunks of `grain` (default: the one it was bound with, else all of them), on `threads`
+        threads."""
+        Program([[([self], grain or self.grain or max(self.tasks, 1))]]).run(threads=threads)
 
 
 cdef Step make_step(Leaf leaf, const void *args, size_t size, Py_ssize_t tasks, double work, Py_ssize_t scratch,
-                    object keep):
+                    object keep, Py_ssize_t grain=0):
     cdef Step s = Step.__new__(Step)
     s.args = malloc(size)
     if s.args == NULL:
         raise MemoryError()
     memcpy(s.args, args, size)
-    s.leaf, s.tasks, s.work, s.scratch, s.keep = leaf, tasks, work, scratch, keep
+    s.leaf, s.tasks, s.work, s.scratch, s.keep, s.grain = leaf, tasks, work, scratch, keep, grain
     return s
 
 
@@ -383,6 +384,9 @@ cdef class Program:
                     if step.tasks != group.tasks or grain < 1:
                         raise ValueError(f"Program: steps of one group have {group.tasks} and {step.tasks} tasks, "
                                          f"grain {grain}")
+                    if step.grain != 0 and step.grain != grain:
+                        raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of "
+                                         f"{grain}")
                     group.steps[k].leaf, group.steps[k].args = step.leaf, step.args
                     self.work += step.work
                     self.scratch = max(self.scratch, step.scratch)

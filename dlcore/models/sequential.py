@@ -58,9 +58,25 @@ class Sequential(Model):
             raise ValueError(f"{self.name}: layer names must differ. Received a second {layer.name!r}")
         self._layers.append(layer)
         try:
-            self._changed()
+            if self._sample_shape is None or self.output_shape is None:
+                self._changed()
+            else:
+                self._grow(layer)
         except ValueError:
             self._layers.pop()
+            raise
+
+    def _grow(self, layer: Layer) -> None:
+        """Build a new top layer; those below stay as they are."""
+        self._functions.clear()
+        self._predictors.clear()
+        fresh = not layer.built
+        try:
+            self.output_shape = layer(Tensor(self.output_shape or ())).shape
+        except ValueError:
+            if fresh:
+                layer._weights.clear()
+                layer.built = False
             raise
 
     def pop(self) -> Layer:

@@ -248,7 +248,7 @@ def test_empty_batch():
     for case in cases(n=0):
         step = case.bind()
         for threads in (1, 3):
-            run(step, threads, 2)
+            run(step, threads, step.grain or 2)
 
 
 @pytest.mark.usefixtures("isa")
@@ -331,3 +331,12 @@ def guard_pages(isa):
 if __name__ == "__main__":
     import_module("dlcore")
     guard_pages(sys.argv[1])
+
+
+def test_partial_sums_refuse_another_grain():
+    dy, db = np.ones((6, 5), F32), np.empty((3, 5), F32)
+    step = elementwise.bias_gradient(dy, db, 2)
+    step.run()
+    assert np.array_equal(db, np.full((3, 5), 2))
+    with pytest.raises(ValueError, match="chunks of 2 tasks cannot run in chunks of 3"):
+        step.run(grain=3)
