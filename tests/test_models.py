@@ -252,6 +252,28 @@ def test_using_a_part_while_the_whole_trains_changes_nothing():
     assert same_bits(*results)
 
 
+def test_a_part_may_be_trained_between_two_epochs_of_the_whole():
+    def parts():
+        base = cnn(seed=3, compiled=False)
+        model = Sequential([base, base.pop()])
+        model.compile("adam", SPARSE)
+        base.compile(SGD(0.1), "mse")
+        return base, model
+
+    class Alternate(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.layers[0].train_on_batch(X, np.zeros((23, 30)))
+
+    how = dict(batch_size=8, shuffle=False, verbose=0)
+    _, model = parts()
+    model.fit(X, Y, epochs=3, callbacks=[Alternate()], **how)
+    base, by_hand = parts()
+    for epoch in range(3):
+        by_hand.fit(X, Y, initial_epoch=epoch, epochs=epoch + 1, **how)
+        base.train_on_batch(X, np.zeros((23, 30)))
+    assert same_bits(flat(model), flat(by_hand))
+
+
 def test_frozen_layers():
     model = cnn()
     conv, dense = model.layers[0], model.layers[3]
