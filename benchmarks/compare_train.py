@@ -49,10 +49,18 @@ import numpy as np
 PEERS = pathlib.Path(__file__).resolve().parent / "peers"
 sys.path.insert(0, str(PEERS))
 BATCH = 128
-THREAD_VARIABLES = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
-                    "TF_NUM_INTRAOP_THREADS"]
-KEEP_HEAP = {"MALLOC_MMAP_THRESHOLD_": "1000000000", "MALLOC_TRIM_THRESHOLD_": "4000000000",
-             "MALLOC_TOP_PAD_": "100000000"}
+THREAD_VARIABLES = [
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+]
+KEEP_HEAP = {
+    "MALLOC_MMAP_THRESHOLD_": "1000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "100000000",
+}
 QUIET = 0.05  # share of the CPUs that others may use
 
 
@@ -72,12 +80,20 @@ class Worker:
             environment |= KEEP_HEAP
         if peer == "dlcore":
             environment["PYTHONPATH"] = os.pathsep.join(
-                [str(PEERS.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+                [str(PEERS.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
+            )
         spec = {"peer": peer, "config": config, "threads": options.threads, "cpus": options.cpus, "data": options.data}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the worker
         self.process = subprocess.Popen(
-            [python, str(PEERS / "worker.py"), json.dumps(spec)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self.log, text=True, bufsize=1, env=environment, start_new_session=True)
+            [python, str(PEERS / "worker.py"), json.dumps(spec)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            bufsize=1,
+            env=environment,
+            start_new_session=True,
+        )
         try:
             answer = self._read(timeout=300)
             if "error" in answer:
@@ -170,6 +186,7 @@ def training_data():
     """(where from, x, y): MNIST below DLCORE_DATA_HOME, else random images of the same shape."""
     home = os.environ.get("DLCORE_DATA_HOME")
     try:
+
         def read(name, header):
             with gzip.open(pathlib.Path(home or "", "mnist", name)) as file:
                 return np.frombuffer(file.read(), np.uint8, offset=header)
@@ -190,10 +207,15 @@ def machine(options):
     wanted = ["sse4_2", "avx", "f16c", "fma", "avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "asimd"]
     flags = info.get("flags", info.get("Features", "")).split()
     return {
-        "cpu": info.get("model name", platform.processor() or platform.machine()), "cores": os.cpu_count(),
-        "isa": " ".join(f for f in wanted if f in flags), "kernel": platform.release(),
-        "python": platform.python_version(), "numpy": np.__version__, "threads": options.threads,
-        "pinned_to": options.cpus, "load_average": os.getloadavg()[0],
+        "cpu": info.get("model name", platform.processor() or platform.machine()),
+        "cores": os.cpu_count(),
+        "isa": " ".join(f for f in wanted if f in flags),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "threads": options.threads,
+        "pinned_to": options.cpus,
+        "load_average": os.getloadavg()[0],
     }
 
 
@@ -216,8 +238,11 @@ def scan(peer, options):
                 worker.turn()
             ranked.append((min(worker.times()), config))
             last = worker.turns[-1]
-            print(f"  {worker.name:40} {min(worker.times()):9.0f} µs/step   others {last['foreign']:5.1%}"
-                  f"   loss {last['loss']:.4f}", flush=True)
+            print(
+                f"  {worker.name:40} {min(worker.times()):9.0f} µs/step   others {last['foreign']:5.1%}"
+                f"   loss {last['loss']:.4f}",
+                flush=True,
+            )
         except Failed as error:
             failures[config] = str(error)
         finally:
@@ -249,12 +274,22 @@ def summarise(workers, kept):
         middle = statistics.median(us)
         ratios = [a / b for a, b in zip(us, base, strict=True)]
         low, _, high = statistics.quantiles(us, n=4) if len(us) > 1 else us * 3
-        rows.append({
-            "peer": worker.peer, "config": worker.config, "versions": worker.versions,
-            "us_per_step": middle, "us_per_image": middle / BATCH, "us_min": min(us), "spread": (high - low) / middle,
-            "ratio": statistics.median(ratios), "interval": bootstrap(ratios), "loss": worker.turns[-1]["loss"],
-            "foreign": statistics.median(worker.turns[r]["foreign"] for r in kept), "turns": worker.turns,
-        })
+        rows.append(
+            {
+                "peer": worker.peer,
+                "config": worker.config,
+                "versions": worker.versions,
+                "us_per_step": middle,
+                "us_per_image": middle / BATCH,
+                "us_min": min(us),
+                "spread": (high - low) / middle,
+                "ratio": statistics.median(ratios),
+                "interval": bootstrap(ratios),
+                "loss": worker.turns[-1]["loss"],
+                "foreign": statistics.median(worker.turns[r]["foreign"] for r in kept),
+                "turns": worker.turns,
+            }
+        )
     return rows
 
 
@@ -308,9 +343,11 @@ def main():
     print(f"{len(kept)} of {options.rounds} rounds used{note}; ratios to {workers[0].name}")
     print(f"{'':36}{'µs/step':>9}{'µs/image':>10}{'min':>8}{'spread':>8}{'others':>8}{'ratio':>8}   95 % interval")
     for row in rows:
-        print(f"{row['peer'] + ': ' + row['config']:36}{row['us_per_step']:9.0f}{row['us_per_image']:10.2f}"
-              f"{row['us_min']:8.0f}{row['spread']:8.1%}{row['foreign']:8.1%}{row['ratio']:8.2f}"
-              f"   {row['interval'][0]:.2f} .. {row['interval'][1]:.2f}")
+        print(
+            f"{row['peer'] + ': ' + row['config']:36}{row['us_per_step']:9.0f}{row['us_per_image']:10.2f}"
+            f"{row['us_min']:8.0f}{row['spread']:8.1%}{row['foreign']:8.1%}{row['ratio']:8.2f}"
+            f"   {row['interval'][0]:.2f} .. {row['interval'][1]:.2f}"
+        )
     if options.json:
         report = {"machine": info, "quiet": quiet, "kept_rounds": kept, "final": rows}
         report |= {"scan_minimum_us": ranking, "failed": failures}

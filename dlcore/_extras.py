@@ -11,5 +11,7 @@ def require(module: str, extra: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        raise ImportError(f"{module} is needed for this and is not installed. It comes with the extra {extra!r}: "
-                          f"pip install '.[{extra}]' in a checkout, or 'dlcore-engine[{extra}]'") from error
+        raise ImportError(
+            f"{module} is needed for this and is not installed. It comes with the extra {extra!r}: "
+            f"pip install '.[{extra}]' in a checkout, or 'dlcore-engine[{extra}]'"
+        ) from error

@@ -113,8 +113,9 @@ class StopAtLoss(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if self.monitor not in (logs or {}):
-            raise ValueError(f"StopAtLoss: expected monitor to be one of {sorted(logs or {})}. "
-                             f"Received: monitor={self.monitor!r}")
+            raise ValueError(
+                f"StopAtLoss: expected monitor to be one of {sorted(logs or {})}. Received: monitor={self.monitor!r}"
+            )
         if logs is not None and logs[self.monitor] <= self.threshold:
             self.model.stop_training = True
 
@@ -136,8 +137,9 @@ class ProgbarLogger(Callback):
         if self.as_bar:
             from tqdm.auto import tqdm
 
-            self.bar = tqdm(total=self.params["steps"], desc=self.title, unit="step", file=sys.stdout,
-                            dynamic_ncols=True)
+            self.bar = tqdm(
+                total=self.params["steps"], desc=self.title, unit="step", file=sys.stdout, dynamic_ncols=True
+            )
 
     def on_progress(self, steps: int, logs: dict[str, float]) -> None:
         if self.bar is not None:
@@ -181,7 +183,9 @@ class CallbackList:
             callback.set_params({**params, "verbose": verbose})
         self.wants_batches = any(
             getattr(type(callback), name) is not getattr(Callback, name)
-            for callback in self.callbacks for name in ("on_train_batch_begin", "on_train_batch_end"))
+            for callback in self.callbacks
+            for name in ("on_train_batch_begin", "on_train_batch_end")
+        )
 
     def on_train_begin(self) -> None:
         for callback in self.callbacks:

@@ -1,8 +1,8 @@
 """Threads, and what this build is.
 
 The number of threads of a call is, in this order: `with threads(n)` in this thread, `set_num_threads(n)`,
-DLCORE_NUM_THREADS, OMP_NUM_THREADS, the smaller of the CPU affinity and the cgroup quota. A limit that somebody else puts on
-OpenMP later (threadpoolctl, omp_set_num_threads) is obeyed on top.
+DLCORE_NUM_THREADS, OMP_NUM_THREADS, the smaller of the CPU affinity and the cgroup quota. A limit that somebody else
+puts on OpenMP later (threadpoolctl, omp_set_num_threads) is obeyed on top.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ def threads(n: int) -> Iterator[None]:
 
 
 def show_config() -> None:
-    """Print version, compiler, flags, instruction sets, OpenMP runtime, and threads with where their number came from."""
+    """Print version, compiler, flags, instruction sets, OpenMP runtime, and threads with where their number came
+    from."""
     for key, value in config().items():
         print(f"{key:18} {value}")
 

@@ -1,7 +1,7 @@
 """Initial weights, by the names and formulas of Keras 3. Same seed, same values on every machine.
 
-Fans: a dense kernel (in, out) has fan_in = in and fan_out = out; a convolution kernel (kh, kw, in, out) multiplies both by
-kh*kw.
+Fans: a dense kernel (in, out) has fan_in = in and fan_out = out; a convolution kernel (kh, kw, in, out) multiplies
+both by kh*kw.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dlcore import _random
 
 
 class Initializer:
-    """Called with a shape, gives a float32 array. Subclasses with randomness take `seed` (None: a new one each time)."""
+    """Called with a shape, gives a float32 array. Subclasses with randomness take `seed` (None: a new one each
+    time)."""
 
     def __call__(self, shape: Sequence[int]) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} must define __call__(shape)")
@@ -56,7 +57,9 @@ class Ones(Initializer):
 class _Random(Initializer):
     seed: int | None
 
-    def _draw(self, shape: Sequence[int], draw: Callable[[int, int], np.ndarray], scale: float, shift: float) -> np.ndarray:
+    def _draw(
+        self, shape: Sequence[int], draw: Callable[[int, int], np.ndarray], scale: float, shift: float
+    ) -> np.ndarray:
         seed = _random.seeds.next() if self.seed is None else self.seed
         return (draw(seed, prod(shape)) * scale + shift).astype(np.float32).reshape(tuple(shape))
 
@@ -97,12 +100,15 @@ class VarianceScaling(_Random):
         distribution: "truncated_normal", "untruncated_normal" or "uniform".
     """
 
-    def __init__(self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal",
-                 seed: int | None = None):
+    def __init__(
+        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: int | None = None
+    ):
         if scale <= 0:
             raise ValueError(f"{type(self).__name__}: scale must be positive. Received: scale={scale}")
-        for name, value, allowed in (("mode", mode, ("fan_in", "fan_out", "fan_avg")),
-                                     ("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform"))):
+        for name, value, allowed in (
+            ("mode", mode, ("fan_in", "fan_out", "fan_avg")),
+            ("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform")),
+        ):
             if value not in allowed:
                 raise ValueError(f"{type(self).__name__}: {name} must be one of {allowed}. Received: {name}={value!r}")
         self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed

@@ -44,14 +44,16 @@ class Loss:
             ValueError: another shape, or values that the loss cannot mean.
         """
         array = numbers(y, argument)
-        if array.shape[1:] != shape and array.shape[1:] + (1,) == shape:
+        if array.shape[1:] != shape and (*array.shape[1:], 1) == shape:
             array = array[..., None]
         if array.shape[1:] != shape:
             hint = ""
             if isinstance(self, CategoricalCrossentropy) and array.shape[1:] in (shape[:-1], (*shape[:-1], 1)):
                 hint = " Class numbers go with the loss 'sparse_categorical_crossentropy'."
-            raise ValueError(f"{argument}: the loss {self.name!r} expects targets of shape {(len(array), *shape)}. "
-                             f"Received: {array.shape}.{hint}")
+            raise ValueError(
+                f"{argument}: the loss {self.name!r} expects targets of shape {(len(array), *shape)}. "
+                f"Received: {array.shape}.{hint}"
+            )
         return np.ascontiguousarray(array, np.float32)
 
     def get_config(self) -> dict[str, Any]:
@@ -88,13 +90,17 @@ class SparseCategoricalCrossentropy(_FromLogits):
             array = array[..., 0]
         if array.shape[1:] != shape[:-1]:
             hint = " One-hot targets go with the loss 'categorical_crossentropy'." if array.shape[1:] == shape else ""
-            raise ValueError(f"{argument}: the loss {self.name!r} expects class numbers of shape "
-                             f"{(len(array), *shape[:-1])}. Received: {array.shape}.{hint}")
+            raise ValueError(
+                f"{argument}: the loss {self.name!r} expects class numbers of shape "
+                f"{(len(array), *shape[:-1])}. Received: {array.shape}.{hint}"
+            )
         if array.dtype.kind == "f" and (broken := array[np.trunc(array) != array]).size:
             raise ValueError(f"{argument}: the loss {self.name!r} expects whole class numbers. Received: {broken[0]}")
-        if array.size and not (0 <= array.min() and array.max() < shape[-1]):
-            raise ValueError(f"{argument}: the loss {self.name!r} expects class numbers from 0 to {shape[-1] - 1}, as the "
-                             f"model has {shape[-1]} outputs. Received: {array.min()} to {array.max()}")
+        if array.size and not (array.min() >= 0 and array.max() < shape[-1]):
+            raise ValueError(
+                f"{argument}: the loss {self.name!r} expects class numbers from 0 to {shape[-1] - 1}, as the "
+                f"model has {shape[-1]} outputs. Received: {array.min()} to {array.max()}"
+            )
         return np.ascontiguousarray(array, np.int32)
 
 
@@ -146,8 +152,10 @@ def numbers(y: Any, argument: str) -> np.ndarray:
     """`y` as an array of real numbers, one entry of axis 0 per sample."""
     array = np.asarray(y)
     if array.dtype.kind not in "fiub" or array.ndim == 0:
-        raise ValueError(f"{argument}: expected an array of numbers, one entry per sample. "
-                         f"Received: {type(y).__name__} of dtype {array.dtype}, shape {array.shape}")
+        raise ValueError(
+            f"{argument}: expected an array of numbers, one entry per sample. "
+            f"Received: {type(y).__name__} of dtype {array.dtype}, shape {array.shape}"
+        )
     return array
 
 

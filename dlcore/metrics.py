@@ -39,4 +39,6 @@ def get(identifier: Any, loss: Loss, output_shape: tuple[Any, ...]) -> tuple[str
         return identifier, _BY_NAME[identifier]
     if callable(identifier):
         return getattr(identifier, "__name__", "metric"), identifier
-    raise ValueError(f"metrics: expected 'accuracy' or one of {sorted(_BY_NAME)}, or a function. Received: {identifier!r}")
+    raise ValueError(
+        f"metrics: expected 'accuracy' or one of {sorted(_BY_NAME)}, or a function. Received: {identifier!r}"
+    )

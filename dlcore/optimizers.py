@@ -33,8 +33,10 @@ class Optimizer:
     def __init__(self, learning_rate: float | None, default: float, name: str | None, lr: float | None):
         if lr is not None:
             if learning_rate is not None:
-                raise TypeError(f"{type(self).__name__}: learning_rate and its old spelling lr were both given. "
-                                f"Received: learning_rate={learning_rate}, lr={lr}")
+                raise TypeError(
+                    f"{type(self).__name__}: learning_rate and its old spelling lr were both given. "
+                    f"Received: learning_rate={learning_rate}, lr={lr}"
+                )
             warnings.warn("the argument lr is called learning_rate now", DeprecationWarning, stacklevel=3)
             learning_rate = lr
         self.name = name or type(self).__name__.lower()
@@ -50,8 +52,14 @@ class Optimizer:
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.floating, np.integer)) or not 0 <= value < np.inf:
-            raise ValueError(f"{self.name}: learning_rate must be a number of at least 0. Received: learning_rate={value!r}")
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, (int, float, np.floating, np.integer))
+            or not 0 <= value < np.inf
+        ):
+            raise ValueError(
+                f"{self.name}: learning_rate must be a number of at least 0. Received: learning_rate={value!r}"
+            )
         self._rate[0] = float(value)
 
     lr = learning_rate
@@ -89,7 +97,8 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """velocity = momentum velocity - learning_rate g; w += velocity, with Nesterov w += momentum velocity - learning_rate g.
+    """velocity = momentum velocity - learning_rate g; w += velocity, with Nesterov w += momentum velocity -
+    learning_rate g.
 
     https://keras.io/api/optimizers/sgd/
 
@@ -99,8 +108,15 @@ class SGD(Optimizer):
         nesterov: default False.
     """
 
-    def __init__(self, learning_rate: float | None = None, momentum: float = 0.0, nesterov: bool = False,
-                 name: str | None = None, *, lr: float | None = None):
+    def __init__(
+        self,
+        learning_rate: float | None = None,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        name: str | None = None,
+        *,
+        lr: float | None = None,
+    ):
         super().__init__(learning_rate, 0.01, name, lr)
         if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ValueError(f"{self.name}: momentum must be in [0, 1]. Received: momentum={momentum!r}")
@@ -128,8 +144,16 @@ class Adam(Optimizer):
 
     slot_names = ("m", "v")
 
-    def __init__(self, learning_rate: float | None = None, beta_1: float = 0.9, beta_2: float = 0.999,
-                 epsilon: float = 1e-7, name: str | None = None, *, lr: float | None = None):
+    def __init__(
+        self,
+        learning_rate: float | None = None,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        name: str | None = None,
+        *,
+        lr: float | None = None,
+    ):
         super().__init__(learning_rate, 0.001, name, lr)
         for key, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
             if not isinstance(beta, (int, float)) or not 0 <= beta < 1:
@@ -145,8 +169,13 @@ class Adam(Optimizer):
         return {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
 
     def get_config(self) -> dict[str, Any]:
-        return {"learning_rate": self.learning_rate, "name": self.name, "beta_1": self.beta_1, "beta_2": self.beta_2,
-                "epsilon": self.epsilon}
+        return {
+            "learning_rate": self.learning_rate,
+            "name": self.name,
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
 
 
 _BY_NAME: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}

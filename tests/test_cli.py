@@ -42,8 +42,27 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def model(folder, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("model") / "bands.safetensors")
-    assert main(["train", "--data", folder, "--epochs", "20", "--batch-size", "16", "--seed", "1", "--quiet",
-                 "--learning-rate", "0.01", "--output", path]) == 0
+    assert (
+        main(
+            [
+                "train",
+                "--data",
+                folder,
+                "--epochs",
+                "20",
+                "--batch-size",
+                "16",
+                "--seed",
+                "1",
+                "--quiet",
+                "--learning-rate",
+                "0.01",
+                "--output",
+                path,
+            ]
+        )
+        == 0
+    )
     return path
 
 
@@ -108,8 +127,10 @@ def test_quiet_and_json_go_together(folder, capsys):
 
 
 def test_the_seed_decides(folder, capsys):
-    losses = [result(capsys, "train", "--data", folder, "--epochs", "1", "--seed", seed, "--threads", threads)["loss"]
-              for seed, threads in (("1", "1"), ("1", "2"), ("2", "1"))]
+    losses = [
+        result(capsys, "train", "--data", folder, "--epochs", "1", "--seed", seed, "--threads", threads)["loss"]
+        for seed, threads in (("1", "1"), ("1", "2"), ("2", "1"))
+    ]
     assert losses[0] == losses[1] != losses[2]
 
 

@@ -129,8 +129,9 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
     ("InputLayer", dict(shape=(5,)), (5,), (5,), [], activation("linear")),
     ("Dropout", dict(rate=0.4), (5,), (5,), [], activation("linear")),  # does nothing outside training
 ]  # fmt: skip
-cases = pytest.mark.parametrize("name, arguments, shape, output, weights, twin", TABLE,
-                                ids=[f"{row[0]}-{i}" for i, row in enumerate(TABLE)])
+cases = pytest.mark.parametrize(
+    "name, arguments, shape, output, weights, twin", TABLE, ids=[f"{row[0]}-{i}" for i, row in enumerate(TABLE)]
+)
 
 
 def make(name, arguments, shape, n=5):

@@ -47,8 +47,15 @@ CASES = {  # class -> shape of a sample, and the layers to save
 
 
 def small(name=None):
-    return Sequential([layers.Input((5, 5, 1)), layers.Conv2D(2, 3, activation="relu", name="conv"),
-                       layers.Flatten(name="flat"), layers.Dense(3, "softmax", name="dense")], name=name)
+    return Sequential(
+        [
+            layers.Input((5, 5, 1)),
+            layers.Conv2D(2, 3, activation="relu", name="conv"),
+            layers.Flatten(name="flat"),
+            layers.Dense(3, "softmax", name="dense"),
+        ],
+        name=name,
+    )
 
 
 def compiled(model=None):
@@ -267,8 +274,14 @@ def test_other_endings_are_refused(name, tmp_path):
 def test_deserialize_layer_knows_only_layers_of_dlcore():
     layer = deserialize_layer({"class_name": "Dense", "config": {"units": 3}})
     assert type(layer) is layers.Dense and layer.units == 3
-    for config in ({"class_name": "os.system", "config": {}}, {"class_name": "Layer", "config": {}}, {}, None,
-                   {"class_name": ["Dense"], "config": {}}, {"class_name": "Dense", "config": "units=3"}):
+    for config in (
+        {"class_name": "os.system", "config": {}},
+        {"class_name": "Layer", "config": {}},
+        {},
+        None,
+        {"class_name": ["Dense"], "config": {}},
+        {"class_name": "Dense", "config": "units=3"},
+    ):
         with pytest.raises(ValueError, match="layer: expected"):
             deserialize_layer(config)
 
@@ -316,8 +329,15 @@ def test_trailing_bytes(saved, extra):
 
 
 def test_foreign_files(path):
-    for data in (b"", b"\0" * 8, b"PK\3\4" + bytes(60), b"\x89HDF\r\n\x1a\n" + bytes(60), bytes(range(256)) * 40,
-                 (5).to_bytes(8, "little") + b"hello", (2**63).to_bytes(8, "little") + b"{}"):
+    for data in (
+        b"",
+        b"\0" * 8,
+        b"PK\3\4" + bytes(60),
+        b"\x89HDF\r\n\x1a\n" + bytes(60),
+        bytes(range(256)) * 40,
+        (5).to_bytes(8, "little") + b"hello",
+        (2**63).to_bytes(8, "little") + b"{}",
+    ):
         path.write_bytes(data)
         assert_refused(path)
     path.write_bytes(safetensors_bytes({"x": np.ones(3, np.float32)}, {"format": "pt"}))
@@ -410,8 +430,12 @@ def test_edited_tensors(name, saved):
             "dtype": kernel.astype(np.float16), "int": kernel.view(np.int32), "shape": kernel[1:], "rank": kernel[None],
             "transposed": np.ascontiguousarray(kernel.T)}[name]  # fmt: skip
     write(saved, description, tensors)
-    assert_refused(saved, {"more": r"no weights \['dense_1/kernel'\]", "fewer": "no weight 'dense/kernel'"}.get(
-        name, r"dense/kernel: expected F32 of shape \(18, 3\)"))
+    assert_refused(
+        saved,
+        {"more": r"no weights \['dense_1/kernel'\]", "fewer": "no weight 'dense/kernel'"}.get(
+            name, r"dense/kernel: expected F32 of shape \(18, 3\)"
+        ),
+    )
 
 
 def test_too_many_layers(saved):
@@ -458,9 +482,15 @@ def test_mutated_bytes(tmp_path_factory, original, changes, insert, header):
 
 
 ODD = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
     | st.sampled_from(["relu", "Dense", "same", "zeros", 10**18, -1, 2**63]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5)
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -10,10 +10,15 @@ def build(x, y, threads, per_call):
     import dlcore
     from dlcore import layers, models, optimizers
 
-    model = models.Sequential([
-        layers.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(2),
-        layers.Flatten(), layers.Dense(10, activation="softmax"),
-    ])
+    model = models.Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(32, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
     model.compile(optimizer=optimizers.Adam(1e-3), loss="sparse_categorical_crossentropy")
     if per_call and not hasattr(model, "train_on_batch"):
         raise AttributeError("this dlcore has no train_on_batch")

@@ -7,7 +7,8 @@ as a maximum over a reshaped array, the better spelling on CPUs. JAX takes its t
 import os
 
 CONFIGS = {
-    "step reshape": {"pool": "reshape"}, "step window": {"pool": "window"},
+    "step reshape": {"pool": "reshape"},
+    "step window": {"pool": "window"},
     "step reshape stock-malloc": {"pool": "reshape", "stock_malloc": True},
 }
 
@@ -22,8 +23,10 @@ def build(x, y, threads, pool):
     images, labels = jnp.asarray(x), jnp.asarray(y)
     keys = jax.random.split(jax.random.key(0), 2)
     params = {
-        "k": jax.random.normal(keys[0], (3, 3, 1, 32)) * 0.08, "kb": jnp.zeros(32),
-        "w": jax.random.normal(keys[1], (5408, 10)) * 0.02, "wb": jnp.zeros(10),
+        "k": jax.random.normal(keys[0], (3, 3, 1, 32)) * 0.08,
+        "kb": jnp.zeros(32),
+        "w": jax.random.normal(keys[1], (5408, 10)) * 0.02,
+        "wb": jnp.zeros(10),
     }
     state = (params, jax.tree.map(jnp.zeros_like, params), jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
 

@@ -10,8 +10,15 @@ import os
 
 CONFIGS = {
     f"{path} {jit} onednn{onednn}": {"path": path, "jit": jit, "onednn": onednn}
-    for path, jit in [("step", "graph"), ("raw", "graph"), ("fit", "graph"), ("spe", "graph"), ("fit", "auto"),
-                      ("step", "xla"), ("raw", "xla")]
+    for path, jit in [
+        ("step", "graph"),
+        ("raw", "graph"),
+        ("fit", "graph"),
+        ("spe", "graph"),
+        ("fit", "auto"),
+        ("step", "xla"),
+        ("raw", "xla"),
+    ]
     for onednn in ((1, 0) if jit == "graph" else (1,))
 }
 CONFIGS |= {
@@ -22,25 +29,37 @@ CONFIGS["step graph onednn1 stock-malloc"] = CONFIGS["step graph onednn1"] | {"s
 
 def build(x, y, threads, path, jit, onednn, inter=1):
     """Return (versions, run). The loss takes logits, TensorFlow's best case: it fuses softmax and cross-entropy."""
-    os.environ |= {"TF_ENABLE_ONEDNN_OPTS": str(onednn), "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2",
-                   "CUDA_VISIBLE_DEVICES": ""}
+    os.environ |= {
+        "TF_ENABLE_ONEDNN_OPTS": str(onednn),
+        "KERAS_BACKEND": "tensorflow",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
     import keras
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(inter)
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([
-        keras.Input((28, 28, 1)), keras.layers.Conv2D(32, 3, activation="relu"), keras.layers.MaxPooling2D(2),
-        keras.layers.Flatten(), keras.layers.Dense(10),
-    ])
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Conv2D(32, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
     optimizer = keras.optimizers.Adam(1e-3)
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
     full = len(x) // 128
     if path in ("fit", "spe"):
-        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-                      jit_compile={"auto": "auto", "graph": False, "xla": True}[jit],
-                      steps_per_execution=32 if path == "spe" else 1)
+        model.compile(
+            optimizer,
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            jit_compile={"auto": "auto", "graph": False, "xla": True}[jit],
+            steps_per_execution=32 if path == "spe" else 1,
+        )
         images, labels = tf.constant(x), tf.constant(y)
         batches = tf.data.Dataset.range(len(x)).shuffle(len(x)).repeat().batch(128, drop_remainder=True)
         batches = batches.map(lambda i: (tf.gather(images, i), tf.gather(labels, i))).prefetch(2)
@@ -60,8 +79,17 @@ def build(x, y, threads, path, jit, onednn, inter=1):
         count.assign_add(1.0)
         for w, (m, v), g in zip(weights, slots, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
-                var=w.handle, m=m.handle, v=v.handle, beta1_power=0.9**count, beta2_power=0.999**count, lr=1e-3,
-                beta1=0.9, beta2=0.999, epsilon=1e-7, grad=g)
+                var=w.handle,
+                m=m.handle,
+                v=v.handle,
+                beta1_power=0.9**count,
+                beta2_power=0.999**count,
+                lr=1e-3,
+                beta1=0.9,
+                beta2=0.999,
+                epsilon=1e-7,
+                grad=g,
+            )
 
     @tf.function(jit_compile=jit == "xla")
     def step(index):

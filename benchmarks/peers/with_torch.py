@@ -9,7 +9,8 @@ ADAM = {"fused": {"fused": True}, "foreach": {"foreach": True}, "forloop": {"for
 
 CONFIGS = {
     f"eager {layout} {adam}": {"layout": layout, "adam": adam}
-    for layout in ("nhwc", "nchw") for adam in ("fused", "foreach", "forloop")
+    for layout in ("nhwc", "nchw")
+    for adam in ("fused", "foreach", "forloop")
 }
 CONFIGS |= {
     "eager nhwc fused stock-malloc": {"layout": "nhwc", "adam": "fused", "stock_malloc": True},

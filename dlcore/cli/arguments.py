@@ -34,8 +34,13 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--learning-rate", type=number(0), default=0.001, metavar="X", help="of Adam, default 0.001")
     train.add_argument("--loss-threshold", type=number(), metavar="X", help="stop once the training loss is at most X")
     train.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", help="the same seed gives the same model")
-    train.add_argument("--output", type=model_file, default="dlcore-model.safetensors", metavar="FILE",
-                       help="model file; the curves go beside it as .png. Default %(default)s")
+    train.add_argument(
+        "--output",
+        type=model_file,
+        default="dlcore-model.safetensors",
+        metavar="FILE",
+        help="model file; the curves go beside it as .png. Default %(default)s",
+    )
     train.add_argument("--quiet", action="store_true", help="print only errors and warnings")
 
     evaluate = command(commands.evaluate, "Loss and metrics of a model on the test set.")
@@ -45,8 +50,11 @@ def parser() -> argparse.ArgumentParser:
     predict = command(commands.predict, "Classes of PNG or JPEG images, resized to the model's input.")
     predict.add_argument("model", help="file written by train or by Model.save")
     predict.add_argument("images", nargs="+", metavar="image")
-    predict.add_argument("--invert", action="store_true",
-                         help="for dark ink on light paper: MNIST and the built-in digits are light on dark")
+    predict.add_argument(
+        "--invert",
+        action="store_true",
+        help="for dark ink on light paper: MNIST and the built-in digits are light on dark",
+    )
 
     info = command(commands.info, "This build of dlcore, or what a model file holds.")
     info.add_argument("model", nargs="?", help="file written by train or by Model.save")

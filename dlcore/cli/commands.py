@@ -28,8 +28,10 @@ def train(args: Any) -> dict[str, Any]:
         layers.MaxPooling2D((2, 2)), layers.Flatten(), layers.Dense(data.classes, activation="softmax"),
     ])  # fmt: skip
     model.compile(optimizers.Adam(args.learning_rate), "sparse_categorical_crossentropy", ["accuracy"])
-    print(f"{data.name}: {len(x)} images of {x.shape[1]}x{x.shape[2]} to train on, {len(test[0])} to test, "
-          f"{data.classes} classes; {config.get_num_threads()} threads")
+    print(
+        f"{data.name}: {len(x)} images of {x.shape[1]}x{x.shape[2]} to train on, {len(test[0])} to test, "
+        f"{data.classes} classes; {config.get_num_threads()} threads"
+    )
     stop = [] if args.loss_threshold is None else [callbacks.StopAtLoss(args.loss_threshold)]
     start = time.perf_counter()
     history = model.fit(x, y, args.batch_size, args.epochs, callbacks=stop, validation_data=test)
@@ -80,8 +82,10 @@ def predict(args: Any) -> dict[str, Any]:
     if getattr(model.loss, "from_logits", False):
         p = np.exp(p - p.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
-    found = [{"file": path, "class": int(np.argmax(row)), "probability": float(row.max())}
-             for path, row in zip(args.images, p, strict=True)]
+    found = [
+        {"file": path, "class": int(np.argmax(row)), "probability": float(row.max())}
+        for path, row in zip(args.images, p, strict=True)
+    ]
     for one in found:
         print(f"{one['file']}: {one['class']} ({one['probability']:.1%})")
     return {"command": "predict", "model": args.model, "predictions": found}
@@ -93,14 +97,24 @@ def info(args: Any) -> dict[str, Any]:
         config.show_config()
         return {"command": "info", **config.config()}
     model = models.load_model(args.model)
-    about = {"file": args.model, "bytes": os.path.getsize(args.model), "format": model_file.FORMAT,
-             "input_shape": list(model.input_shape), "output_shape": list(model.output_shape or ()),
-             "optimizer": model.optimizer and model.optimizer.name, "loss": model.loss and model.loss.name}
+    about = {
+        "file": args.model,
+        "bytes": os.path.getsize(args.model),
+        "format": model_file.FORMAT,
+        "input_shape": list(model.input_shape),
+        "output_shape": list(model.output_shape or ()),
+        "optimizer": model.optimizer and model.optimizer.name,
+        "loss": model.loss and model.loss.name,
+    }
     model.summary()
     for name, value in about.items():
         print(f"{name:12} {value}")
-    return {"command": "info", **about, "parameters": model.count_params(),
-            "layers": [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers]}
+    return {
+        "command": "info",
+        **about,
+        "parameters": model.count_params(),
+        "layers": [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers],
+    }
 
 
 def _scaled(model: models.Sequential, x: np.ndarray) -> np.ndarray:

@@ -35,8 +35,11 @@ def load(choice: str, quiet: bool = False) -> Data:
             if choice == "mnist":
                 raise
             reason = str(error).splitlines()[0].removesuffix(" Tried:")
-        print(f"dlcore: WARNING: THIS IS NOT MNIST. The built-in digits (digits28) are used instead: their accuracies "
-              f"cannot be compared with MNIST's. {reason} (--data mnist tells more)", file=sys.stderr)
+        print(
+            f"dlcore: WARNING: THIS IS NOT MNIST. The built-in digits (digits28) are used instead: their accuracies "
+            f"cannot be compared with MNIST's. {reason} (--data mnist tells more)",
+            file=sys.stderr,
+        )
     if choice in ("auto", "digits28"):
         return Data("digits28", *digits28.load_data(verbose=not quiet))
     return Data(choice, *load_idx_directory(choice))

@@ -22,12 +22,16 @@ def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
         ValueError: no samples, or different batch sizes.
     """
     given = [np.asarray(array) for array in arrays]
-    given = [np.ascontiguousarray(a, np.int32 if a.dtype.kind in "iu" and i < len(given) - 1 else np.float32)
-             for i, a in enumerate(given)]
+    given = [
+        np.ascontiguousarray(a, np.int32 if a.dtype.kind in "iu" and i < len(given) - 1 else np.float32)
+        for i, a in enumerate(given)
+    ]
     batch = given[0].shape[0] if given[0].ndim else 0
     if batch == 0 or any(a.shape[:1] != (batch,) for a in given):
-        raise ValueError(f"expected arrays with the same number of samples, at least one. "
-                         f"Received: shapes {[a.shape for a in given]}")
+        raise ValueError(
+            f"expected arrays with the same number of samples, at least one. "
+            f"Received: shapes {[a.shape for a in given]}"
+        )
     feeds, tensors = {}, []
     for i, array in enumerate(given):
         dtype = "i" if array.dtype == np.int32 else "f"

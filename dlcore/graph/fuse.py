@@ -32,8 +32,13 @@ def _only_reader(op: Op, readers: Readers) -> Op | None:
 def bias(op: Op, readers: Readers) -> bool:
     """conv or dense, then a bias: the bias goes into the epilogue of the tile."""
     reader = _only_reader(op, readers)
-    if not (isinstance(op, (Conv2D, Dense, Narrow)) and len(op.inputs) == 2 and op.activation == "linear"
-            and isinstance(reader, BiasAdd) and reader.inputs[0] is op.output):
+    if not (
+        isinstance(op, (Conv2D, Dense, Narrow))
+        and len(op.inputs) == 2
+        and op.activation == "linear"
+        and isinstance(reader, BiasAdd)
+        and reader.inputs[0] is op.output
+    ):
         return False
     op.inputs.append(reader.inputs[1])
     take_output(op, reader.output)
@@ -66,8 +71,11 @@ def softmax_crossentropy(op: Op, readers: Readers) -> bool:
     if not isinstance(op, Softmax):
         return False
     for reader in readers.get(op.output, []):
-        if (isinstance(reader, Loss) and reader.inputs[1] is op.output
-                and reader.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")):
+        if (
+            isinstance(reader, Loss)
+            and reader.inputs[1] is op.output
+            and reader.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
+        ):
             fused = SoftmaxCrossentropy(reader.inputs[0], op.inputs[0])
             take_output(fused, reader.output, 0)
             take_output(fused, op.output, 1)  # whoever reads the probabilities still does
@@ -97,7 +105,14 @@ def gather_scale(op: Op, readers: Readers) -> bool:
 
 
 # Losses come first: what they leave may still go into an epilogue.
-PATTERNS: list[Callable[[Op, Readers], bool]] = [softmax_crossentropy, sigmoid_crossentropy, bias, activation, conv_pool, gather_scale]
+PATTERNS: list[Callable[[Op, Readers], bool]] = [
+    softmax_crossentropy,
+    sigmoid_crossentropy,
+    bias,
+    activation,
+    conv_pool,
+    gather_scale,
+]
 
 
 def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:

@@ -8,8 +8,9 @@ from dlcore.graph.graph import topological
 from dlcore.ops.base import Tensor
 
 
-def gradients(loss: Tensor, seed: Tensor, wanted: Sequence[Tensor],
-              add: Callable[[Tensor, Tensor], Tensor]) -> list[Tensor | None]:
+def gradients(
+    loss: Tensor, seed: Tensor, wanted: Sequence[Tensor], add: Callable[[Tensor, Tensor], Tensor]
+) -> list[Tensor | None]:
     """Tensors of d loss / d w for each w in `wanted`; None where the loss does not depend on it.
 
     Args:

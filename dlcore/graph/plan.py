@@ -1,12 +1,12 @@
 """The plan: which stage and slab each op runs in, and where each tensor lies. Decided from shapes only.
 
-Stages. An op comes after the stage of what it reads if either side is batch-wide; sample-wise ops that follow each other
-share a stage and run depth-first, slab by slab. They are placed as late as their readers allow, so that the gather of a
-batch meets its first layer in one slab. Ops that change parameters or totals come last, together.
+Stages. An op comes after the stage of what it reads if either side is batch-wide; sample-wise ops that follow each
+other share a stage and run depth-first, slab by slab. They are placed as late as their readers allow, so that the
+gather of a batch meets its first layer in one slab. Ops that change parameters or totals come last, together.
 
-Memory. A tensor that lives only between sample-wise ops of one stage lies in each thread's slot, as large as one slab, and
-shares that room with others by lifetime in op order. Every other tensor is as large as the batch and shares one arena by
-lifetime in stages.
+Memory. A tensor that lives only between sample-wise ops of one stage lies in each thread's slot, as large as one
+slab, and shares that room with others by lifetime in op order. Every other tensor is as large as the batch and shares
+one arena by lifetime in stages.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, Op, Tensor
 ALIGN = 64
 ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8}
 SLAB_BYTES = 1 << 20  # of slot tensors in a slab: what L2 holds besides weights
-SLAB_SAMPLES = 6      # rows of the register tile, so that a dense layer on one slab fills it
-CHUNK_BYTES = 1 << 25 # of partial sums, one per slab: large weights get fewer, longer slabs
+SLAB_SAMPLES = 6  # rows of the register tile, so that a dense layer on one slab fills it
+CHUNK_BYTES = 1 << 25  # of partial sums, one per slab: large weights get fewer, longer slabs
 
 
 class Place:
@@ -152,8 +152,8 @@ def _row_bytes(tensor: Tensor) -> int:
 
 
 def _grain(groups: list[list[Op]], local: set[Tensor], batch: int) -> int:
-    """Samples per slab: as many rows as the register tile has, fewer where they would not stay in L2, and few enough that
-    a small batch still feeds several threads."""
+    """Samples per slab: as many rows as the register tile has, fewer where they would not stay in L2, and few enough
+    that a small batch still feeds several threads."""
     tensors = {tensor for group in groups for op in group for tensor in op.outputs}
     row = sum(_row_bytes(tensor) for tensor in tensors & local)
     fits = SLAB_BYTES // row if row else SLAB_SAMPLES
@@ -161,8 +161,9 @@ def _grain(groups: list[list[Op]], local: set[Tensor], batch: int) -> int:
     return max(1, min(SLAB_SAMPLES, fits, -(-batch // 4)), -(-batch * partial // CHUNK_BYTES))
 
 
-def _place(ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, local: set[Tensor],
-           placed: Mapping[Tensor, object]) -> None:
+def _place(
+    ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, local: set[Tensor], placed: Mapping[Tensor, object]
+) -> None:
     order = {op: i for i, op in enumerate(ops)}
     sizes: dict[Tensor, int] = {}
     births: dict[Tensor, int] = {}

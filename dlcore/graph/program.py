@@ -44,8 +44,14 @@ class Binder:
         return self.feeds[name]
 
 
-def build(sinks: Sequence[Op], batch: int, clock: Clock, feeds: Mapping[str, Feed],
-          placed: Mapping[Tensor, Buffer] | None = None, training: bool = False) -> Program:
+def build(
+    sinks: Sequence[Op],
+    batch: int,
+    clock: Clock,
+    feeds: Mapping[str, Feed],
+    placed: Mapping[Tensor, Buffer] | None = None,
+    training: bool = False,
+) -> Program:
     """Plan and bind the graph of `sinks` for one batch size.
 
     Args:
@@ -67,8 +73,15 @@ def build(sinks: Sequence[Op], batch: int, clock: Clock, feeds: Mapping[str, Fee
             steps = [op.bind(binder) for op in ops]
             bound.append((steps, grain if ops[0].axis == SAMPLE else ops[0].grain(steps[0].tasks)))
         stages.append(bound)
-    return Program(stages, clock=clock, cursor_increment=batch, step_increment=int(training), slot_bytes=p.slot_bytes,
-                   commit=p.commit, keep=(binder.arena, placed))
+    return Program(
+        stages,
+        clock=clock,
+        cursor_increment=batch,
+        step_increment=int(training),
+        slot_bytes=p.slot_bytes,
+        commit=p.commit,
+        keep=(binder.arena, placed),
+    )
 
 
 class Function:
@@ -80,8 +93,14 @@ class Function:
 
     KEPT = 8  # batch sizes whose programs are kept; memory stays bounded whatever sizes arrive
 
-    def __init__(self, sinks: Sequence[Op], feeds: Mapping[str, Feed], clock: Clock | None = None,
-                 placed: Mapping[Tensor, Buffer] | None = None, training: bool = False):
+    def __init__(
+        self,
+        sinks: Sequence[Op],
+        feeds: Mapping[str, Feed],
+        clock: Clock | None = None,
+        placed: Mapping[Tensor, Buffer] | None = None,
+        training: bool = False,
+    ):
         self.sinks, self.feeds, self.placed, self.training = list(sinks), feeds, dict(placed or {}), training
         self.clock = clock or Clock()
         self.programs: OrderedDict[int, Program] = OrderedDict()

@@ -44,8 +44,14 @@ class Layer:
         batch_input_shape: the same with the batch in front.
     """
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True, input_shape: Sequence[int] | None = None,
-                 batch_input_shape: Sequence[int | None] | None = None):
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        input_shape: Sequence[int] | None = None,
+        batch_input_shape: Sequence[int | None] | None = None,
+    ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
@@ -76,8 +82,9 @@ class Layer:
 
     # -- weights
 
-    def add_weight(self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform",
-                   trainable: bool = True) -> Parameter:
+    def add_weight(
+        self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
+    ) -> Parameter:
         """A new parameter of `shape`; `initializer` by name, instance or function of the shape."""
         value = initializers.get(initializer)(tuple(shape))
         parameter = Parameter(shape, value, f"{self.name}/{name}", trainable)
@@ -156,8 +163,9 @@ def sample_shape(shape: Any, layer: str, argument: str) -> tuple[int, ...]:
     """`shape` as a tuple of positive ints, without the batch."""
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if not all(isinstance(size, (int, np.integer)) and size > 0 for size in shape):
-        raise ValueError(f"{layer}: {argument} must hold positive whole numbers, without the batch. "
-                         f"Received: {argument}={shape}")
+        raise ValueError(
+            f"{layer}: {argument} must hold positive whole numbers, without the batch. Received: {argument}={shape}"
+        )
     return tuple(int(size) for size in shape)
 
 
@@ -197,5 +205,7 @@ def shown(shape: Sequence[Any]) -> str:
 def channels_last(data_format: Any, layer: str) -> None:
     """dlcore has one layout."""
     if data_format not in (None, "channels_last"):
-        raise ValueError(f"{layer}: data_format must be 'channels_last', the one layout of dlcore (transpose the data "
-                         f"once instead). Received: data_format={data_format!r}")
+        raise ValueError(
+            f"{layer}: data_format must be 'channels_last', the one layout of dlcore (transpose the data "
+            f"once instead). Received: data_format={data_format!r}"
+        )

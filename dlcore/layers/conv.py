@@ -33,10 +33,21 @@ class Conv2D(Layer):
         ValueError: an argument or the input's shape does not fit.
     """
 
-    def __init__(self, filters: int, kernel_size: Any, strides: Any = (1, 1), padding: str = "valid",
-                 data_format: str | None = None, dilation_rate: Any = (1, 1), groups: int = 1, activation: Any = None,
-                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 **kwargs: Any):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = (1, 1),
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = (1, 1),
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         channels_last(data_format, self.name)
         self.filters = positive(filters, self.name, "filters")
@@ -46,8 +57,9 @@ class Conv2D(Layer):
         self.dilation_rate = pair(dilation_rate, self.name, "dilation_rate")
         self.groups = positive(groups, self.name, "groups")
         if self.filters % self.groups:
-            raise ValueError(f"{self.name}: filters must be a multiple of groups. Received: filters={filters}, "
-                             f"groups={groups}")
+            raise ValueError(
+                f"{self.name}: filters must be a multiple of groups. Received: filters={filters}, groups={groups}"
+            )
         self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -55,8 +67,10 @@ class Conv2D(Layer):
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         if len(input_shape) != 4 or input_shape[3] % self.groups:
-            raise ValueError(f"{self.name}: expected an input of shape (batch, height, width, channels), channels a "
-                             f"multiple of groups={self.groups}. Received: {shown(input_shape)}")
+            raise ValueError(
+                f"{self.name}: expected an input of shape (batch, height, width, channels), channels a "
+                f"multiple of groups={self.groups}. Received: {shown(input_shape)}"
+            )
         shape = (*self.kernel_size, input_shape[3] // self.groups, self.filters)
         self.kernel = self.add_weight("kernel", shape, self.kernel_initializer)
         self.bias = self.add_weight("bias", (self.filters,), self.bias_initializer) if self.use_bias else None
@@ -71,9 +85,11 @@ class Conv2D(Layer):
         try:
             y = ops.conv2d(x, self.kernel, self.strides, padding, self.dilation_rate, self.groups)
         except ValueError:
-            raise ValueError(f"{self.name}: expected an input (batch, height, width, {self.kernel.shape[2] * self.groups}) "
-                             f"that a kernel of {self.kernel_size} with dilation {self.dilation_rate} fits into. "
-                             f"Received: {shown(x.shape)}") from None
+            raise ValueError(
+                f"{self.name}: expected an input (batch, height, width, {self.kernel.shape[2] * self.groups}) "
+                f"that a kernel of {self.kernel_size} with dilation {self.dilation_rate} fits into. "
+                f"Received: {shown(x.shape)}"
+            ) from None
         return self.activation(y if self.bias is None else ops.bias_add(y, self.bias))
 
     def get_config(self) -> dict[str, Any]:

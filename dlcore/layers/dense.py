@@ -27,9 +27,17 @@ class Dense(Layer):
         ValueError: an argument or the input's shape does not fit.
     """
 
-    def __init__(self, units: int, activation: Any = None, use_bias: bool = True,
-                 kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", *,
-                 input_dim: int | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        *,
+        input_dim: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         if input_dim is not None and self.given_input_shape is None:
             self.given_input_shape = sample_shape(input_dim, self.name, "input_dim")
@@ -41,16 +49,19 @@ class Dense(Layer):
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         if len(input_shape) != 2:
-            raise ValueError(f"{self.name}: expected an input of shape (batch, features); a Flatten layer in front makes "
-                             f"one. Received: {shown(input_shape)}")
+            raise ValueError(
+                f"{self.name}: expected an input of shape (batch, features); a Flatten layer in front makes "
+                f"one. Received: {shown(input_shape)}"
+            )
         self.kernel = self.add_weight("kernel", (input_shape[1], self.units), self.kernel_initializer)
         self.bias = self.add_weight("bias", (self.units,), self.bias_initializer) if self.use_bias else None
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         expect_rank(x, 2, self, "(batch, features)")
         if x.shape[1] != self.kernel.shape[0]:
-            raise ValueError(f"{self.name}: expected an input of shape (None, {self.kernel.shape[0]}). "
-                             f"Received: {shown(x.shape)}")
+            raise ValueError(
+                f"{self.name}: expected an input of shape (None, {self.kernel.shape[0]}). Received: {shown(x.shape)}"
+            )
         y = ops.dense(x, self.kernel)
         return self.activation(y if self.bias is None else ops.bias_add(y, self.bias))
 

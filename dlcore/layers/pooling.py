@@ -16,13 +16,21 @@ class _Pooling2D(Layer):
 
     pool: Callable[..., Tensor]
 
-    def __init__(self, pool_size: Any = (2, 2), strides: Any = None, padding: str = "valid",
-                 data_format: str | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        pool_size: Any = (2, 2),
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         channels_last(data_format, self.name)
         self.pool_size = pair(pool_size, self.name, "pool_size")
         if self.pool_size[0] * self.pool_size[1] > 256:
-            raise ValueError(f"{self.name}: pool_size must not hold more than 256 pixels. Received: pool_size={pool_size}")
+            raise ValueError(
+                f"{self.name}: pool_size must not hold more than 256 pixels. Received: pool_size={pool_size}"
+            )
         self.strides = self.pool_size if strides is None else pair(strides, self.name, "strides")
         self.padding = choice(padding, ("valid", "same"), self.name, "padding")
 
@@ -36,12 +44,18 @@ class _Pooling2D(Layer):
         try:
             return type(self).pool(x, self.pool_size, self.strides, padding)
         except ValueError:
-            raise ValueError(f"{self.name}: expected an input that a window of {self.pool_size} fits into. "
-                             f"Received: {shown(x.shape)}") from None
+            raise ValueError(
+                f"{self.name}: expected an input that a window of {self.pool_size} fits into. "
+                f"Received: {shown(x.shape)}"
+            ) from None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "pool_size": list(self.pool_size), "strides": list(self.strides),
-                "padding": self.padding}
+        return {
+            **super().get_config(),
+            "pool_size": list(self.pool_size),
+            "strides": list(self.strides),
+            "padding": self.padding,
+        }
 
 
 class MaxPooling2D(_Pooling2D):

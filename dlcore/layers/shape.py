@@ -42,7 +42,7 @@ class InputLayer(Layer):
         return x
 
 
-def Input(shape: Sequence[int], name: str | None = None) -> Tensor:  # noqa: N802 (Keras' name)
+def Input(shape: Sequence[int], name: str | None = None) -> Tensor:
     """A symbolic batch of samples of `shape`, the start of a model.
 
     https://keras.io/api/layers/core_layers/input/

@@ -1,4 +1,5 @@
-"""All weights of a model in one block of memory: the trainable ones first, so that an optimizer walks over them once."""
+"""All weights of a model in one block of memory: the trainable ones first, so that an optimizer walks over them
+once."""
 
 from __future__ import annotations
 
@@ -45,5 +46,8 @@ class WeightArena:
 
     def holds(self, trainable: Sequence[Parameter], frozen: Sequence[Parameter]) -> bool:
         """Whether these are still the parameters, in this split, and nobody moved them elsewhere."""
-        return (self.trainable == list(trainable) and self.frozen == list(frozen)
-                and all(parameter.arena is self for parameter in self.offsets))
+        return (
+            self.trainable == list(trainable)
+            and self.frozen == list(frozen)
+            and all(parameter.arena is self for parameter in self.offsets)
+        )

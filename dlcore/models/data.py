@@ -17,12 +17,16 @@ def inputs(x: Any, shape: tuple[int, ...], argument: str, model: str) -> np.ndar
     """
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
-        raise ValueError(f"{argument}: expected an array of numbers. Received: {type(x).__name__} of dtype {array.dtype}")
-    if array.shape[1:] != shape and array.shape[1:] + (1,) == shape:
+        raise ValueError(
+            f"{argument}: expected an array of numbers. Received: {type(x).__name__} of dtype {array.dtype}"
+        )
+    if array.shape[1:] != shape and (*array.shape[1:], 1) == shape:
         array = array[..., None]
     if array.ndim == 0 or array.shape[1:] != shape:
-        raise ValueError(f"{argument}: {model} expects samples of shape {shape}, batch in front: {(None, *shape)}. "
-                         f"Received: {array.shape}")
+        raise ValueError(
+            f"{argument}: {model} expects samples of shape {shape}, batch in front: {(None, *shape)}. "
+            f"Received: {array.shape}"
+        )
     if not len(array):
         raise ValueError(f"{argument}: expected at least one sample. Received: shape {array.shape}")
     dtype = np.uint8 if array.dtype == np.uint8 else np.float32
@@ -32,8 +36,9 @@ def inputs(x: Any, shape: tuple[int, ...], argument: str, model: str) -> np.ndar
 def whole(value: Any, least: int, argument: str, model: str) -> int:
     """`value` as an int of at least `least`."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ValueError(f"{model}: {argument} must be a whole number of at least {least}. "
-                         f"Received: {argument}={value!r}")
+        raise ValueError(
+            f"{model}: {argument} must be a whole number of at least {least}. Received: {argument}={value!r}"
+        )
     return int(value)
 
 
@@ -56,6 +61,8 @@ def split(x: np.ndarray, y: np.ndarray, share: float) -> tuple[tuple[np.ndarray,
         return (x, y), None
     at = int(len(x) * (1 - share))
     if at in (0, len(x)):
-        raise ValueError(f"validation_split={share} of {len(x)} samples leaves {at} to train on and {len(x) - at} to "
-                         "validate on: both must be at least one")
+        raise ValueError(
+            f"validation_split={share} of {len(x)} samples leaves {at} to train on and {len(x) - at} to "
+            "validate on: both must be at least one"
+        )
     return (x[:at], y[:at]), (x[at:], y[at:])

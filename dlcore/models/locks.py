@@ -18,7 +18,7 @@ class SharedLock:
         self.readers = 0
         self.writers = 0  # waiting or writing
         self.waiting = 0  # readers that the present write holds up
-        self.due = 0      # readers that it held up and that have not woken yet
+        self.due = 0  # readers that it held up and that have not woken yet
         self.writes = 0
         self.writing = False
 

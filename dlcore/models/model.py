@@ -25,8 +25,8 @@ from dlcore.ops.data import Store, gather
 from dlcore.ops.elementwise import mean_gradient
 from dlcore.ops.metrics import Accumulate
 
-PREDICT_BATCH = 256     # samples a step; the result does not depend on it
-REPORT_SECONDS = 0.1    # between looks at the progress bar, when no callback asks for every batch
+PREDICT_BATCH = 256  # samples a step; the result does not depend on it
+REPORT_SECONDS = 0.1  # between looks at the progress bar, when no callback asks for every batch
 
 
 class Model(Layer):
@@ -90,8 +90,10 @@ class Model(Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"{self.name}: no layer {name if index is None else index!r}. "
-                         f"It has {[layer.name for layer in self.layers]}")
+        raise ValueError(
+            f"{self.name}: no layer {name if index is None else index!r}. "
+            f"It has {[layer.name for layer in self.layers]}"
+        )
 
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with output shapes and numbers of parameters, as Keras does."""
@@ -186,8 +188,10 @@ class Model(Layer):
             update, memory = optimizer.update([tensor for tensor, _ in reached], w, g)
             placed.update(memory)
             sinks.append(update)
-        feeds = {"x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-                 "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64)))}
+        feeds = {
+            "x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
+            "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64))),
+        }
         function = Function(sinks, feeds, optimizer.clock if training else None, placed, training)
         self._functions[key] = function, totals
         return function, totals
@@ -203,16 +207,28 @@ class Model(Layer):
 
     # -- training: running
 
-    def fit(self, x: Any = None, y: Any = None, batch_size: int | None = None, epochs: int = 1, verbose: Any = "auto",
-            callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None, shuffle: bool = True,
-            initial_epoch: int = 0, validation_batch_size: int | None = None, validation_freq: int = 1,
-            ) -> callbacks.History:
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        initial_epoch: int = 0,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> callbacks.History:
         """Train on arrays. Returns the History; Ctrl-C leaves the weights of a whole step.
 
         https://keras.io/api/models/model_training_apis/#fit-method
 
         Args:
-            x: samples (n, ...) of the model's input shape; float32 and uint8 are used as they are, others converted once.
+            x: samples (n, ...) of the model's input shape; float32 and uint8 are used as they are, others converted
+            once.
             y: targets, as the loss wants them.
             batch_size: samples a step, default 32; the last batch may be smaller.
             epochs: number of the last epoch.
@@ -242,11 +258,34 @@ class Model(Layer):
                 validation = self._pair(*validation_pair(validation_data), loss, "validation_data: ")
             else:
                 (x, y), validation = split(x, y, validation_split)
-            return self._fit(x, y, batch_size, epochs, verbose, callbacks, validation, shuffle, initial_epoch,
-                             validation_batch_size, validation_freq)
+            return self._fit(
+                x,
+                y,
+                batch_size,
+                epochs,
+                verbose,
+                callbacks,
+                validation,
+                shuffle,
+                initial_epoch,
+                validation_batch_size,
+                validation_freq,
+            )
 
-    def _fit(self, x: np.ndarray, y: np.ndarray, batch_size: int, epochs: int, verbose: Any, given: Any, validation: Any,
-             shuffle: bool, initial_epoch: int, validation_batch_size: int, validation_freq: int) -> callbacks.History:
+    def _fit(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        batch_size: int,
+        epochs: int,
+        verbose: Any,
+        given: Any,
+        validation: Any,
+        shuffle: bool,
+        initial_epoch: int,
+        validation_batch_size: int,
+        validation_freq: int,
+    ) -> callbacks.History:
         function, totals = self._function(x.dtype.char, training=True)
         steps = -(-len(x) // batch_size)
         hooks = callbacks.CallbackList(given, self, verbose, {"epochs": epochs, "steps": steps, "samples": len(x)})
@@ -273,8 +312,16 @@ class Model(Layer):
             function.clear()
         return hooks.history
 
-    def _run(self, function: Function, totals: dict[str, np.ndarray], x: np.ndarray, y: np.ndarray,
-             index: np.ndarray | None, batch_size: int, hooks: callbacks.CallbackList | None) -> dict[str, float]:
+    def _run(
+        self,
+        function: Function,
+        totals: dict[str, np.ndarray],
+        x: np.ndarray,
+        y: np.ndarray,
+        index: np.ndarray | None,
+        batch_size: int,
+        hooks: callbacks.CallbackList | None,
+    ) -> dict[str, float]:
         """One pass over the data. Many steps run in one call, unless a callback asks for every batch."""
         for total in totals.values():
             total[:] = 0
@@ -301,7 +348,8 @@ class Model(Layer):
         return means(totals)
 
     def train_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
-        """One step on one batch. Returns the loss, or [loss, metrics...], or a dict of them, of this batch before the step.
+        """One step on one batch. Returns the loss, or [loss, metrics...], or a dict of them, of this batch before the
+        step.
 
         Raises: as `fit`.
         """
@@ -316,8 +364,14 @@ class Model(Layer):
                 function.clear()
         return logs if return_dict else listed(logs)
 
-    def evaluate(self, x: Any = None, y: Any = None, batch_size: int | None = None, verbose: Any = "auto",
-                 return_dict: bool = False) -> Any:
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        return_dict: bool = False,
+    ) -> Any:
         """Loss and metrics on data: the loss alone, or [loss, metrics...], or a dict of them.
 
         https://keras.io/api/models/model_training_apis/#evaluate-method
@@ -399,8 +453,10 @@ class Model(Layer):
         store = Store(p, "p")
         fuse([p])
         store.inputs[0] = p
-        feeds = {"x": Feed(dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-                 "p": Feed("f", int(np.prod(p.shape[1:], dtype=np.int64)))}
+        feeds = {
+            "x": Feed(dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
+            "p": Feed("f", int(np.prod(p.shape[1:], dtype=np.int64))),
+        }
         return Function([store], feeds)
 
     def __call__(self, x: Any, training: bool = False) -> Any:

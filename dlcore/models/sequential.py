@@ -20,8 +20,8 @@ class Sequential(Model):
     https://keras.io/api/models/sequential/
 
     Args:
-        layers: layers, the first of which may be an `Input`; more are added with `add`. The shape of a sample comes from
-            an Input, from `input_shape=` of the first layer, or from the first data.
+        layers: layers, the first of which may be an `Input`; more are added with `add`. The shape of a sample comes
+            from an Input, from `input_shape=` of the first layer, or from the first data.
         name: default "sequential".
     """
 
@@ -39,8 +39,10 @@ class Sequential(Model):
     @property
     def sample_shape(self) -> tuple[int, ...]:
         if self._sample_shape is None:
-            raise ValueError(f"{self.name}: the shape of its input is not known yet. Begin with an Input, give the first "
-                             "layer an input_shape, or call build or fit")
+            raise ValueError(
+                f"{self.name}: the shape of its input is not known yet. Begin with an Input, give the first "
+                "layer an input_shape, or call build or fit"
+            )
         return self._sample_shape
 
     def add(self, layer: Any) -> None:
@@ -131,8 +133,10 @@ class Sequential(Model):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         if self._sample_shape is not None and x.shape[1:] != self._sample_shape:
-            raise ValueError(f"{self.name}: expected an input of shape {shown((None, *self._sample_shape))}. "
-                             f"Received: {shown(x.shape)}")
+            raise ValueError(
+                f"{self.name}: expected an input of shape {shown((None, *self._sample_shape))}. "
+                f"Received: {shown(x.shape)}"
+            )
         for layer in self._layers:
             x = layer(x, training)
         self.output_shape = x.shape
@@ -149,7 +153,9 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
-        config["layers"] = [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers]
+        config["layers"] = [
+            {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers
+        ]
         if self._sample_shape is not None:
             config["build_input_shape"] = list(self._sample_shape)
         return config
@@ -163,8 +169,9 @@ class Sequential(Model):
         """
         from dlcore.saving import deserialize_layer
 
-        model = cls([deserialize_layer(layer) for layer in config["layers"]], config.get("trainable", True),
-                    config.get("name"))
+        model = cls(
+            [deserialize_layer(layer) for layer in config["layers"]], config.get("trainable", True), config.get("name")
+        )
         if model._sample_shape is None and config.get("build_input_shape"):
             model.build((None, *config["build_input_shape"]))
         return model

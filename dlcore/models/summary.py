@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
 def summary(model: Model, line_length: int | None = None) -> str:
     """Layers with output shapes and numbers of parameters."""
-    rows = [(f"{layer.name} ({type(layer).__name__})", shown(layer.output_shape) if layer.output_shape else "?",
-             f"{layer.count_params():,}") for layer in model.layers]
+    rows = [
+        (
+            f"{layer.name} ({type(layer).__name__})",
+            shown(layer.output_shape) if layer.output_shape else "?",
+            f"{layer.count_params():,}",
+        )
+        for layer in model.layers
+    ]
     head = ("Layer (type)", "Output Shape", "Param #")
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(3)]
     spare = (line_length or 0) - sum(widths) - 10

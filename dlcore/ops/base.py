@@ -1,7 +1,8 @@
 """Tensor and Op: what a graph is made of.
 
-A Tensor is a shape and a dtype; an Op computes its outputs from its inputs. Shapes are symbolic in two ways: BATCH stands
-for the batch size, CHUNKS for the number of slabs that the planner cuts the batch into (partial sums have one row a slab).
+A Tensor is a shape and a dtype; an Op computes its outputs from its inputs. Shapes are symbolic in two ways: BATCH
+stands for the batch size, CHUNKS for the number of slabs that the planner cuts the batch into (partial sums have one
+row a slab).
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from dlcore.kernels.executor import Buffer, Clock, Step
     from dlcore.kernels.data import Feed
+    from dlcore.kernels.executor import Buffer, Clock, Step
 
 BATCH = None
 CHUNKS = "chunks"
 
-# Which tasks an op has: SAMPLE ops have one task per sample and may run depth-first, slab by slab, with their neighbours;
-# BATCH_WIDE ops need the whole batch, or tasks of their own, and begin a new stage.
+# Which tasks an op has: SAMPLE ops have one task per sample and may run depth-first, slab by slab, with their
+# neighbours; BATCH_WIDE ops need the whole batch, or tasks of their own, and begin a new stage.
 SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
@@ -109,7 +110,9 @@ class Op:
         self.inputs = list(inputs)
         self.outputs = []
         for output in outputs:
-            shape, dtype = output if len(output) == 2 and isinstance(output[1], str) and output[1] in "fiBd" else (output, "f")
+            shape, dtype = (
+                output if len(output) == 2 and isinstance(output[1], str) and output[1] in "fiBd" else (output, "f")
+            )
             self.outputs.append(Tensor(shape, dtype, self))
 
     @property

@@ -55,8 +55,15 @@ class Conv2D(_Geometry):
 
     def bind(self, at):
         x, packed, *bias = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv2d_forward(x, packed, bias[0] if bias else None, at.buffer(self.output), self.kernel,
-                                      **self.geometry, activation=activation_kernels.KINDS[self.activation])
+        return kernels.conv2d_forward(
+            x,
+            packed,
+            bias[0] if bias else None,
+            at.buffer(self.output),
+            self.kernel,
+            **self.geometry,
+            activation=activation_kernels.KINDS[self.activation],
+        )
 
 
 class Conv2DInputGradient(_Geometry):
@@ -77,8 +84,14 @@ class Conv2DWeightGradient(_Geometry):
         return kernels.conv2d_weight_gradient(x, dy, at.buffer(self.output), at.grain, **self.geometry)
 
 
-def conv2d(x: Tensor, w: Tensor, strides: Pair = (1, 1), padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
-           dilation: Pair = (1, 1), groups: int = 1) -> Tensor:
+def conv2d(
+    x: Tensor,
+    w: Tensor,
+    strides: Pair = (1, 1),
+    padding: tuple[Pair, Pair] = ((0, 0), (0, 0)),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Tensor:
     """Convolution of x (batch, ih, iw, ic) with w (kh, kw, ic / groups, oc); see `kernels.conv.conv2d_forward`.
 
     Raises:

@@ -1,4 +1,5 @@
-"""Convolution, bias, ReLU and max pooling as one op: what `graph.fuse` makes of a Conv2D and the MaxPool2D that reads it."""
+"""Convolution, bias, ReLU and max pooling as one op: what `graph.fuse` makes of a Conv2D and the MaxPool2D that reads
+it."""
 
 from __future__ import annotations
 
@@ -8,16 +9,21 @@ from dlcore.ops.conv import Conv2D, Conv2DInputGradient, Conv2DWeightGradient
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
 
-# Taps up to which the weight gradient from the pooled gradient beats the tiled one from the unpooled gradient: the lookup
-# saves three of four multiplications, but does not reuse what it loads.
+# Taps up to which the weight gradient from the pooled gradient beats the tiled one from the unpooled gradient: the
+# lookup saves three of four multiplications, but does not reuse what it loads.
 LOOKUP_TAPS = 64
 
 
 def fits(conv: Conv2D, pool: MaxPool2D) -> bool:
     """Whether the two can be one op: windows of up to nine pixels that neither overlap nor are padded."""
     window, strides, padding = pool.window
-    return (conv.activation in ("linear", "relu") and conv.geometry["groups"] == 1 and window == strides
-            and padding == ((0, 0), (0, 0)) and window[0] * window[1] <= 9)
+    return (
+        conv.activation in ("linear", "relu")
+        and conv.geometry["groups"] == 1
+        and window == strides
+        and padding == ((0, 0), (0, 0))
+        and window[0] * window[1] <= 9
+    )
 
 
 class ConvPool2D(Op):
@@ -41,7 +47,9 @@ class ConvPool2D(Op):
             dx = Conv2DInputGradient(dz, self.w, x.shape, self.kernel, self.conv_geometry).output
         if lookup:
             parts = ConvPool2DWeightGradient(x, dy, index, self.w.shape, self.geometry).outputs
-            dw, db = (reduce_chunks(part) if wish else None for part, wish in zip(parts, [*wanted[1:], False], strict=False))
+            dw, db = (
+                reduce_chunks(part) if wish else None for part, wish in zip(parts, [*wanted[1:], False], strict=False)
+            )
         else:
             dw = reduce_chunks(Conv2DWeightGradient(x, dz, self.w.shape, self.kernel, self.conv_geometry).output)
             db = bias_gradient(dz) if biases else None
@@ -49,9 +57,17 @@ class ConvPool2D(Op):
 
     def bind(self, at):
         x, packed, *bias = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv_pool2d_forward(x, packed, bias[0] if bias else None, at.buffer(self.output),
-                                           at.optional(self.outputs[1]), self.kernel, self.pool, **self.geometry,
-                                           relu=self.relu)
+        return kernels.conv_pool2d_forward(
+            x,
+            packed,
+            bias[0] if bias else None,
+            at.buffer(self.output),
+            at.optional(self.outputs[1]),
+            self.kernel,
+            self.pool,
+            **self.geometry,
+            relu=self.relu,
+        )
 
 
 class ConvPool2DWeightGradient(Op):
@@ -63,5 +79,6 @@ class ConvPool2DWeightGradient(Op):
 
     def bind(self, at):
         x, dy, index = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv_pool2d_weight_gradient(x, dy, index, *(at.buffer(tensor) for tensor in self.outputs), at.grain,
-                                                   **self.geometry)
+        return kernels.conv_pool2d_weight_gradient(
+            x, dy, index, *(at.buffer(tensor) for tensor in self.outputs), at.grain, **self.geometry
+        )

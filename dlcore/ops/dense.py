@@ -80,7 +80,9 @@ class DenseWeightGradient(Op):
         super().__init__([x, dy], (x.shape[1], dy.shape[1]))
 
     def bind(self, at):
-        return kernels.dense_weight_gradient(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output))
+        return kernels.dense_weight_gradient(
+            at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output)
+        )
 
     def grain(self, tasks):
         return max(1, min(16, tasks // 32))

@@ -22,8 +22,14 @@ class Update(Op):
     axis = BATCH_WIDE
     commits = True
 
-    def __init__(self, name: str, gradients: Sequence[Tensor], state: Sequence[Tensor | None], learning_rate: Tensor,
-                 **options: float):
+    def __init__(
+        self,
+        name: str,
+        gradients: Sequence[Tensor],
+        state: Sequence[Tensor | None],
+        learning_rate: Tensor,
+        **options: float,
+    ):
         self.name, self.state, self.learning_rate, self.options = name, state, learning_rate, options
         super().__init__(gradients)
 

@@ -31,8 +31,9 @@ class MaxPool2D(_Pool):
         return [grads[0] and MaxPool2DGradient(grads[0], self.outputs[1], self.inputs[0].shape, self.window).output]
 
     def bind(self, at):
-        return kernels.max_pool2d_forward(at.buffer(self.inputs[0]), at.buffer(self.output),
-                                          at.optional(self.outputs[1]), *self.window)
+        return kernels.max_pool2d_forward(
+            at.buffer(self.inputs[0]), at.buffer(self.output), at.optional(self.outputs[1]), *self.window
+        )
 
 
 class MaxPool2DGradient(_Pool):

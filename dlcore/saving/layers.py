@@ -17,8 +17,9 @@ from dlcore.ops.base import Parameter
 MAX_LAYERS = 1000  # in one file, so that a small file cannot ask for much work
 
 # Every class that a file may name. Closed: no import paths, no functions.
-_BY_NAME: dict[str, type[Layer]] = {cls.__name__: cls for cls in map(vars(layers).get, layers.__all__)
-                                    if isinstance(cls, type) and cls is not Layer} | {"Sequential": Sequential}
+_BY_NAME: dict[str, type[Layer]] = {
+    cls.__name__: cls for cls in map(vars(layers).get, layers.__all__) if isinstance(cls, type) and cls is not Layer
+} | {"Sequential": Sequential}
 
 Read = Callable[[str, tuple[int, ...]], np.ndarray]
 
@@ -99,8 +100,10 @@ def named_weights(model: Sequential) -> dict[str, Parameter]:
         if len(seen) > MAX_LAYERS:
             raise ValueError(f"{model.name}: at most {MAX_LAYERS} layers can be saved")
         if type(layer) is not _BY_NAME.get(type(layer).__name__):
-            raise ValueError(f"{layer.name}: a {type(layer).__name__} of your own cannot be saved: expected layers of "
-                             f"dlcore, {sorted(_BY_NAME)}")
+            raise ValueError(
+                f"{layer.name}: a {type(layer).__name__} of your own cannot be saved: expected layers of "
+                f"dlcore, {sorted(_BY_NAME)}"
+            )
         if id(layer) in seen:
             raise ValueError(f"{layer.name}: a layer that is used twice cannot be saved")
         seen.add(id(layer))
@@ -128,6 +131,9 @@ def _check_functions(layer: Layer) -> None:
             elif argument.endswith("_initializer"):
                 initializers.serialize(value)
         except ValueError as error:
-            cure = "" if argument == "activation" else (
-                f". Its weights need it no more: set layer.{argument} = dlcore.initializers.Zeros() to save them")
+            cure = (
+                ""
+                if argument == "activation"
+                else (f". Its weights need it no more: set layer.{argument} = dlcore.initializers.Zeros() to save them")
+            )
             raise ValueError(f"{layer.name}: argument {argument}: {error}{cure}") from None

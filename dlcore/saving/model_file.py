@@ -39,8 +39,10 @@ def check_filepath(filepath: str | os.PathLike[str]) -> str:
     """
     path = os.fsdecode(filepath)
     if not path.endswith(SUFFIX):
-        raise ValueError(f"filepath: dlcore writes models as safetensors, so the name must end in {SUFFIX!r}. "
-                         f"Received: filepath={path!r}")
+        raise ValueError(
+            f"filepath: dlcore writes models as safetensors, so the name must end in {SUFFIX!r}. "
+            f"Received: filepath={path!r}"
+        )
     return path
 
 
@@ -63,8 +65,10 @@ def save_model(model: Model, filepath: str | os.PathLike[str]) -> None:
     if not isinstance(model, Sequential):
         raise ValueError(f"{model.name}: only a Sequential can be saved. Received: {type(model).__name__}")
     if not model.built:
-        raise ValueError(f"{model.name}: the model has no weights yet. Give it an input shape, or call build or fit, "
-                         "before saving it")
+        raise ValueError(
+            f"{model.name}: the model has no weights yet. Give it an input shape, or call build or fit, "
+            "before saving it"
+        )
     from safetensors.numpy import save
 
     weights = named_weights(model)
@@ -115,8 +119,9 @@ def _read(file: Any) -> Sequential:
             raise ValueError(f"no weight {name!r} is left in the file")
         part = file.get_slice(name)
         if part.get_dtype() != "F32" or tuple(part.get_shape()) != shape:
-            raise ValueError(f"{name}: expected F32 of shape {shape}. Found: {part.get_dtype()} of shape "
-                             f"{tuple(part.get_shape())}")
+            raise ValueError(
+                f"{name}: expected F32 of shape {shape}. Found: {part.get_dtype()} of shape {tuple(part.get_shape())}"
+            )
         left.remove(name)
         value: np.ndarray = file.get_tensor(name)
         return value
@@ -160,8 +165,11 @@ def _compile_config(model: Model) -> dict[str, Any] | None:
         optimizer = optimizers.serialize(model.optimizer)
         if type(optimizers.get(optimizer)) is not type(model.optimizer):
             raise ValueError(f"optimizer: {type(model.optimizer).__name__} is not dlcore's")
-        return {"optimizer": optimizer, "loss": losses.serialize(model.loss),
-                "metrics": [_metric_name(metric) for metric in model._metrics]}
+        return {
+            "optimizer": optimizer,
+            "loss": losses.serialize(model.loss),
+            "metrics": [_metric_name(metric) for metric in model._metrics],
+        }
     except ValueError as error:
         warnings.warn(f"{model.name} is saved as not compiled; call compile after loading it: {error}", stacklevel=4)
         return None

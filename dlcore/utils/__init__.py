@@ -41,6 +41,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
         labels, given = labels[..., 0], given[..., 0]
     classes = int(labels.max(initial=-1)) + 1 if num_classes is None else int(num_classes)
     if labels.size and (labels.min() < 0 or labels.max() >= classes or not np.array_equal(labels, given)):
-        raise ValueError(f"to_categorical: expected whole class numbers from 0 to {classes - 1}. "
-                         f"Received: {given.min()} to {given.max()}")
+        raise ValueError(
+            f"to_categorical: expected whole class numbers from 0 to {classes - 1}. "
+            f"Received: {given.min()} to {given.max()}"
+        )
     return np.eye(classes, dtype=np.float32)[labels]
