@@ -36,13 +36,13 @@ def raw(seed: int, n: int, stream: int = 0) -> np.ndarray:
 
 def uniform(seed: int, n: int, stream: int = 0) -> np.ndarray:
     """n float64 numbers in [0, 1)."""
-    return (raw(seed, n, stream) >> np.uint64(11)) * 2.0**-53
+    return np.asarray((raw(seed, n, stream) >> np.uint64(11)) * 2.0**-53)
 
 
 def normal(seed: int, n: int, stream: int = 0) -> np.ndarray:
     """n float64 standard normal numbers (Box & Muller, 1958)."""
     u = uniform(seed, 2 * n, stream)
-    return np.sqrt(-2.0 * np.log1p(-u[:n])) * np.cos(2.0 * np.pi * u[n:])
+    return np.asarray(np.sqrt(-2.0 * np.log1p(-u[:n])) * np.cos(2.0 * np.pi * u[n:]))
 
 
 def truncated_normal(seed: int, n: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def truncated_normal(seed: int, n: int) -> np.ndarray:
 
 def permutation(seed: int, n: int, stream: int = 0) -> np.ndarray:
     """A random order of 0..n-1, int64."""
-    return np.argsort(raw(seed, n, stream), kind="stable").astype(np.int64)
+    return np.argsort(raw(seed, n, stream), kind="stable").astype(np.int64, copy=False)
 
 
 seeds = _Seeds()

@@ -29,7 +29,8 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor]:
     if identifier is None:
         return linear
     if callable(identifier):
-        return identifier
+        function: Callable[[Tensor], Tensor] = identifier
+        return function
     if identifier not in _BY_NAME:
         raise ValueError(f"activation: expected one of {sorted(_BY_NAME)}. Received: {identifier!r}")
     return _BY_NAME[identifier]

@@ -202,7 +202,8 @@ def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
     if callable(identifier):
-        return identifier
+        function: Callable[[Sequence[int]], np.ndarray] = identifier
+        return function
     raise ValueError(f"initializer: expected a name, an Initializer or a function. Received: {identifier!r}")
 
 

@@ -6,12 +6,13 @@ https://keras.io/api/optimizers/
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dlcore.kernels.executor import Clock
-from dlcore.ops.base import Op, Tensor
+from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.optimizers import Update
 
 
@@ -41,9 +42,10 @@ class Optimizer:
             learning_rate = lr
         self.name = name or type(self).__name__.lower()
         self._rate = np.zeros(1)
-        self.learning_rate = default if learning_rate is None else learning_rate  # type: ignore[assignment]
+        self.learning_rate = default if learning_rate is None else learning_rate
         self.clock = Clock()
         self.slots: dict[str, np.ndarray] = {}
+        self._layout: dict[Parameter, slice] = {}
 
     @property
     def learning_rate(self) -> float:
@@ -69,11 +71,18 @@ class Optimizer:
         """Steps done."""
         return int(self.clock.step)
 
-    def build(self, size: int) -> None:
-        """Make the slots for `size` parameters, zeroed; keeps those of the same size."""
+    def build(self, layout: Mapping[Parameter, slice], size: int) -> None:
+        """Make the slots for a flat arena of `size` numbers in which each parameter has its place. A parameter that had
+        slots before keeps their values, wherever it lies now."""
+        if layout == self._layout:
+            return
         for name in self.slot_names:
-            if name not in self.slots or self.slots[name].size != size:
-                self.slots[name] = np.zeros(size, np.float32)
+            fresh = np.zeros(size, np.float32)
+            for parameter, place in layout.items():
+                if parameter in self._layout:
+                    fresh[place] = self.slots[name][self._layout[parameter]]
+            self.slots[name] = fresh
+        self._layout = dict(layout)
 
     def update(self, gradients: list[Tensor], w: Tensor, g: Tensor) -> tuple[Op, dict[Tensor, np.ndarray]]:
         """The op that applies flat gradients `g` to flat parameters `w`, and the memory of its own tensors."""
@@ -178,7 +187,7 @@ class Adam(Optimizer):
         }
 
 
-_BY_NAME: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam}
+_BY_NAME: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
 
 
 def get(identifier: Any) -> Optimizer:
@@ -193,7 +202,7 @@ def get(identifier: Any) -> Optimizer:
         return type(get(identifier["class_name"])).from_config(identifier["config"])
     if isinstance(identifier, str) and identifier.lower() in _BY_NAME:
         return _BY_NAME[identifier.lower()]()
-    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+    if isinstance(identifier, type) and issubclass(identifier, (SGD, Adam)):
         return identifier()
     raise ValueError(f"optimizer: expected one of {sorted(_BY_NAME)} or an Optimizer. Received: {identifier!r}")
 

@@ -56,8 +56,8 @@ class Plan:
 
     def shape(self, tensor: Tensor, level: int) -> tuple[int, ...]:
         """Sizes of a tensor; chunks are those of the stage that writes it."""
-        sizes = {BATCH: self.batch, CHUNKS: -(-self.batch // self.grains[level])}
-        return tuple(sizes.get(size, size) for size in tensor.shape)
+        chunks = -(-self.batch // self.grains[level])
+        return tuple(self.batch if size is BATCH else chunks if size == CHUNKS else size for size in tensor.shape)
 
 
 def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None = None) -> Plan:

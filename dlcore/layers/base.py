@@ -58,8 +58,10 @@ class Layer:
         self.built = False
         self.output_shape: tuple[Any, ...] | None = None
         if batch_input_shape is not None and input_shape is None:
-            input_shape = tuple(batch_input_shape)[1:]
-        self.given_input_shape = None if input_shape is None else sample_shape(input_shape, self.name, "input_shape")
+            given: Any = tuple(batch_input_shape)[1:]
+        else:
+            given = input_shape
+        self.given_input_shape = None if given is None else sample_shape(given, self.name, "input_shape")
 
     # -- to be defined by subclasses
 

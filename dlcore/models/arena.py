@@ -33,11 +33,15 @@ class WeightArena:
         if not self.frozen:
             self.trainable_size = end
         self.memory = Arena(4 * end)
-        self.flat = np.frombuffer(self.memory, np.float32, end) if end else np.zeros(0, np.float32)
+        self.flat = np.frombuffer(memoryview(self.memory), np.float32, end) if end else np.zeros(0, np.float32)
         for parameter in self.offsets:
             view = self.view(self.flat, parameter)
             view[...] = parameter.value
             parameter.value, parameter.arena = view, self
+
+    def layout(self) -> dict[Parameter, slice]:
+        """Where each trainable parameter lies in a flat array."""
+        return {p: slice(self.offsets[p], self.offsets[p] + prod(p.shape)) for p in self.trainable}
 
     def view(self, flat: np.ndarray, parameter: Parameter) -> np.ndarray:
         """The part of a flat array, laid out as the weights are, that belongs to a parameter."""

@@ -1,211 +1,29 @@
-"""Model: layers that are trained and used together."""
+"""Model: training, evaluating and predicting with a network."""
 
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from dlcore import _random, callbacks, config, losses, metrics, ops, optimizers
-from dlcore.graph.fuse import fuse
-from dlcore.graph.gradient import gradients
+from dlcore import _random, callbacks, config, losses
 from dlcore.graph.program import Function
-from dlcore.kernels.data import Feed
-from dlcore.layers.base import Layer, shown
-from dlcore.models.arena import WeightArena
 from dlcore.models.data import inputs, split, validation_pair, whole
-from dlcore.models.locks import SharedLock
-from dlcore.ops.base import BATCH, Parameter, Tensor
-from dlcore.ops.data import Store, gather
-from dlcore.ops.elementwise import mean_gradient
-from dlcore.ops.metrics import Accumulate
+from dlcore.models.network import Network
+from dlcore.ops.base import Tensor
 
 PREDICT_BATCH = 256  # samples a step; the result does not depend on it
 REPORT_SECONDS = 0.1  # between looks at the progress bar, when no callback asks for every batch
 
 
-class Model(Layer):
-    """Base of models: compile, fit, evaluate, predict. A subclass defines `layers`, `sample_shape` and `call`.
+class Model(Network):
+    """Base of models: compile, fit, evaluate, predict.
 
     `predict` may be called from many threads at a time; while the model trains it waits for the end of a step. Training
     and evaluating from two threads raise RuntimeError.
     """
-
-    def __init__(self, *, name: str | None = None, trainable: bool = True):
-        super().__init__(name=name, trainable=trainable)
-        self.stop_training = False
-        self.history: callbacks.History | None = None
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self._metrics: list[Any] = []
-        self._arena: WeightArena | None = None
-        self._places: list[np.ndarray] = []  # of the weights, when what follows was bound
-        self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
-        self._predictors: list[Function] = []
-        self._lock = SharedLock()
-        self._training = threading.Lock()
-
-    # -- structure
-
-    @property
-    def layers(self) -> list[Layer]:
-        raise TypeError(f"{type(self).__name__} must define layers")
-
-    @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one input sample.
-
-        Raises:
-            ValueError: the model is not built yet.
-        """
-        raise TypeError(f"{type(self).__name__} must define sample_shape")
-
-    @property
-    def input_shape(self) -> tuple[Any, ...]:
-        return (None, *self.sample_shape)
-
-    @property
-    def weights(self) -> list[Parameter]:
-        return list(dict.fromkeys(w for layer in self.layers for w in layer.weights))
-
-    @property
-    def trainable_weights(self) -> list[Parameter]:
-        if not self.trainable:
-            return []
-        return list(dict.fromkeys(w for layer in self.layers for w in layer.trainable_weights))
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by name, or by its place.
-
-        Raises:
-            ValueError: there is none.
-        """
-        if index is not None and -len(self.layers) <= index < len(self.layers):
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(
-            f"{self.name}: no layer {name if index is None else index!r}. "
-            f"It has {[layer.name for layer in self.layers]}"
-        )
-
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
-        """Print the layers with output shapes and numbers of parameters, as Keras does."""
-        from dlcore.models.summary import summary
-
-        print_fn(summary(self, line_length))
-
-    # -- training: setting up
-
-    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
-        """Say how the model is trained.
-
-        https://keras.io/api/models/model_training_apis/
-
-        Args:
-            optimizer: "sgd", "adam" or an Optimizer.
-            loss: name, Loss, or function of (y_true, y_pred).
-            metrics: list of names ("accuracy" means the one that goes with the loss) or functions.
-
-        Raises:
-            ValueError: an unknown name, or no loss.
-        """
-        if loss is None:
-            raise ValueError(f"{self.name}: compile needs a loss. Received: loss=None")
-        self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
-        self._metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or [])
-        self._functions.clear()
-        if self.built:
-            self._measures()  # an unknown metric is an error now, not at the first fit
-
-    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
-        if self.optimizer is None or self.loss is None:
-            raise RuntimeError(f"{self.name}: call compile(optimizer, loss) before training or evaluating")
-        return self.optimizer, self.loss
-
-    def _measures(self) -> list[tuple[str, metrics.Metric]]:
-        _, loss = self._compiled()
-        return [metrics.get(metric, loss, self._output_shape()) for metric in self._metrics]
-
-    def _output_shape(self) -> tuple[Any, ...]:
-        """Shape of the output, batch in front."""
-        if self.output_shape is None:
-            self.call(gather("x", self.sample_shape))
-        return self.output_shape or ()
-
-    def _weights_in_place(self) -> WeightArena:
-        """The arena with all weights, as training needs them; made anew when it is out of date."""
-        trainable, frozen = self.trainable_weights, self.non_trainable_weights
-        if self._arena is None or not self._arena.holds(trainable, frozen):
-            with self._lock.write():
-                self._arena = WeightArena(trainable, frozen)
-        return self._arena
-
-    def _drop_stale(self) -> None:
-        """Forget what is bound to memory where the weights no longer lie: another model that shares them trains too."""
-        places = [w.value for w in self.weights]
-        if len(places) != len(self._places) or any(a is not b for a, b in zip(places, self._places, strict=True)):
-            with self._lock.write():
-                self._places = places
-                self._functions.clear()
-                self._predictors.clear()
-
-    def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:
-        """The graph of loss and metrics, with gradients and the optimizer when training, and the totals it adds to."""
-        arena = self._weights_in_place() if training else None
-        self._drop_stale()
-        key = (x_dtype, training)
-        if key in self._functions:
-            return self._functions[key]
-        optimizer, loss = self._compiled()
-        x = gather("x", self.sample_shape)
-        p = self.call(x, training)
-        y_shape, y_dtype = (p.shape[1:-1], "i") if loss.sparse else (p.shape[1:], "f")
-        y = gather("y", y_shape, y_dtype)
-        measured = {"loss": per_sample(loss(y, p), "loss")}
-        for name, measure in self._measures():
-            measured[name] = per_sample(measure(y, p), name)
-        fuse(list(measured.values()))
-
-        totals = {name: np.zeros(2) for name in measured}
-        total_tensors = {name: Tensor((2,), "d", name=name) for name in measured}
-        placed: dict[Tensor, Any] = {total_tensors[name]: totals[name] for name in measured}
-        sinks: list[ops.Op] = [Accumulate(tensor, total_tensors[name]) for name, tensor in measured.items()]
-        if arena is not None and arena.trainable:
-            found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
-            optimizer.build(arena.trainable_size)
-            flat = np.zeros(arena.trainable_size, np.float32)
-            w, g = (Tensor((arena.trainable_size,), name=name) for name in "wg")
-            placed.update({w: arena.flat[: arena.trainable_size], g: flat})
-            reached = [(tensor, parameter) for tensor, parameter in zip(found, arena.trainable, strict=True) if tensor]
-            placed.update({tensor: arena.view(flat, parameter) for tensor, parameter in reached})
-            update, memory = optimizer.update([tensor for tensor, _ in reached], w, g)
-            placed.update(memory)
-            sinks.append(update)
-        feeds = {
-            "x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-            "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64))),
-        }
-        function = Function(sinks, feeds, optimizer.clock if training else None, placed, training)
-        self._functions[key] = function, totals
-        return function, totals
-
-    @contextmanager
-    def _exclusive(self, what: str) -> Iterator[None]:
-        if not self._training.acquire(blocking=False):
-            raise RuntimeError(f"{self.name}: {what} was called while another thread trains or evaluates this model")
-        try:
-            yield
-        finally:
-            self._training.release()
-
-    # -- training: running
 
     def fit(
         self,
@@ -301,7 +119,7 @@ class Model(Layer):
                 function, totals = self._function(x.dtype.char, training=True)  # a callback may have moved the weights
                 logs = self._run(function, totals, x, y, index, batch_size, hooks)
                 if validation is not None and (epoch + 1) % validation_freq == 0:
-                    measured = self._evaluate(*validation, validation_batch_size)
+                    measured = self._evaluate(validation[0], validation[1], validation_batch_size)
                     logs.update({f"val_{name}": value for name, value in measured.items()})
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -441,24 +259,6 @@ class Model(Layer):
                 self._predictors.append(predictor)
         return out
 
-    def _take_predictor(self, dtype: str) -> Function:
-        """A predictor that nobody uses: one from the pool, else a new one. list.pop and append are atomic."""
-        try:
-            predictor = self._predictors.pop()
-            if predictor.feeds["x"].dtype == dtype:
-                return predictor
-        except IndexError:
-            pass
-        p = self.call(gather("x", self.sample_shape))
-        store = Store(p, "p")
-        fuse([p])
-        store.inputs[0] = p
-        feeds = {
-            "x": Feed(dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-            "p": Feed("f", int(np.prod(p.shape[1:], dtype=np.int64))),
-        }
-        return Function([store], feeds)
-
     def __call__(self, x: Any, training: bool = False) -> Any:
         """Add the model to the graph of a symbolic tensor, or predict an array."""
         if isinstance(x, Tensor):
@@ -480,13 +280,6 @@ class Model(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError(f"{self.name}: models cannot be pickled; use save and load_model")
-
-
-def per_sample(x: Tensor, name: str) -> Tensor:
-    """Refuse a loss or metric that does not give one value per sample."""
-    if x.shape != (BATCH,):
-        raise ValueError(f"{name}: expected one value per sample, shape (None,). Received: {shown(x.shape)}")
-    return x
 
 
 def means(totals: dict[str, np.ndarray]) -> dict[str, float]:

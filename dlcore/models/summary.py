@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from dlcore.layers.base import shown
 
 if TYPE_CHECKING:
-    from dlcore.models.model import Model
+    from dlcore.models.network import Network
 
 
-def summary(model: Model, line_length: int | None = None) -> str:
+def summary(model: Network, line_length: int | None = None) -> str:
     """Layers with output shapes and numbers of parameters."""
     rows = [
         (

@@ -79,6 +79,5 @@ class ConvPool2DWeightGradient(Op):
 
     def bind(self, at):
         x, dy, index = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv_pool2d_weight_gradient(
-            x, dy, index, *(at.buffer(tensor) for tensor in self.outputs), at.grain, **self.geometry
-        )
+        dw, db = (at.buffer(tensor) for tensor in self.outputs)
+        return kernels.conv_pool2d_weight_gradient(x, dy, index, dw, db, at.grain, **self.geometry)

@@ -7,7 +7,7 @@ from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, Op, Tensor
 
 
 class Add(Op):
-    in_place = 0
+    in_place: int | None = 0
 
     def __init__(self, a: Tensor, b: Tensor):
         if a.shape != b.shape:

@@ -54,7 +54,8 @@ class NarrowInputGradient(Op):
         super().__init__([dy, wt], (dy.shape[0], wt.shape[1]))
 
     def bind(self, at):
-        return kernels.narrow_input_gradient(*(at.buffer(tensor) for tensor in self.inputs), at.buffer(self.output))
+        dy, wt = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.narrow_input_gradient(dy, wt, at.buffer(self.output))
 
 
 class NarrowWeightGradient(Op):
@@ -64,7 +65,8 @@ class NarrowWeightGradient(Op):
         super().__init__([x, dy], (x.shape[1], dy.shape[1]))
 
     def bind(self, at):
-        return kernels.narrow_weight_gradient(*(at.buffer(tensor) for tensor in self.inputs), at.buffer(self.output))
+        x, dy = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.narrow_weight_gradient(x, dy, at.buffer(self.output))
 
     def grain(self, tasks):
         return max(1, tasks // 32)

@@ -57,7 +57,8 @@ class SoftmaxCrossentropyGradient(Op):
         super().__init__([dloss, labels, p], p.shape)
 
     def bind(self, at):
-        return kernels.crossentropy_gradient(*(at.buffer(tensor) for tensor in self.inputs), at.buffer(self.output))
+        dloss, labels, p = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.crossentropy_gradient(dloss, labels, p, at.buffer(self.output))
 
 
 def softmax_crossentropy(labels: Tensor, logits: Tensor) -> Tensor:
