@@ -46,8 +46,9 @@ def imports(path):
     return found
 
 
+SHARED = {"executor", "memory", "simd"}  # what kernels may use of each other
 OPS_THEMSELVES = "dlcore.ops.base"  # the Op protocol
-DATA_GATES = ("dlcore.ops.data", "dlcore.kernels.data", "dlcore.kernels.executor")
+DATA_GATES = ("dlcore.ops.data", "dlcore.kernels.data", "dlcore.kernels.executor", "dlcore.kernels.memory")
 WORDS = ("dlcore.activations", "dlcore.initializers", "dlcore._random", "dlcore.losses", "dlcore.metrics",
          "dlcore.optimizers", "dlcore.callbacks", "dlcore.config")  # fmt: skip
 MAY_USE = {  # room: what its files may import of dlcore. The longest match holds.
@@ -68,7 +69,7 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
     "dlcore.layers": ("dlcore.layers.base", "dlcore.ops", *WORDS[:3]),
     "dlcore.layers.base": ("dlcore.ops", "dlcore.initializers", "dlcore.graph.eager"),
     "dlcore.models": ("dlcore.models", "dlcore.layers.base", "dlcore.layers.shape", "dlcore.graph", "dlcore.ops",
-                      *WORDS, "dlcore.kernels.executor", "dlcore.kernels.data", "dlcore.saving"),
+                      *WORDS, *DATA_GATES[1:], "dlcore.saving"),
     "dlcore.preprocessing": (),
     "dlcore.datasets": ("dlcore.datasets",),
 }  # fmt: skip
@@ -98,16 +99,16 @@ def test_models_look_up_to_saving_only_when_asked():
 
 
 @pytest.mark.skipif(not PYX, reason="an installed package has no sources")
-def test_kernels_use_only_the_executor_and_simd():
+def test_kernels_use_only_what_is_shared():
     used = {}
     for path in [*PYX, *(CHECKOUT / "dlcore/kernels").glob("*.pxd")]:
         text = path.read_text()
         used[path.name] = set(re.findall(r"^(?:from|c?import) (dlcore[\w.]*)", text, re.MULTILINE))
     shared = {f"dlcore.kernels.{path.stem}" for path in (CHECKOUT / "dlcore/kernels").glob("*.pxd")}
     assert {name: modules - shared for name, modules in used.items() if modules - shared} == {}
-    assert {path.stem for path in PYX if f"dlcore.kernels.{path.stem}" in shared} == {"executor", "simd"}
-    assert used["simd.pyx"] | used["simd.pxd"] | used["executor.pxd"] == set()
-    assert used["executor.pyx"] == {"dlcore.kernels.simd"}
+    assert {path.stem for path in PYX if f"dlcore.kernels.{path.stem}" in shared} == SHARED
+    assert set().union(*(used[f"{stem}.pxd"] for stem in SHARED), used["simd.pyx"], used["memory.pyx"]) == set()
+    assert used["executor.pyx"] == {"dlcore.kernels.memory"}
 
 
 @pytest.mark.skipif(not PYX, reason="an installed package has no sources")
@@ -124,12 +125,11 @@ def test_every_kernel_has_its_op_its_types_and_its_tests():
     for path in PYX:
         assert path.with_suffix(".pyi").exists(), path.name
         assert (CHECKOUT / f"tests/kernels/test_{path.stem}.py").exists(), path.name
-        if path.stem not in ("executor", "simd"):
+        if path.stem not in SHARED:
             assert (CHECKOUT / f"dlcore/ops/{path.stem}.py").exists(), path.name
 
 
 LONGEST = 450
-LONGER = {"executor.pyx": 600}  # memory, programs, work sharing and forks belong together; lower it when it shrinks
 
 
 @pytest.mark.skipif(not PYX, reason="an installed package has no sources")
@@ -138,7 +138,7 @@ def test_files_are_short_enough_to_be_held_whole():
              if path.suffix in (".py", ".pyx", ".pyi", ".pxd", ".c", ".h", ".inc")]  # fmt: skip
     lengths = {path: len(path.read_text().splitlines()) for path in paths
                if path.suffix != ".c" or not path.with_suffix(".pyx").exists()}  # fmt: skip
-    assert [f"{path.name}: {n}" for path, n in lengths.items() if n > LONGER.get(path.name, LONGEST)] == []
+    assert [f"{path.name}: {n}" for path, n in lengths.items() if n > LONGEST] == []
 
 
 def test_importing_brings_only_the_standard_library_and_numpy():

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dlcore.graph.fuse import merge_packs
 from dlcore.graph.plan import Plan, plan
 from dlcore.kernels.data import Feed
-from dlcore.kernels.executor import Arena, Buffer, Clock, Program, slot_buffer
+from dlcore.kernels.executor import Clock, Program
+from dlcore.kernels.memory import Arena, Buffer, slot_buffer
 from dlcore.ops.base import SAMPLE, Op, Parameter, Tensor
 
 

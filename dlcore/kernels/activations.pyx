@@ -1,6 +1,7 @@
 # cython: language_level=3
 """Elementwise activations and their gradients, which need only the output: relu, sigmoid, tanh."""
-from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH, dlc_tiles, tiles
 
 KINDS = {"linear": DLC_LINEAR, "relu": DLC_RELU, "sigmoid": DLC_SIGMOID, "tanh": DLC_TANH}

@@ -1,7 +1,8 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]

@@ -12,7 +12,8 @@ from libc.stdlib cimport malloc
 from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
-from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
 cdef enum:

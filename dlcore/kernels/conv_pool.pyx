@@ -8,7 +8,8 @@ from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
-from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_conv_pool, dlc_tiles, tiles
 
 cdef Py_ssize_t TABLE_BYTES = 32768    # of the lookup table in backward: what L1 holds

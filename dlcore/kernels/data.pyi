@@ -1,7 +1,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from dlcore.kernels.executor import Clock, Step, _Operand
+from dlcore.kernels.executor import Clock, Step
+from dlcore.kernels.memory import _Operand
 
 class Feed:
     dtype: str

@@ -7,7 +7,8 @@ cursor, so one run can walk through many batches without coming back to Python.
 from libc.stdint cimport int32_t, int64_t, uint8_t
 from libc.string cimport memcpy
 
-from dlcore.kernels.executor cimport Buffer, Clock, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Clock, Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 cdef class Feed:

@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 def packed_shape(k: int, n: int, groups: int = 1) -> tuple[int, int, int, int]: ...
 def pack(w: _Operand, packed: _Operand, transpose: bool = False, groups: int = 1) -> Step: ...

@@ -6,7 +6,8 @@ always loads whole vectors; see csrc/README.md.
 """
 from libc.string cimport memset
 
-from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product

@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 def add(a: _Operand, b: _Operand, y: _Operand) -> Step: ...
 def rescale(x: _Operand, y: _Operand, scale: float, offset: float = 0) -> Step: ...

@@ -2,7 +2,8 @@
 """Sums and other elementwise work: add, scale, bias, bias gradient, and the fixed tree that adds up partial sums."""
 from libc.string cimport memcpy
 
-from dlcore.kernels.executor cimport Buffer, Leaf, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Leaf, Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 ctypedef struct Rows:

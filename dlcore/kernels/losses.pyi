@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 def sparse_categorical_crossentropy(y: _Operand, p: _Operand, loss: _Operand) -> Step: ...
 def sparse_categorical_crossentropy_gradient(dloss: _Operand, y: _Operand, p: _Operand, dp: _Operand) -> Step: ...

@@ -7,7 +7,8 @@ Probabilities are clipped to [1e-7, 1 - 1e-7] in float32, and a clipped one has 
 from libc.math cimport NAN, exp, fabs, log, log1p
 from libc.stdint cimport int32_t
 
-from dlcore.kernels.executor cimport Buffer, Leaf, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Leaf, Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 cdef float LOW = 1e-7

@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 def sparse_categorical_accuracy(y: _Operand, p: _Operand, out: _Operand) -> Step: ...
 def categorical_accuracy(y: _Operand, p: _Operand, out: _Operand) -> Step: ...

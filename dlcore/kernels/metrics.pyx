@@ -2,7 +2,8 @@
 """Accuracies of one value per sample, and the running totals of losses and metrics."""
 from libc.stdint cimport int32_t
 
-from dlcore.kernels.executor cimport Buffer, Leaf, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Leaf, Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 
 ctypedef struct Accuracy:
     Ref y, p, out

@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 MAX_UNITS: int
 

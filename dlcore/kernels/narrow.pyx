@@ -3,7 +3,8 @@
 vector lanes would leave most of them empty, so forward sums along k, and backward has the features in lanes."""
 from libc.string cimport memset
 
-from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
 MAX_UNITS = 16

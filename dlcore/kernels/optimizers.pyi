@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Clock, Step, _Operand
+from dlcore.kernels.executor import Clock, Step
+from dlcore.kernels.memory import _Operand
 
 def sgd(
     w: _Operand,

@@ -3,7 +3,8 @@
 from libc.math cimport pow, sqrt
 from libc.stdint cimport int64_t
 
-from dlcore.kernels.executor cimport Buffer, Clock, Leaf, Step, buffer, make_step
+from dlcore.kernels.executor cimport Clock, Leaf, Step, make_step
+from dlcore.kernels.memory cimport Buffer, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 cdef enum:

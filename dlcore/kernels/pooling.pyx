@@ -7,7 +7,8 @@ Keras). Windows that lie wholly in the padding are refused.
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from dlcore.kernels.executor cimport Buffer, Leaf, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Leaf, Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 ctypedef struct Pool:

@@ -3,7 +3,8 @@
 draws it again instead of storing it, and no thread count changes it."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from dlcore.kernels.executor cimport Buffer, Clock, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Clock, Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 ctypedef struct Dropout:

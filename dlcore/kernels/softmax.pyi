@@ -1,4 +1,5 @@
-from dlcore.kernels.executor import Step, _Operand
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
 
 def forward(x: _Operand, y: _Operand) -> Step: ...
 def gradient(dy: _Operand, y: _Operand, dx: _Operand) -> Step: ...

@@ -3,7 +3,8 @@
 from libc.math cimport NAN
 from libc.stdint cimport int32_t
 
-from dlcore.kernels.executor cimport Buffer, Ref, Step, at, buffer, make_step
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 ctypedef struct Softmax:

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from dlcore.kernels.executor import Arena
+from dlcore.kernels.memory import Arena
 from dlcore.ops.base import Parameter
 
 BORDER = 16  # floats: every parameter starts on a 64-byte line

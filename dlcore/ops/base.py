@@ -14,7 +14,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from dlcore.kernels.data import Feed
-    from dlcore.kernels.executor import Buffer, Clock, Step
+    from dlcore.kernels.executor import Clock, Step
+    from dlcore.kernels.memory import Buffer
 
 BATCH = None
 CHUNKS = "chunks"

@@ -26,6 +26,7 @@ from dlcore.kernels import (
     dense,
     elementwise,
     losses,
+    memory,
     metrics,
     narrow,
     optimizers,
@@ -35,6 +36,7 @@ from dlcore.kernels import (
     softmax,
 )
 from dlcore.kernels import executor as ex
+from dlcore.kernels.memory import slot_buffer
 
 MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
 MODULES += [random, softmax]
@@ -184,7 +186,7 @@ def test_the_table_has_every_factory():
         }
         assert names - helpers == {name for name in here if name.startswith(stem + ".")}
     stems = {path.stem for path in Path(dlcore.__file__).parent.glob("kernels/*.pyi")}
-    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, simd]}
+    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, memory, simd]}
 
 
 def wrong(x, name, writes):
@@ -285,20 +287,20 @@ def test_slab_tensors(grain, threads):
     slots, offset = {}, 0
     for name, (shape, dtype) in shapes.items():
         offset += -(-grain * int(np.prod(shape[1:])) * size[dtype] // 64) * 64
-        slots[name] = ex.slot_buffer(-offset, shape, dtype)
+        slots[name] = slot_buffer(-offset, shape, dtype)
     for a, b_ in zip(outputs(arrays, 0), outputs(slots, offset), strict=True):
         assert np.isfinite(a).all() and same_bits(a, b_)
     assert repr(slots["y"]) == "<Buffer float32[7, 4, 3, 9] of a slab>"
 
 
 def test_slab_tensors_are_refused_where_the_whole_batch_is_needed():
-    slab = ex.slot_buffer(-4096, (4, 4), "f")
+    slab = slot_buffer(-4096, (4, 4), "f")
     x = uniform(4, 4)
     for bind in (
         lambda: dense.dense_weight_gradient(slab, x, x),
         lambda: dense.dense_weight_gradient(x, slab, x),
         lambda: elementwise.reduce_chunks(slab, x[0].copy()),
-        lambda: optimizers.sgd(ex.slot_buffer(-64, (4,), "f"), x[0], None, np.zeros(1)),
+        lambda: optimizers.sgd(slot_buffer(-64, (4,), "f"), x[0], None, np.zeros(1)),
     ):
         with pytest.raises(ValueError, match=r"a \(4.* tensor of one slab was given where one of the whole batch"):
             bind()
