@@ -18,7 +18,7 @@ Y = (X[:, 0] > 0).astype(np.int32)
 def model():
     dlcore.utils.set_random_seed(3)
     model = Sequential([layers.Input((3,)), layers.Dense(2, "softmax")])
-    model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -90,7 +90,7 @@ def test_validation_is_in_the_logs_of_epochs(model):
 def test_looking_at_batches_changes_nothing(model):
     twin = Sequential.from_config(model.get_config())
     twin.set_weights(model.get_weights())
-    twin.compile("adam", "sparse_categorical_crossentropy", ["accuracy"])
+    twin.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     dlcore.utils.set_random_seed(1)
     model.fit(X, Y, batch_size=3, epochs=3, verbose=0, callbacks=[Batches()])
     dlcore.utils.set_random_seed(1)

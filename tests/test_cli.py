@@ -194,7 +194,7 @@ def test_evaluate(model, folder, capsys):
 
 def test_models_without_rescaling_get_images_from_0_to_1(folder, capsys):
     net = dlcore.Sequential([layers.Input((*SIZE, 1)), layers.Flatten(), layers.Dense(3, "softmax")])
-    net.compile("adam", "categorical_crossentropy", ["accuracy"])
+    net.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     (x, y), (x_test, y_test) = datasets.load_idx_directory(folder)
     net.fit(x / np.float32(255), np.eye(3)[y], epochs=20, verbose=0)
     net.save("m.safetensors")

@@ -60,7 +60,7 @@ def small(name=None):
 
 def compiled(model=None):
     model = model or small()
-    model.compile(optimizers.Adam(0.01, beta_1=0.8), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(optimizers.Adam(0.01, beta_1=0.8), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -172,7 +172,7 @@ def test_what_has_no_name_is_left_out_with_a_warning(change, path):
 
 def test_a_metric_function_of_dlcore_has_a_name(path):
     model = small()
-    model.compile("sgd", "sparse_categorical_crossentropy", [metrics.sparse_categorical_accuracy])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[metrics.sparse_categorical_accuracy])
     model.save(path)
     assert contents(path)[0]["compile"]["metrics"] == ["sparse_categorical_accuracy"]
 

@@ -27,7 +27,7 @@ def train(args: Any) -> dict[str, Any]:
         layers.Input((*x.shape[1:], 1)), layers.Rescaling(1 / 255), layers.Conv2D(32, (3, 3), activation="relu"),
         layers.MaxPooling2D((2, 2)), layers.Flatten(), layers.Dense(data.classes, activation="softmax"),
     ])  # fmt: skip
-    model.compile(optimizers.Adam(args.learning_rate), "sparse_categorical_crossentropy", ["accuracy"])
+    model.compile(optimizers.Adam(args.learning_rate), "sparse_categorical_crossentropy", metrics=["accuracy"])
     print(
         f"{data.name}: {len(x)} images of {x.shape[1]}x{x.shape[2]} to train on, {len(test[0])} to test, "
         f"{data.classes} classes; {config.get_num_threads()} threads"

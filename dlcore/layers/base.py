@@ -42,6 +42,7 @@ class Layer:
         trainable: whether training changes the weights.
         input_shape: shape of one sample, for the first layer of a Sequential.
         batch_input_shape: the same with the batch in front.
+        dtype: None or "float32", the one dtype of dlcore.
     """
 
     def __init__(
@@ -51,8 +52,13 @@ class Layer:
         trainable: bool = True,
         input_shape: Sequence[int] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
+        dtype: Any = None,
     ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
+        if dtype not in (None, "float32", np.float32):
+            raise ValueError(
+                f"{self.name}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
+            )
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
         self.built = False

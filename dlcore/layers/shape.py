@@ -42,10 +42,10 @@ class InputLayer(Layer):
         return x
 
 
-def Input(shape: Sequence[int], name: str | None = None) -> Tensor:
+def Input(shape: Sequence[int], *, name: str | None = None, dtype: Any = None) -> Tensor:
     """A symbolic batch of samples of `shape`, the start of a model.
 
     https://keras.io/api/layers/core_layers/input/
     """
-    layer = InputLayer(shape, name=name)
+    layer = InputLayer(shape, name=name, dtype=dtype)
     return gather(layer.name, layer.given_input_shape or ())

@@ -93,7 +93,7 @@ class Network(Layer):
 
     # -- training: setting up
 
-    def compile(self, optimizer: Any = "adam", loss: Any = None, metrics: Sequence[Any] | None = None) -> None:
+    def compile(self, optimizer: Any, loss: Any = None, *, metrics: Sequence[Any] | None = None) -> None:
         """Say how the model is trained.
 
         https://keras.io/api/models/model_training_apis/

@@ -135,7 +135,7 @@ def _read(file: Any) -> Sequential:
         raise ValueError(f"the model has no weights {sorted(left)[:5]}")
     compiled = description["compile"]
     if compiled is not None:
-        model.compile(optimizers.get(compiled["optimizer"]), losses.get(compiled["loss"]), compiled["metrics"])
+        model.compile(optimizers.get(compiled["optimizer"]), losses.get(compiled["loss"]), metrics=compiled["metrics"])
     return model
 
 
