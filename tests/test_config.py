@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import numpy as np
@@ -24,7 +25,10 @@ def python(code, check=True, **environ):
     """Run code in a fresh Python, in which only `environ` sets threads."""
     env = {key: value for key, value in os.environ.items() if key not in TOLD}
     env["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run([sys.executable, "-c", code], env=env | environ, capture_output=True, text=True, timeout=60)
+    elsewhere = tempfile.gettempdir()  # a checkout in the current folder would hide the installed package
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=elsewhere, env=env | environ, capture_output=True, text=True, timeout=60
+    )
     assert not check or done.returncode == 0, done.stderr
     return done.stdout.strip() if check else done
 

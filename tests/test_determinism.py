@@ -47,12 +47,13 @@ for make, optimizer in ((digits, Adam(0.01)), (varied, SGD(0.05, momentum=0.9, n
 
 
 @pytest.mark.parametrize("isa", simd.usable())
-def test_weights_do_not_depend_on_threads(isa):
+def test_weights_do_not_depend_on_threads(isa, tmp_path):
     """Weights, predictions and logs of two networks after a fit with an odd batch size and a smaller last batch."""
     env = {**os.environ, "DLCORE_ISA": isa, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     env = {key: value for key, value in env.items() if key not in ("DLCORE_NUM_THREADS", "OMP_NUM_THREADS")}
     command = [sys.executable, "-c", SCRIPT]
-    runs = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    # not in a checkout, which would hide the installed package
+    runs = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     lines = [line.split() for run in runs for line in run.communicate(timeout=120)[0].splitlines()]
     assert [run.returncode for run in runs] == [0, 0] and len(lines) == 20
     for name in ("digits", "varied"):

@@ -552,7 +552,13 @@ for path in bad:
 sys.stdout.write(repr(events) + str(len(bad)))
 """
     env = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(dlcore.__file__))}
-    done = subprocess.run([sys.executable, "-c", script, saved.parent], capture_output=True, text=True, env=env)
+    command = [
+        sys.executable,
+        "-c",
+        script,
+        saved.parent,
+    ]  # not run in a checkout: that would hide the installed package
+    done = subprocess.run(command, cwd=saved.parent, capture_output=True, text=True, env=env)
     assert done.stdout == "[]4", done.stderr
 
 

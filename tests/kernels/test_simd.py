@@ -47,11 +47,11 @@ def test_a_step_keeps_the_table_it_was_bound_with():
 
 
 @pytest.mark.parametrize("name", [*simd.usable(), "", "mmx"])
-def test_environment_caps_the_choice(name):
+def test_environment_caps_the_choice(name, tmp_path):
     code = "from dlcore.kernels import simd; print(simd.isa())"
     folder = os.path.dirname(os.path.dirname(os.path.dirname(elementwise.__file__)))
     env = {**os.environ, "DLCORE_ISA": name, "PYTHONPATH": folder}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
     if name == "mmx":
         assert done.returncode != 0
         assert "ImportError: DLCORE_ISA='mmx' cannot be used here. Expected one of ['baseline'" in done.stderr
