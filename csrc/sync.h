@@ -14,7 +14,7 @@
 
 typedef struct {
     int64_t value;
-    char padding[64 - sizeof(int64_t)]; /* one cache line each, so that threads do not fight over it */
+    char padding[64 - sizeof(int64_t)]; /* a cache line apart, so that threads do not fight over it */
 } dlc_counter;
 
 static inline int64_t dlc_take(dlc_counter *c) { return __atomic_fetch_add(&c->value, 1, __ATOMIC_RELAXED); }

@@ -20,15 +20,16 @@ class Optimizer:
     """Base: a learning rate, the number of steps done, and one flat array per slot.
 
     Args:
-        learning_rate: positive number.
+        learning_rate: number of at least 0.
         name: default is the class's name in lower case.
         lr: old spelling of learning_rate, obeyed.
 
     Raises:
         TypeError: both `lr` and `learning_rate`.
-        ValueError: not a positive number.
+        ValueError: not such a number.
     """
 
+    kernel: str
     slot_names: tuple[str, ...] = ()
 
     def __init__(self, learning_rate: float | None, default: float, name: str | None, lr: float | None):
@@ -76,6 +77,8 @@ class Optimizer:
         slots before keeps their values, wherever it lies now."""
         if layout == self._layout:
             return
+        if self._layout and not self._layout.keys() & layout.keys():
+            raise ValueError(f"{self.name}: this optimizer already trains another model. Make a new one for this model")
         for name in self.slot_names:
             fresh = np.zeros(size, np.float32)
             for parameter, place in layout.items():
@@ -89,7 +92,7 @@ class Optimizer:
         rate = Tensor((1,), "d", name="learning_rate")
         slots = {name: Tensor((array.size,), name=name) for name, array in self.slots.items()}
         placed = {rate: self._rate, **{slots[name]: array for name, array in self.slots.items()}}
-        return Update(type(self).__name__.lower(), gradients, self.state(w, g, slots), rate, **self.options()), placed
+        return Update(self.kernel, gradients, self.state(w, g, slots), rate, **self.options()), placed
 
     def state(self, w: Tensor, g: Tensor, slots: dict[str, Tensor]) -> list[Tensor | None]:
         raise TypeError(f"{type(self).__name__} must define state(w, g, slots)")
@@ -116,6 +119,8 @@ class SGD(Optimizer):
         momentum: 0 <= momentum <= 1, default 0.
         nesterov: default False.
     """
+
+    kernel = "sgd"
 
     def __init__(
         self,
@@ -151,6 +156,7 @@ class Adam(Optimizer):
         epsilon: default 1e-7.
     """
 
+    kernel = "adam"
     slot_names = ("m", "v")
 
     def __init__(

@@ -7,11 +7,23 @@ from dlcore.graph.fuse import fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.graph import topological
 from dlcore.graph.program import build
+from dlcore.kernels import elementwise
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock
 from dlcore.ops.base import BATCH
 from dlcore.ops.data import Store, gather
 from dlcore.ops.elementwise import mean_gradient
+
+
+class Constant(ops.Op):
+    """A batch of one value: a target that has no gradient to pass on."""
+
+    def __init__(self, like, value):
+        self.value = value
+        super().__init__([], like.shape)
+
+    def bind(self, at):
+        return elementwise.fill(at.buffer(self.output), self.value)
 
 
 def gathers(**arrays):

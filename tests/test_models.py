@@ -437,7 +437,7 @@ def test_a_thousand_batch_sizes_keep_few_programs():
     model = cnn(compiled=False)
     for n in range(1, 24):
         model.predict(X[:n])
-    assert len(model._predictors) == 1 and len(model._predictors[0].programs) <= 8
+    assert len(model._predictors) == 1 and len(model._predictors["f"][0].programs) <= 8
 
 
 # ---------------------------------------------------------------------------------------------------------------------

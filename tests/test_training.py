@@ -13,10 +13,10 @@ import pytest
 from harness import same_bits, uniform
 
 import dlcore
-from dlcore import Sequential, datasets, layers, utils
+from dlcore import Sequential, datasets, layers, ops, utils
 from dlcore.callbacks import Callback
 from dlcore.models.locks import SharedLock
-from dlcore.optimizers import SGD
+from dlcore.optimizers import SGD, Adam
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "keras_mnist.py"
 SPARSE = "sparse_categorical_crossentropy"
@@ -253,7 +253,7 @@ def test_a_second_training_is_refused():
     assert inside.wait(30)
     try:
         for use in (model.fit, model.evaluate, model.train_on_batch):
-            with pytest.raises(RuntimeError, match=f"{use.__name__} was called while another thread trains"):
+            with pytest.raises(RuntimeError, match=f"{use.__name__} was called while this model is training"):
                 use(X, Y)
         assert model.predict(X).shape == (96, 4)
     finally:
@@ -350,3 +350,96 @@ def test_a_callback_that_raises_leaves_the_model_usable():
     with pytest.raises(OSError, match="disk full"):
         model.fit(X, Y, callbacks=[Fail()], verbose=0)
     assert len(model.fit(X, Y, epochs=2, verbose=0).epoch) == 2
+
+
+# ---- mistakes that must not pass in silence ----
+
+
+class TwoWeights(layers.Layer):
+    """x (2 a + b): a weight that is scaled, and two that are added."""
+
+    def build(self, input_shape):
+        self.a = self.add_weight("a", (input_shape[1], 20))
+        self.b = self.add_weight("b", (input_shape[1], 20))
+
+    def call(self, x, training=False):
+        return ops.dense(x, ops.add(ops.rescale(self.a, 2.0), self.b))
+
+
+def test_ops_on_weights_train_all_of_them():
+    x, y = uniform(8, 5), uniform(8, 20)
+    model = Sequential([TwoWeights(input_shape=(5,))])
+    model.compile(SGD(1.0), "mse")
+    a, b = (w.astype(np.float64) for w in model.get_weights())
+    model.fit(x, y, batch_size=8, verbose=0)
+    g = x.T.astype(np.float64) @ (2 / 20 / 8 * (x @ (2 * a + b) - y))
+    for found, expected in zip(model.get_weights(), (a - 2 * g, b - g), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loss_without_a_gradient_is_refused():
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", lambda y, p: ops.mean_squared_error(p, y))  # the wrong way round
+    with pytest.raises(TypeError, match="Loss has no gradient with respect to"):
+        model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
+
+
+def test_two_measures_of_one_name_are_refused():
+    def loss(y, p):
+        return ops.mean_squared_error(y, p)
+
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", "mse", metrics=[loss])
+    with pytest.raises(ValueError, match="two measures are called 'loss'"):
+        model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
+
+
+def test_an_optimizer_trains_one_model():
+    optimizer = SGD(0.1)
+    a, b = (Sequential([layers.Dense(3, input_shape=(5,))]) for _ in range(2))
+    a.compile(optimizer, "mse")
+    b.compile(optimizer, "mse")
+    a.fit(uniform(4, 5), uniform(4, 3), verbose=0)
+    with pytest.raises(ValueError, match="sgd: this optimizer already trains another model"):
+        b.fit(uniform(4, 5), uniform(4, 3), verbose=0)
+
+
+def test_a_callback_may_evaluate_but_not_train():
+    found = []
+
+    class Look(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            found.append(self.model.evaluate(uniform(4, 5), uniform(4, 3), verbose=0))
+            with pytest.raises(RuntimeError, match="in a callback"):
+                self.model.train_on_batch(uniform(4, 5), uniform(4, 3))
+
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", "mse")
+    model.fit(uniform(64, 5), uniform(64, 3), epochs=2, verbose=0, callbacks=[Look()])
+    assert len(found) == 2 and found[1] == model.evaluate(uniform(4, 5), uniform(4, 3), verbose=0)
+
+
+def test_a_subclass_of_an_optimizer_works():
+    class Mine(SGD):
+        """Another name for it."""
+
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile(Mine(0.1), "mse")
+    before = model.get_weights()[0]
+    model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
+    assert not np.array_equal(before, model.get_weights()[0])
+
+
+def test_weights_cannot_be_reshaped():
+    with pytest.raises(ValueError, match="reshape: cannot give"):
+        ops.reshape(ops.Parameter((2, 6), np.zeros((2, 6)), "w"), (2, 3, 2))
+
+
+def test_moments_follow_their_weights():
+    """Freezing a layer moves the others in the arena; what Adam knows of them goes along."""
+    a, b = (ops.Parameter((n,), np.zeros(n), "w") for n in (3, 4))
+    adam = Adam()
+    adam.build({a: slice(0, 3), b: slice(16, 20)}, 32)
+    adam.slots["m"][:] = np.arange(32)
+    adam.build({b: slice(0, 4)}, 16)
+    assert adam.slots["m"].tolist() == [16, 17, 18, 19, *[0] * 12] and adam.slots["v"].shape == (16,)

@@ -16,7 +16,8 @@ from dlcore.ops.data import Store, gather
 
 
 def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
-    """function(*tensors) for arrays (batch, ...) of one batch size: float32, or int32 where the dtype is whole numbers.
+    """function(*tensors) for arrays (batch, ...) of one batch size: float32, but int32 where whole numbers
+    are given before the last array (labels come first).
 
     Raises:
         ValueError: no samples, or different batch sizes.

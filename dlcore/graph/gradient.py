@@ -33,6 +33,9 @@ def gradients(
         if not any(wishes) or not any(arriving):
             continue
         for tensor, wish, gradient in zip(op.inputs, wishes, op.gradient(arriving, wishes), strict=True):
-            if wish and gradient is not None:
-                found[tensor] = add(found[tensor], gradient) if tensor in found else gradient
+            if not wish:
+                continue
+            if gradient is None:
+                raise TypeError(f"{type(op).__name__} has no gradient with respect to {tensor!r}")
+            found[tensor] = add(found[tensor], gradient) if tensor in found else gradient
     return [found.get(tensor) for tensor in wanted]

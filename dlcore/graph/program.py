@@ -16,8 +16,10 @@ from dlcore.ops.base import SAMPLE, Op, Parameter, Tensor
 class Binder:
     """What ops see while they are bound (`ops.base.Binding`)."""
 
-    def __init__(self, plan: Plan, clock: Clock, feeds: Mapping[str, Feed], placed: Mapping[Tensor, Buffer]):
-        self.plan, self.clock, self.feeds, self.placed = plan, clock, feeds, placed
+    def __init__(
+        self, plan: Plan, clock: Clock, cursor: Clock, feeds: Mapping[str, Feed], placed: Mapping[Tensor, Buffer]
+    ):
+        self.plan, self.clock, self.cursor, self.feeds, self.placed = plan, clock, cursor, feeds, placed
         self.batch = plan.batch
         self.grain = 1
         self.arena = Arena(plan.arena_bytes)
@@ -52,20 +54,23 @@ def build(
     feeds: Mapping[str, Feed],
     placed: Mapping[Tensor, Buffer] | None = None,
     training: bool = False,
+    cursor: Clock | None = None,
 ) -> Program:
     """Plan and bind the graph of `sinks` for one batch size.
 
     Args:
         sinks: ops that must run: stores, totals, optimizer updates.
         batch: samples of a batch.
-        clock: advanced by `batch` rows a step, and by one optimizer step if `training`.
+        clock: advanced by one optimizer step a step if `training`; several programs may share it.
         feeds: by name, for the graph's gathers and stores.
         placed: memory for totals, flat optimizer state, and the gradients inside it.
+        cursor: advanced by `batch` rows a step; default a new one.
     """
+    cursor = cursor or Clock()
     placed = dict(placed or {})
     merge_packs(sinks)
     p = plan(sinks, batch, placed)
-    binder = Binder(p, clock, feeds, placed)
+    binder = Binder(p, clock, cursor, feeds, placed)
     stages = []
     for groups, grain in zip(p.stages, p.grains, strict=True):
         binder.grain = grain
@@ -77,6 +82,7 @@ def build(
     return Program(
         stages,
         clock=clock,
+        cursor=cursor,
         cursor_increment=batch,
         step_increment=int(training),
         slot_bytes=p.slot_bytes,
@@ -103,14 +109,14 @@ class Function:
         training: bool = False,
     ):
         self.sinks, self.feeds, self.placed, self.training = list(sinks), feeds, dict(placed or {}), training
-        self.clock = clock or Clock()
+        self.clock, self.cursor = clock or Clock(), Clock()
         self.programs: OrderedDict[int, Program] = OrderedDict()
 
     def program(self, batch: int) -> Program:
         """The program for one batch size."""
         program = self.programs.get(batch)
         if program is None:
-            program = build(self.sinks, batch, self.clock, self.feeds, self.placed, self.training)
+            program = build(self.sinks, batch, self.clock, self.feeds, self.placed, self.training, self.cursor)
             self.programs[batch] = program
             while len(self.programs) > self.KEPT:
                 self.programs.popitem(last=False)
@@ -120,7 +126,7 @@ class Function:
 
     def runs(self, rows: int, batch: int, first: int = 0) -> Iterator[tuple[Program, int]]:
         """(program, steps) that cover rows first..rows-1: whole batches, then the rest. Sets the cursor."""
-        self.clock.cursor = first
+        self.cursor.cursor = first
         whole, rest = divmod(rows - first, batch)
         if whole:
             yield self.program(batch), whole

@@ -13,15 +13,11 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
 cdef enum:
     BLOCK = 8   # tiles whose pointers are set up together and then used for every panel of output channels
-
-
-cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -9,14 +9,10 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_conv_pool, dlc_tiles, tiles
 
 cdef Py_ssize_t TABLE_BYTES = 32768    # of the lookup table in backward: what L1 holds
-
-
-cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 ctypedef struct ConvPool:

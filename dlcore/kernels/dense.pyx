@@ -7,17 +7,13 @@ always loads whole vectors; see csrc/README.md.
 from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
 
 # Rows of b kept in L1 while the tile walks down x: 256 x 32 x 4 bytes. K is cut into equal parts of at most this.
 cdef Py_ssize_t KC = 256
-
-
-cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 def packed_shape(k, n, groups=1):

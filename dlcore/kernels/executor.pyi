@@ -13,6 +13,7 @@ class Clock:
 
 class Program:
     clock: Clock | None
+    cursor: Clock | None
     work: float
     def __init__(
         self,
@@ -23,6 +24,7 @@ class Program:
         slot_bytes: int = 0,
         commit: int | None = None,
         keep: object = None,
+        cursor: Clock | None = None,
     ) -> None: ...
     @property
     def nbytes(self) -> int: ...

@@ -185,7 +185,9 @@ cdef class Program:
 
     Args:
         stages: list of stages; a stage is a list of `(steps, grain)`, steps of one group having the same task count.
-        clock, cursor_increment, step_increment: what a finished step adds to the clock.
+        clock, step_increment: what a finished step adds to the clock's step.
+        cursor, cursor_increment: the clock whose cursor says where a batch starts (default: `clock`), and what a finished
+            step adds to it.
         slot_bytes: size of each thread's slab tensors (offsets -slot_bytes..0 from its slot).
         commit: index of the first stage that changes parameters or totals.
         keep: anything that must live as long as the program.
@@ -199,13 +201,14 @@ cdef class Program:
     cdef int threads_ready
     cdef object lock, error, keep
     cdef readonly Clock clock
+    cdef readonly Clock cursor
     cdef readonly double work
 
     def __cinit__(self):
         memset(&self.c, 0, sizeof(Run))
 
     def __init__(self, stages, Clock clock=None, cursor_increment=0, step_increment=0, slot_bytes=0, commit=None,
-                 keep=None):
+                 keep=None, Clock cursor=None):
         cdef Step step
         cdef int i, j, k
         cdef Group *group
@@ -223,8 +226,11 @@ cdef class Program:
         self.c.stage_count = len(stages)
         self.c.commit = len(stages) if commit is None else commit
         self.c.step_increment, self.c.cursor_increment = step_increment, cursor_increment
+        self.cursor = clock if cursor is None else cursor
         if clock is not None:
-            self.c.step, self.c.cursor = &clock.step_, &clock.cursor_
+            self.c.step = &clock.step_
+        if self.cursor is not None:
+            self.c.cursor = &self.cursor.cursor_
         for i, groups in enumerate(stages):
             self.c.stages[i].groups = <Group *>calloc(max(len(groups), 1), sizeof(Group))
             if self.c.stages[i].groups == NULL:
@@ -381,6 +387,7 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
             run.done += 1
             if run.step != NULL:
                 run.step[0] += run.step_increment
+            if run.cursor != NULL:
                 run.cursor[0] += run.cursor_increment
         dlc_barrier_wait(run.barrier, threads, run.stop)
         if stopped:

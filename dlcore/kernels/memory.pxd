@@ -9,6 +9,10 @@ ctypedef struct Ref:
     Py_ssize_t stride  # bytes per task
 
 
+cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    return (a + b - 1) // b
+
+
 cdef inline char *at(const Ref *r, Py_ssize_t begin, char *slot) noexcept nogil:
     """The operand's first byte for task `begin`, which is the first task of this call."""
     if r.base == NULL:

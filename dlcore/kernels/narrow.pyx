@@ -4,7 +4,7 @@ vector lanes would leave most of them empty, so forward sums along k, and backwa
 from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
 MAX_UNITS = 16
@@ -14,10 +14,6 @@ cdef enum:
     FEATURES = 128     # per task of the weight gradient and of the transpose
 
 cdef Py_ssize_t ZERO = 0
-
-
-cdef inline Py_ssize_t ceildiv(Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    return (a + b - 1) // b
 
 
 cdef int check(str what, Py_ssize_t n, bint fits, str given) except -1:

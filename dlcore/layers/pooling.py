@@ -15,6 +15,7 @@ class _Pooling2D(Layer):
     """(batch, height, width, channels) -> (batch, new height, new width, channels)."""
 
     pool: Callable[..., Tensor]
+    most_pixels = 1 << 24
 
     def __init__(
         self,
@@ -27,9 +28,10 @@ class _Pooling2D(Layer):
         super().__init__(**kwargs)
         channels_last(data_format, self.name)
         self.pool_size = pair(pool_size, self.name, "pool_size")
-        if self.pool_size[0] * self.pool_size[1] > 256:
+        if self.pool_size[0] * self.pool_size[1] > self.most_pixels:
             raise ValueError(
-                f"{self.name}: pool_size must not hold more than 256 pixels. Received: pool_size={pool_size}"
+                f"{self.name}: pool_size must not hold more than {self.most_pixels} pixels. "
+                f"Received: pool_size={pool_size}"
             )
         self.strides = self.pool_size if strides is None else pair(strides, self.name, "strides")
         self.padding = choice(padding, ("valid", "same"), self.name, "padding")
@@ -71,6 +73,7 @@ class MaxPooling2D(_Pooling2D):
     """
 
     pool = staticmethod(ops.max_pool2d)
+    most_pixels = 256  # the winner's position is kept in a byte
 
 
 class AveragePooling2D(_Pooling2D):
@@ -79,7 +82,7 @@ class AveragePooling2D(_Pooling2D):
     https://keras.io/api/layers/pooling_layers/average_pooling2d/
 
     Args:
-        pool_size: int or (height, width), default 2; at most 256 pixels.
+        pool_size: int or (height, width), default 2.
         strides: int or pair, default pool_size.
         padding: "valid", or "same" for ceil(size / stride) positions; padding does not count.
         data_format: None or "channels_last".

@@ -26,12 +26,9 @@ class WeightArena:
         self.offsets: dict[Parameter, int] = {}
         end = 0
         for parameter in [*self.trainable, *self.frozen]:
-            if parameter is (self.frozen[0] if self.frozen else None):
-                self.trainable_size = end
             self.offsets[parameter] = end
             end += -(-prod(parameter.shape) // BORDER) * BORDER
-        if not self.frozen:
-            self.trainable_size = end
+        self.trainable_size = self.offsets[self.frozen[0]] if self.frozen else end
         self.memory = Arena(4 * end)
         self.flat = np.frombuffer(memoryview(self.memory), np.float32, end) if end else np.zeros(0, np.float32)
         for parameter in self.offsets:

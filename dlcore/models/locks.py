@@ -29,10 +29,11 @@ class SharedLock:
                 write = self.writes
                 self.waiting += 1
                 try:
-                    self.condition.wait_for(lambda: self.writes != write)
+                    self.condition.wait_for(lambda: self.writes != write and not self.writing)
                 finally:
                     if self.writes != write:
                         self.due -= 1
+                        self.condition.notify_all()  # a writer may wait for just this reader
                     else:  # interrupted
                         self.waiting -= 1
             self.readers += 1

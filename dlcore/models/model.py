@@ -67,7 +67,12 @@ class Model(Network):
             _, loss = self._compiled()
             self._build_for(x)
             batch_size = whole(32 if batch_size is None else batch_size, 1, "batch_size", self.name)
-            validation_batch_size = whole(validation_batch_size or batch_size, 1, "validation_batch_size", self.name)
+            validation_batch_size = whole(
+                batch_size if validation_batch_size is None else validation_batch_size,
+                1,
+                "validation_batch_size",
+                self.name,
+            )
             validation_freq = whole(validation_freq, 1, "validation_freq", self.name)
             epochs = whole(epochs, 0, "epochs", self.name)
             initial_epoch = whole(initial_epoch, 0, "initial_epoch", self.name)
@@ -256,7 +261,7 @@ class Model(Network):
                     program.run(steps, threads)
             finally:
                 predictor.clear()
-                self._predictors.append(predictor)
+                self._predictors.setdefault(predictor.feeds["x"].dtype, []).append(predictor)
         return out
 
     def __call__(self, x: Any, training: bool = False) -> Any:

@@ -36,9 +36,10 @@ class Network(Layer):
         self._arena: WeightArena | None = None
         self._places: list[np.ndarray] = []  # of the weights, when what follows was bound
         self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
-        self._predictors: list[Function] = []
+        self._predictors: dict[str, list[Function]] = {}  # idle ones, by dtype of the input
         self._lock = SharedLock()
         self._training = threading.Lock()
+        self._trainer = 0  # thread that holds it
 
     # -- structure
 
@@ -151,8 +152,9 @@ class Network(Layer):
         arena = self._weights_in_place() if training else None
         self._drop_stale()
         key = (x_dtype, training)
-        if key in self._functions:
-            return self._functions[key]
+        known = self._functions.get(key)
+        if known is not None:
+            return known
         optimizer, loss = self._compiled()
         x = gather("x", self.sample_shape)
         p = self.call(x, training)
@@ -160,6 +162,8 @@ class Network(Layer):
         y = gather("y", y_shape, y_dtype)
         measured = {"loss": per_sample(loss(y, p), "loss")}
         for name, measure in self._measures():
+            if name in measured:
+                raise ValueError(f"{self.name}: two measures are called {name!r}; give the metric another name")
             measured[name] = per_sample(measure(y, p), name)
         fuse(list(measured.values()))
 
@@ -173,7 +177,13 @@ class Network(Layer):
             flat = np.zeros(arena.trainable_size, np.float32)
             w, g = (Tensor((arena.trainable_size,), name=name) for name in "wg")
             placed.update({w: arena.flat[: arena.trainable_size], g: flat})
-            reached = [(tensor, parameter) for tensor, parameter in zip(found, arena.trainable, strict=True) if tensor]
+            reached: list[tuple[Tensor, Parameter]] = []
+            for tensor, parameter in zip(found, arena.trainable, strict=True):
+                if tensor is None:
+                    continue
+                if any(tensor is other for other, _ in reached):  # each parameter's gradient has a place of its own
+                    tensor = ops.rescale(tensor, 1.0)
+                reached.append((tensor, parameter))
             placed.update({tensor: arena.view(flat, parameter) for tensor, parameter in reached})
             update, memory = optimizer.update([tensor for tensor, _ in reached], w, g)
             placed.update(memory)
@@ -188,30 +198,35 @@ class Network(Layer):
 
     @contextmanager
     def _exclusive(self, what: str) -> Iterator[None]:
+        """Nobody else trains or evaluates meanwhile. A callback of `fit` may evaluate: nothing runs while it does."""
+        if what == "evaluate" and self._trainer == threading.get_ident():
+            yield
+            return
         if not self._training.acquire(blocking=False):
-            raise RuntimeError(f"{self.name}: {what} was called while another thread trains or evaluates this model")
+            raise RuntimeError(
+                f"{self.name}: {what} was called while this model is training or evaluating, in another "
+                "thread or in a callback"
+            )
+        self._trainer = threading.get_ident()
         try:
             yield
         finally:
+            self._trainer = 0
             self._training.release()
 
     def _take_predictor(self, dtype: str) -> Function:
         """A predictor that nobody uses: one from the pool, else a new one. list.pop and append are atomic."""
         try:
-            predictor = self._predictors.pop()
-            if predictor.feeds["x"].dtype == dtype:
-                return predictor
+            return self._predictors.setdefault(dtype, []).pop()
         except IndexError:
             pass
         p = self.call(gather("x", self.sample_shape))
-        store = Store(p, "p")
         fuse([p])
-        store.inputs[0] = p
         feeds = {
             "x": Feed(dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
             "p": Feed("f", int(np.prod(p.shape[1:], dtype=np.int64))),
         }
-        return Function([store], feeds)
+        return Function([Store(p, "p")], feeds)
 
 
 def per_sample(x: Tensor, name: str) -> Tensor:

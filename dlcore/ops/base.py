@@ -80,7 +80,8 @@ class Binding(Protocol):
     """What an op sees of the planner when it is bound."""
 
     batch: int
-    clock: Clock
+    clock: Clock  # optimizer steps
+    cursor: Clock  # rows of the data
     grain: int  # samples per slab, for SAMPLE ops
 
     def buffer(self, tensor: Tensor) -> Buffer: ...
@@ -115,6 +116,8 @@ class Op:
                 output if len(output) == 2 and isinstance(output[1], str) and output[1] in "fiBd" else (output, "f")
             )
             self.outputs.append(Tensor(shape, dtype, self))
+        if any(tensor.shape[:1] not in ((BATCH,), (CHUNKS,)) for tensor in self.outputs):  # made of parameters
+            self.axis, self.in_place = BATCH_WIDE, None
 
     @property
     def output(self) -> Tensor:

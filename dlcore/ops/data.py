@@ -15,7 +15,7 @@ class Gather(Op):
         self.output.name = name
 
     def bind(self, at):
-        return kernels.gather(at.feed(self.name), at.clock, at.buffer(self.output), self.scale)
+        return kernels.gather(at.feed(self.name), at.cursor, at.buffer(self.output), self.scale)
 
 
 def gather(name: str, shape: tuple[int, ...], dtype: str = "f") -> Tensor:
@@ -31,4 +31,4 @@ class Store(Op):
         super().__init__([x])
 
     def bind(self, at):
-        return kernels.store(at.buffer(self.inputs[0]), at.feed(self.name), at.clock)
+        return kernels.store(at.buffer(self.inputs[0]), at.feed(self.name), at.cursor)

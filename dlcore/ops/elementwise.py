@@ -7,15 +7,12 @@ from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, Op, Tensor
 
 
 class Add(Op):
-    in_place: int | None = 0
+    in_place = 0
 
     def __init__(self, a: Tensor, b: Tensor):
         if a.shape != b.shape:
             raise ValueError(f"add: expected tensors of one shape. Received: {a.shape}, {b.shape}")
         super().__init__([a, b], a.shape)
-        if a.shape[:1] != (BATCH,):  # gradients of a parameter that is used twice
-            self.axis = BATCH_WIDE
-            self.in_place = None
 
     def gradient(self, grads, wanted):
         return [grads[0], grads[0]]

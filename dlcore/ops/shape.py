@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from dlcore.ops.base import Op, Tensor
+from dlcore.ops.base import BATCH, Op, Tensor
 
 
 class Reshape(Op):
@@ -26,6 +26,6 @@ def reshape(x: Tensor, shape: Sequence[Any]) -> Tensor:
     Raises:
         ValueError: the sizes differ.
     """
-    if x.shape[0] != shape[0] or prod(x.shape[1:]) != prod(shape[1:]):
+    if x.shape[0] is not BATCH or shape[0] is not BATCH or prod(x.shape[1:]) != prod(shape[1:]):
         raise ValueError(f"reshape: cannot give {x.shape} the shape {tuple(shape)}")
     return Reshape(x, shape).output
