@@ -24,6 +24,7 @@ static inline int64_t dlc_get(const dlc_counter *c) { return __atomic_load_n(&c-
 typedef struct {
     dlc_counter arrived, generation;
     int64_t latched; /* the value of `flag` seen by the last thread to arrive: all threads of one crossing read the same */
+    int64_t crowded; /* more threads than processors: who waits must sleep, or those who work get no processor */
 } dlc_barrier;
 
 static inline void dlc_pause(void) {
@@ -43,8 +44,9 @@ static inline int64_t dlc_barrier_wait(dlc_barrier *b, int threads, const dlc_co
         __atomic_store_n(&b->generation.value, generation + 1, __ATOMIC_RELEASE);
     } else {
         for (int spins = 0; __atomic_load_n(&b->generation.value, __ATOMIC_ACQUIRE) == generation; spins++)
-            if (spins < 1000) dlc_pause();
-            else sched_yield(); /* more threads than processors: let the one we wait for run */
+            if (b->crowded && spins > 20) nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+            else if (spins < 1000 && !b->crowded) dlc_pause();
+            else sched_yield(); /* somebody else has the processor of the one we wait for */
     }
     return b->latched;
 }

@@ -21,6 +21,8 @@ import numpy as np
 from dlcore._version import __version__
 from dlcore.kernels import executor, simd
 
+MOST_THREADS = 1024
+
 _local = threading.local()
 _initial_limit = executor.openmp_limit()
 
@@ -37,11 +39,12 @@ def _default() -> _Choice:
         value = os.environ.get(variable, "").split(",")[0].strip()  # OMP_NUM_THREADS may list nested levels
         if not value:
             continue
-        if value.isdigit() and int(value) > 0:
+        if value.isascii() and value.isdigit() and 1 <= int(value) <= MOST_THREADS:
             return _Choice(int(value), variable)
         if variable == "DLCORE_NUM_THREADS":
-            raise ImportError(f"{variable} must be a positive whole number. Received: {value!r}")
+            raise ImportError(f"{variable} must be a whole number from 1 to {MOST_THREADS}. Received: {value!r}")
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    affinity = max(affinity, executor.openmp_processors())  # OMP_PROC_BIND may have bound this thread alone already
     quota = cpu_quota()
     if quota is not None and ceil(quota) < affinity:
         return _Choice(max(1, ceil(quota)), "cgroup quota")
@@ -88,8 +91,8 @@ _choice = _default()
 
 
 def _count(n: object) -> int:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= 1024:
-        raise ValueError(f"threads must be a whole number from 1 to 1024. Received: {n!r}")
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= MOST_THREADS:
+        raise ValueError(f"threads must be a whole number from 1 to {MOST_THREADS}. Received: {n!r}")
     return int(n)
 
 

@@ -20,7 +20,7 @@ class Loss:
     Called with symbolic tensors it adds ops; called with arrays it gives the mean as a float.
     """
 
-    sparse = False  # True: targets are class numbers
+    sparse = False  # True in a subclass: targets are class numbers, int32, and `call` gets them as such
 
     def __init__(self, name: str | None = None):
         self.name = name or type(self).__name__
@@ -43,6 +43,8 @@ class Loss:
         Raises:
             ValueError: another shape, or values that the loss cannot mean.
         """
+        if self.sparse:
+            return self._classes(y, shape, argument)
         array = numbers(y, argument)
         if array.shape[1:] != shape and (*array.shape[1:], 1) == shape:
             array = array[..., None]
@@ -55,6 +57,26 @@ class Loss:
                 f"Received: {array.shape}.{hint}"
             )
         return np.ascontiguousarray(array, np.float32)
+
+    def _classes(self, y: Any, shape: tuple[int, ...], argument: str) -> np.ndarray:
+        """Class numbers of the predictions' shape without its last axis, int32."""
+        array = numbers(y, argument)
+        if array.shape[1:] == (*shape[:-1], 1):
+            array = array[..., 0]
+        if array.shape[1:] != shape[:-1]:
+            hint = " One-hot targets go with the loss 'categorical_crossentropy'." if array.shape[1:] == shape else ""
+            raise ValueError(
+                f"{argument}: the loss {self.name!r} expects class numbers of shape "
+                f"{(len(array), *shape[:-1])}. Received: {array.shape}.{hint}"
+            )
+        if array.dtype.kind == "f" and (broken := array[np.trunc(array) != array]).size:
+            raise ValueError(f"{argument}: the loss {self.name!r} expects whole class numbers. Received: {broken[0]}")
+        if array.size and not (array.min() >= 0 and array.max() < shape[-1]):
+            raise ValueError(
+                f"{argument}: the loss {self.name!r} expects class numbers from 0 to {shape[-1] - 1}, as the "
+                f"model has {shape[-1]} outputs. Received: {array.min()} to {array.max()}"
+            )
+        return np.ascontiguousarray(array, np.int32)
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name}
@@ -84,31 +106,13 @@ class SparseCategoricalCrossentropy(_FromLogits):
             return ops.softmax_crossentropy(y_true, y_pred)
         return ops.sparse_categorical_crossentropy(y_true, y_pred)
 
-    def target(self, y: Any, shape: tuple[int, ...], argument: str = "y") -> np.ndarray:
-        array = numbers(y, argument)
-        if array.shape[1:] == (*shape[:-1], 1):
-            array = array[..., 0]
-        if array.shape[1:] != shape[:-1]:
-            hint = " One-hot targets go with the loss 'categorical_crossentropy'." if array.shape[1:] == shape else ""
-            raise ValueError(
-                f"{argument}: the loss {self.name!r} expects class numbers of shape "
-                f"{(len(array), *shape[:-1])}. Received: {array.shape}.{hint}"
-            )
-        if array.dtype.kind == "f" and (broken := array[np.trunc(array) != array]).size:
-            raise ValueError(f"{argument}: the loss {self.name!r} expects whole class numbers. Received: {broken[0]}")
-        if array.size and not (array.min() >= 0 and array.max() < shape[-1]):
-            raise ValueError(
-                f"{argument}: the loss {self.name!r} expects class numbers from 0 to {shape[-1] - 1}, as the "
-                f"model has {shape[-1]} outputs. Received: {array.min()} to {array.max()}"
-            )
-        return np.ascontiguousarray(array, np.int32)
-
 
 class CategoricalCrossentropy(_FromLogits):
     """-sum y log p over the last axis; targets are one-hot, or any distribution, of the predictions' shape.
 
     Args:
-        from_logits: True when predictions are logits. Probabilities are normalised, then clipped to [1e-7, 1 - 1e-7].
+        from_logits: True when predictions are logits. Probabilities are normalised, then clipped to [1e-7, 1 - 1e-7];
+            those of a softmax in front are never formed: the loss is computed from its logits.
     """
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -121,7 +125,8 @@ class BinaryCrossentropy(_FromLogits):
     """-(y log p + (1 - y) log(1 - p)), the mean over all outputs of a sample.
 
     Args:
-        from_logits: True when predictions are logits. Probabilities are clipped to [1e-7, 1 - 1e-7].
+        from_logits: True when predictions are logits. Probabilities are clipped to [1e-7, 1 - 1e-7]; behind a sigmoid
+            the loss is computed from its logits.
     """
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:

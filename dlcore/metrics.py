@@ -36,6 +36,12 @@ def get(identifier: Any, loss: Loss, output_shape: tuple[Any, ...]) -> tuple[str
         binary = isinstance(loss, BinaryCrossentropy) or output_shape[-1] == 1
         return identifier, binary_accuracy if binary else categorical_accuracy
     if isinstance(identifier, str) and identifier in _BY_NAME:
+        if identifier.startswith("sparse") != loss.sparse:
+            kind = "class numbers" if loss.sparse else "targets of the predictions' shape"
+            raise ValueError(
+                f"metrics: {identifier!r} does not go with the loss {loss.name!r}, whose targets are {kind}; "
+                "'accuracy' chooses the one that does"
+            )
         return identifier, _BY_NAME[identifier]
     if callable(identifier):
         return getattr(identifier, "__name__", "metric"), identifier

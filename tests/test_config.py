@@ -60,7 +60,7 @@ def test_the_environment(environ, expected):
 def test_refuses_a_broken_environment(value):
     done = python("import dlcore", check=False, DLCORE_NUM_THREADS=value)
     assert done.returncode == 1
-    assert f"ImportError: DLCORE_NUM_THREADS must be a positive whole number. Received: '{value}'" in done.stderr
+    assert f"ImportError: DLCORE_NUM_THREADS must be a whole number from 1 to 1024. Received: '{value}'" in done.stderr
 
 
 def test_a_broken_omp_num_threads_is_openmps_affair():

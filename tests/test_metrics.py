@@ -24,7 +24,8 @@ CASES = [  # metric by name, targets, predictions, slow twin
 
 @pytest.mark.parametrize("name, y, p, twin", CASES)
 def test_values_of_each_sample(name, y, p, twin):
-    found, metric = metrics.get(name, losses.MeanSquaredError(), (None, 4))
+    loss = "sparse_categorical_crossentropy" if name.startswith("sparse") else "mse"
+    found, metric = metrics.get(name, losses.get(loss), (None, 4))
     assert found == name
     np.testing.assert_allclose(compute(metric, y, p), twin(y, p), rtol=1e-6)
 
@@ -78,3 +79,11 @@ def test_refuses_unknown_metrics_at_compile():
     m = model(metrics=[lambda y, p: p])
     with pytest.raises(ValueError, match=r"<lambda>: expected one value per sample, .* Received: \(None, 4\)"):
         m.evaluate(uniform(5, 3), np.zeros(5), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "name, loss", [("mse", "sparse_categorical_crossentropy"), ("sparse_categorical_accuracy", "mse")]
+)
+def test_refuses_a_metric_of_another_kind_of_targets(name, loss):
+    with pytest.raises(ValueError, match=f"metrics: '{name}' does not go with the loss '{loss}'"):
+        metrics.get(name, losses.get(loss), (None, 4))

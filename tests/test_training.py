@@ -13,7 +13,7 @@ import pytest
 from harness import same_bits, uniform
 
 import dlcore
-from dlcore import Sequential, datasets, layers, ops, utils
+from dlcore import Sequential, datasets, layers, losses, ops, utils
 from dlcore.callbacks import Callback
 from dlcore.models.locks import SharedLock
 from dlcore.optimizers import SGD, Adam
@@ -443,3 +443,97 @@ def test_moments_follow_their_weights():
     adam.slots["m"][:] = np.arange(32)
     adam.build({b: slice(0, 4)}, 16)
     assert adam.slots["m"].tolist() == [16, 17, 18, 19, *[0] * 12] and adam.slots["v"].shape == (16,)
+
+
+class Block(layers.Layer):
+    """A layer that holds others; `call` without `training`, as Keras allows."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first, self.rest = layers.Dense(6), [layers.Dense(3), layers.Dropout(0.5)]
+
+    def call(self, x):
+        return self.rest[0](self.first(x))
+
+
+def test_layers_inside_a_layer_are_trained():
+    model = Sequential([Block(input_shape=(5,))])
+    model.compile(SGD(0.1), "mse")
+    assert model.count_params() == 5 * 6 + 6 + 6 * 3 + 3
+    before = model.get_weights()
+    model.fit(uniform(8, 5), uniform(8, 3), verbose=0)
+    assert len(before) == 4 and not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    model.layers[0].trainable = False
+    assert model.trainable_weights == [] and len(model.non_trainable_weights) == 4
+
+
+def test_a_loss_of_ones_own_on_class_numbers():
+    class Mine(losses.Loss):
+        """Cross-entropy, twice."""
+
+        sparse = True
+
+        def call(self, y_true, y_pred):
+            return ops.rescale(ops.sparse_categorical_crossentropy(y_true, y_pred), 2.0)
+
+    x, y = uniform(8, 5), np.arange(8) % 3
+    logs = []
+    for loss in (Mine(), "sparse_categorical_crossentropy"):
+        utils.set_random_seed(1)
+        model = Sequential([layers.Dense(3, activation="softmax", input_shape=(5,))])
+        model.compile("sgd", loss)
+        logs.append(model.evaluate(x, y, verbose=0))
+    assert logs[0] == pytest.approx(2 * logs[1], rel=1e-6)
+
+
+def test_a_model_in_training_cannot_be_changed():
+    class Meddle(Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            for change in (lambda: self.model.compile("sgd", "mse"), self.model.pop,
+                           lambda: self.model.add(layers.Dense(3))):  # fmt: skip
+                with pytest.raises(RuntimeError, match="was called while this model is training"):
+                    change()
+
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", "mse")
+    assert len(model.fit(uniform(8, 5), uniform(8, 3), verbose=0, callbacks=[Meddle()]).epoch) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_forked_during_a_fit_can_use_the_model():
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Hold(Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            inside.set()
+            go_on.wait(30)
+
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", "mse")
+    x, y = uniform(64, 5), uniform(64, 3)
+    trainer = threading.Thread(target=model.fit, args=[x, y], kwargs=dict(callbacks=[Hold()], verbose=0))
+    trainer.start()
+    assert inside.wait(30)
+    child = os.fork()
+    if not child:
+        signal.alarm(10)  # a hang is a failure
+        model.predict(x)
+        model.fit(x, y, verbose=0)
+        os._exit(0)
+    go_on.set()
+    assert os.waitpid(child, 0)[1] == 0
+    trainer.join()
+
+
+def test_many_more_threads_than_processors_finish():
+    """Who waits for another thread must leave it a processor: 64 threads once took 40 times as long as 4."""
+    x, y = uniform(512, 12, 12, 1), np.arange(512) % 3
+    found = []
+    for threads in (1, 64):
+        utils.set_random_seed(1)
+        model = Sequential([layers.Conv2D(16, 3, input_shape=(12, 12, 1)), layers.Flatten(), layers.Dense(3)])
+        model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True))
+        with dlcore.threads(threads):
+            model.fit(x, y, verbose=0)
+        found.append(model.get_weights())
+    assert all(same_bits(a, b) for a, b in zip(*found, strict=True))

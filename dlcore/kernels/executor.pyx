@@ -23,7 +23,7 @@ cdef extern from "sync.h" nogil:
     ctypedef struct dlc_counter:
         int64_t value
     ctypedef struct dlc_barrier:
-        pass
+        int64_t crowded
     int64_t dlc_take(dlc_counter *c)
     void dlc_set(dlc_counter *c, int64_t value)
     int64_t dlc_get(const dlc_counter *c)
@@ -50,6 +50,7 @@ cdef extern from *:
     static int omp_get_max_threads(void) { return 1; }
     static int omp_get_num_threads(void) { return 1; }
     static int omp_in_parallel(void) { return 0; }
+    static int omp_get_num_procs(void) { return 1; }
     #endif
 
     /* A child of fork() has one thread, but libgomp's record of the pool says otherwise: the child's next region waits for
@@ -90,6 +91,7 @@ cdef extern from *:
     int omp_get_max_threads() nogil
     int omp_get_num_threads() nogil
     int omp_in_parallel() nogil
+    int omp_get_num_procs() nogil
     int dlc_serial
     const char *dlc_watch_forks()
     void dlc_enter_region() nogil
@@ -324,6 +326,7 @@ cdef class Program:
             self.c.polled = dlc_seconds()
             self.c.program = <void *>self
             memset(self.c.barrier, 0, sizeof(dlc_barrier))
+            self.c.barrier.crowded = n > omp_get_num_procs()
             with nogil:
                 if n == 1:
                     work(&self.c, 0, 1, steps)
@@ -424,6 +427,11 @@ cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int
 def openmp_limit():
     """What OpenMP would use in this thread now: threadpoolctl and omp_set_num_threads change it. 1 without OpenMP."""
     return omp_get_max_threads()
+
+
+def openmp_processors():
+    """Processors that OpenMP found when it started: it may have bound this thread to one of them since. 1 without OpenMP."""
+    return omp_get_num_procs()
 
 
 def openmp_runtime():

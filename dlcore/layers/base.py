@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -107,13 +108,24 @@ class Layer:
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
 
+    def _inner(self) -> list[Layer]:
+        """Layers that this one holds as attributes, alone or in lists; their weights are its own too."""
+        found = []
+        for value in vars(self).values():
+            held = value if isinstance(value, (list, tuple)) else [value]
+            found += [layer for layer in held if isinstance(layer, Layer)]
+        return list(dict.fromkeys(found))
+
     @property
     def weights(self) -> list[Parameter]:
-        return list(self._weights)
+        return list(dict.fromkeys([*self._weights, *(w for layer in self._inner() for w in layer.weights)]))
 
     @property
     def trainable_weights(self) -> list[Parameter]:
-        return [w for w in self._weights if w.trainable] if self.trainable else []
+        if not self.trainable:
+            return []
+        inner = (w for layer in self._inner() for w in layer.trainable_weights)
+        return list(dict.fromkeys([*(w for w in self._weights if w.trainable), *inner]))
 
     @property
     def non_trainable_weights(self) -> list[Parameter]:
@@ -159,7 +171,10 @@ class Layer:
         if not self.built:
             self.build(x.shape)
             self.built = True
-        y = self.call(x, training)
+        told = "training" in signature(self.call).parameters  # optional, as in Keras
+        y = self.call(x, training) if told else self.call(x)
+        if not isinstance(y, Tensor):
+            raise TypeError(f"{self.name}: call must return a tensor made by dlcore.ops. Received: {y!r}")
         self.output_shape = y.shape
         return y
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +24,20 @@ from dlcore.ops.data import Store, gather
 from dlcore.ops.elementwise import mean_gradient
 from dlcore.ops.metrics import Accumulate
 
+_networks: weakref.WeakSet[Network] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """The threads that held locks do not exist in the child, and what they had bound may be half used."""
+    for network in list(_networks):
+        if network._training.locked():
+            network._functions.clear()
+        network._renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
 
 class Network(Layer):
     """What `Model` trains and runs. A subclass defines `layers`, `sample_shape` and `call`."""
@@ -37,6 +53,10 @@ class Network(Layer):
         self._places: list[np.ndarray] = []  # of the weights, when what follows was bound
         self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
         self._predictors: dict[str, list[Function]] = {}  # idle ones, by dtype of the input
+        self._renew_locks()
+        _networks.add(self)
+
+    def _renew_locks(self) -> None:
         self._lock = SharedLock()
         self._training = threading.Lock()
         self._trainer = 0  # thread that holds it
@@ -109,6 +129,7 @@ class Network(Layer):
         """
         if loss is None:
             raise ValueError(f"{self.name}: compile needs a loss. Received: loss=None")
+        self._idle("compile")
         self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
         self._metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or [])
         self._functions.clear()
@@ -196,6 +217,11 @@ class Network(Layer):
         self._functions[key] = function, totals
         return function, totals
 
+    def _idle(self, what: str) -> None:
+        """Refuse to change a model that is training or evaluating."""
+        if self._training.locked():
+            raise RuntimeError(f"{self.name}: {what} was called while this model is training or evaluating")
+
     @contextmanager
     def _exclusive(self, what: str) -> Iterator[None]:
         """Nobody else trains or evaluates meanwhile. A callback of `fit` may evaluate: nothing runs while it does."""
@@ -229,8 +255,10 @@ class Network(Layer):
         return Function([Store(p, "p")], feeds)
 
 
-def per_sample(x: Tensor, name: str) -> Tensor:
+def per_sample(x: Any, name: str) -> Tensor:
     """Refuse a loss or metric that does not give one value per sample."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}: expected a tensor made by dlcore.ops. Received: {x!r}")
     if x.shape != (BATCH,):
         raise ValueError(f"{name}: expected one value per sample, shape (None,). Received: {shown(x.shape)}")
     return x

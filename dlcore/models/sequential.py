@@ -54,8 +54,9 @@ class Sequential(Model):
         """
         if isinstance(layer, Tensor) and isinstance(layer.op, Gather):  # what Input gives
             layer = InputLayer(layer.shape[1:], name=layer.name)
-        if not isinstance(layer, Layer):
+        if not isinstance(layer, Layer) or layer is self:
             raise TypeError(f"{self.name}: expected a layer. Received: {layer!r}")
+        self._idle("add")
         if any(layer.name == other.name for other in self._layers):
             raise ValueError(f"{self.name}: layer names must differ. Received a second {layer.name!r}")
         self._layers.append(layer)
@@ -89,6 +90,7 @@ class Sequential(Model):
         """
         if not self.layers:
             raise TypeError(f"{self.name}: there is no layer to pop")
+        self._idle("pop")
         layer = self._layers.pop()
         self._changed()
         return layer
