@@ -78,7 +78,7 @@ class Worker:
         environment["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of helpers beside the worker
         if not configurations(peer)[config].get("stock_malloc"):
             environment |= KEEP_HEAP
-        if peer == "dlcore":
+        if peer == "dlcore" and any(PEERS.parents[1].glob("dlcore/kernels/simd.*.so")):  # built in place, not installed
             environment["PYTHONPATH"] = os.pathsep.join(
                 [str(PEERS.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
             )
