@@ -132,7 +132,6 @@ class Model(Network):
             hooks.on_train_end(logs)
         finally:
             hooks.close()
-            function.clear()
         return hooks.history
 
     def _run(
@@ -152,22 +151,25 @@ class Model(Network):
         function.feeds["y"].set(y, index)
         done, chunk, threads = 0, 1, config.get_num_threads()
         each = hooks is not None and hooks.wants_batches
-        for program, steps in function.runs(len(x), batch_size):
-            while steps:
-                count = 1 if each else min(steps, chunk)
-                if hooks is not None and each:
-                    hooks.on_train_batch_begin(done)
-                start = time.perf_counter()
-                with self._lock.write() if function.training else self._lock.read():
-                    program.run(count, threads)
-                seconds = time.perf_counter() - start
-                chunk = max(1, min(4 * chunk, int(REPORT_SECONDS * count / max(seconds, 1e-9))))
-                steps -= count
-                done += count
-                if hooks is not None:
-                    hooks.on_progress(done, count, means(totals))
-                    if self.stop_training and each:
-                        return means(totals)
+        try:
+            for program, steps in function.runs(len(x), batch_size):
+                while steps:
+                    count = 1 if each else min(steps, chunk)
+                    if hooks is not None and each:
+                        hooks.on_train_batch_begin(done)
+                    start = time.perf_counter()
+                    with self._lock.write() if function.training else self._lock.read():
+                        program.run(count, threads)
+                    seconds = time.perf_counter() - start
+                    chunk = max(1, min(4 * chunk, int(REPORT_SECONDS * count / max(seconds, 1e-9))))
+                    steps -= count
+                    done += count
+                    if hooks is not None:
+                        hooks.on_progress(done, count, means(totals))
+                        if self.stop_training and each:
+                            return means(totals)
+        finally:
+            function.clear()
         return means(totals)
 
     def train_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
@@ -181,10 +183,7 @@ class Model(Network):
             self._build_for(x)
             x, y = self._pair(x, y, loss, "")
             function, totals = self._function(x.dtype.char, training=True)
-            try:
-                logs = self._run(function, totals, x, y, None, len(x), None)
-            finally:
-                function.clear()
+            logs = self._run(function, totals, x, y, None, len(x), None)
         return logs if return_dict else listed(logs)
 
     def evaluate(
@@ -214,10 +213,7 @@ class Model(Network):
 
     def _evaluate(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> dict[str, float]:
         function, totals = self._function(x.dtype.char, training=False)
-        try:
-            return self._run(function, totals, x, y, None, batch_size, None)
-        finally:
-            function.clear()
+        return self._run(function, totals, x, y, None, batch_size, None)
 
     def _pair(self, x: Any, y: Any, loss: losses.Loss, where: str) -> tuple[np.ndarray, np.ndarray]:
         x = inputs(x, self.sample_shape, f"{where}x", self.name)
