@@ -1,8 +1,10 @@
 /* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
  *
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
- * vmax(zero, x) lets a NaN in x through. vlookup4(t, i) is t[i mod 4] in every lane. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren
- * touch just the first l lanes (vloadn fills the others with zeros). */
+ * vmax(zero, x) lets a NaN in x through. vlookup4(t, i) is t[i mod 4] in every lane. vposition says which of the four pixels
+ * of a window won, from three comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones
+ * into o. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch
+ * just the first l lanes (vloadn fills the others with zeros). */
 #ifndef DLCORE_SIMD_H
 #define DLCORE_SIMD_H
 
@@ -34,10 +36,24 @@ INLINE vm vgt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vunordered(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
 INLINE vm vandnot(vm a, vm b) { return (vm)(~a & b); }
 INLINE vm vor(vm a, vm b) { return (vm)(a | b); }
+INLINE vm vand(vm a, vm b) { return (vm)(a & b); }
+INLINE vm vnot(vm a) { return (vm)~a; }
 INLINE vf vselect(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 INLINE vi vselecti(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
 INLINE vi vseti(int a) { return _mm512_set1_epi32(a); }
 INLINE vm veqi(vi a, vi b) { return _mm512_cmpeq_epi32_mask(a, b); }
+INLINE vi vmaxi(vi a, vi b) { return _mm512_max_epi32(a, b); }
+INLINE vm vbit(vi a, int bit) { return _mm512_test_epi32_mask(a, _mm512_set1_epi32(bit)); }
+INLINE vi vposition(vm right, vm low_right, vm low) {
+    return vselecti(low, vselecti(low_right, vseti(3), vseti(2)), vselecti(right, vseti(1), vseti(0)));
+}
+INLINE vf vnegate(vm m, vf a) { return _mm512_mask_xor_ps(a, m, a, _mm512_set1_ps(-0.0f)); }
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return _mm512_mask3_fmadd_ps(a, b, c, m); }
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    const vi first = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    *even = _mm512_permutex2var_ps(a, first, b);
+    *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(1)), b);
+}
 INLINE vi vload_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 INLINE void vstore_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
@@ -67,6 +83,8 @@ INLINE vm vgt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 INLINE vm vunordered(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_UNORD_Q); }
 INLINE vm vandnot(vm a, vm b) { return _mm256_andnot_ps(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm256_or_ps(a, b); }
+INLINE vm vand(vm a, vm b) { return _mm256_and_ps(a, b); }
+INLINE vm vnot(vm a) { return _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1))); }
 /* and, andnot, or: GCC turns blendv into a comparison of the mask with zero and a blend, which is slower */
 INLINE vf vselect(vm m, vf a, vf b) { return _mm256_or_ps(_mm256_and_ps(m, a), _mm256_andnot_ps(m, b)); }
 INLINE vi vselecti(vm m, vi a, vi b) {
@@ -74,6 +92,20 @@ INLINE vi vselecti(vm m, vi a, vi b) {
 }
 INLINE vi vseti(int a) { return _mm256_set1_epi32(a); }
 INLINE vm veqi(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
+INLINE vi vmaxi(vi a, vi b) { return _mm256_max_epi32(a, b); }
+INLINE vm vbit(vi a, int bit) { return veqi(_mm256_and_si256(a, _mm256_set1_epi32(bit)), _mm256_set1_epi32(bit)); }
+INLINE vi vposition(vm right, vm low_right, vm low) { /* a mask is -1 */
+    const vi top = _mm256_sub_epi32(vseti(0), _mm256_castps_si256(right));
+    const vi bottom = _mm256_sub_epi32(vseti(2), _mm256_castps_si256(low_right));
+    return _mm256_blendv_epi8(top, bottom, _mm256_castps_si256(low));
+}
+INLINE vf vnegate(vm m, vf a) { return _mm256_xor_ps(a, _mm256_and_ps(m, _mm256_set1_ps(-0.0f))); }
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return _mm256_fmadd_ps(a, _mm256_and_ps(m, b), c); }
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), o = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
+}
 INLINE vi vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE void vstore_u8(uint8_t *p, vi a) {
     __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -106,9 +138,20 @@ INLINE vm vgt(vf a, vf b) { return a > b; }
 INLINE vm vunordered(vf a, vf b) { return (a != a) | (b != b); }
 INLINE vm vandnot(vm a, vm b) { return ~a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
+INLINE vm vand(vm a, vm b) { return a & b; }
+INLINE vm vnot(vm a) { return ~a; }
 INLINE vi vselecti(vm m, vi a, vi b) { return (m & a) | (~m & b); }
 INLINE vi vseti(int a) { return (vi){a, a, a, a}; }
 INLINE vm veqi(vi a, vi b) { return a == b; }
+INLINE vi vmaxi(vi a, vi b) { return vselecti(a > b, a, b); }
+INLINE vm vbit(vi a, int bit) { return (a & bit) != 0; }
+INLINE vi vposition(vm right, vm low_right, vm low) { return vselecti(low, 2 - low_right, -right); } /* a mask is -1 */
+INLINE vf vnegate(vm m, vf a) { return (vf)((vi)a ^ (m & (vi)vset(-0.0f))); }
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return a * (vf)(m & (vi)b) + c; }
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    *even = (vf){a[0], a[2], b[0], b[2]};
+    *odd = (vf){a[1], a[3], b[1], b[3]};
+}
 INLINE vi vload_u8(const uint8_t *p) { return (vi){p[0], p[1], p[2], p[3]}; }
 INLINE void vstore_u8(uint8_t *p, vi a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
