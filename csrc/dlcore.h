@@ -69,9 +69,12 @@ typedef struct {
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
-    /* narrow: w (n, k) is transposed, n at most 16 */
+    /* narrow: w (n, k) is transposed, n at most 32 */
     void (*dot)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, const float *w, ptrdiff_t k, ptrdiff_t n,
                 const float *bias, int activation, float *y);
+    void (*dot_input_gradient)(const float *dy, ptrdiff_t rows, ptrdiff_t n, const float *w, ptrdiff_t k, float *dx);
+    void (*dot_weight_gradient)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t features, const float *dy,
+                                ptrdiff_t n, float *dw);
     void (*transpose)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t cols, float *y, ptrdiff_t y_step);
 
     /* rows */

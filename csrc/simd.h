@@ -4,7 +4,11 @@
  * vmax(zero, x) lets a NaN in x through. vlookup4(t, i) is t[i mod 4] in every lane. vposition says which of the four pixels
  * of a window won, from three comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones
  * into o. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch
- * just the first l lanes (vloadn fills the others with zeros). */
+ * just the first l lanes (vloadn fills the others with zeros).
+ *
+ * A vector is VW / 4 quarters `vq` of four floats: vload4s and vstore4s move each from or to a row of its own, `step` floats
+ * apart, vtranspose4 transposes the 4x4 blocks that they make in four vectors, vquarter adds the quarters, halves first.
+ * vkeep(a) is a, in a register: where it is used more than once, a compiler may load it again each time. */
 #ifndef DLCORE_SIMD_H
 #define DLCORE_SIMD_H
 
@@ -20,6 +24,7 @@
 typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vm;
+typedef __m128 vq;
 INLINE vf vload(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vstore(float *p, vf a) { _mm512_storeu_ps(p, a); }
 INLINE vf vload_tail(const float *p, int l) { return _mm512_maskz_loadu_ps((__mmask16)((1u << l) - 1), p); }
@@ -58,6 +63,31 @@ INLINE vi vload_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si1
 INLINE void vstore_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
 INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(t)), i); }
+INLINE vf vload4s(const float *p, ptrdiff_t step) {
+    vf a = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + step), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 2 * step), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(p + 3 * step), 3);
+}
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
+    _mm_storeu_ps(p, _mm512_castps512_ps128(a));
+    _mm_storeu_ps(p + step, _mm512_extractf32x4_ps(a, 1));
+    _mm_storeu_ps(p + 2 * step, _mm512_extractf32x4_ps(a, 2));
+    _mm_storeu_ps(p + 3 * step, _mm512_extractf32x4_ps(a, 3));
+}
+INLINE void vtranspose4(vf a[4]) {
+    const __m512d t0 = (__m512d)_mm512_unpacklo_ps(a[0], a[1]), t1 = (__m512d)_mm512_unpackhi_ps(a[0], a[1]);
+    const __m512d t2 = (__m512d)_mm512_unpacklo_ps(a[2], a[3]), t3 = (__m512d)_mm512_unpackhi_ps(a[2], a[3]);
+    a[0] = (vf)_mm512_unpacklo_pd(t0, t2);
+    a[1] = (vf)_mm512_unpackhi_pd(t0, t2);
+    a[2] = (vf)_mm512_unpacklo_pd(t1, t3);
+    a[3] = (vf)_mm512_unpackhi_pd(t1, t3);
+}
+INLINE vf vkeep(vf a) { __asm__("" : "+v"(a)); return a; }
+INLINE vq vquarter(vf a) {
+    const __m256 h = _mm512_castps512_ps256(a) + _mm512_extractf32x8_ps(a, 1);
+    return _mm256_castps256_ps128(h) + _mm256_extractf128_ps(h, 1);
+}
 
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
@@ -65,6 +95,7 @@ INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_br
 typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vm;
+typedef __m128 vq;
 static const int32_t dlc_tail_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 INLINE __m256i vtail(int l) { return _mm256_loadu_si256((const __m256i *)(dlc_tail_mask + 8 - l)); }
 INLINE vf vload(const float *p) { return _mm256_loadu_ps(p); }
@@ -113,6 +144,23 @@ INLINE void vstore_u8(uint8_t *p, vi a) {
 }
 INLINE vf vtofloat(vi a) { return _mm256_cvtepi32_ps(a); }
 INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)t), i); }
+INLINE vf vload4s(const float *p, ptrdiff_t step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
+    _mm_storeu_ps(p, _mm256_castps256_ps128(a));
+    _mm_storeu_ps(p + step, _mm256_extractf128_ps(a, 1));
+}
+INLINE void vtranspose4(vf a[4]) {
+    const __m256d t0 = (__m256d)_mm256_unpacklo_ps(a[0], a[1]), t1 = (__m256d)_mm256_unpackhi_ps(a[0], a[1]);
+    const __m256d t2 = (__m256d)_mm256_unpacklo_ps(a[2], a[3]), t3 = (__m256d)_mm256_unpackhi_ps(a[2], a[3]);
+    a[0] = (vf)_mm256_unpacklo_pd(t0, t2);
+    a[1] = (vf)_mm256_unpackhi_pd(t0, t2);
+    a[2] = (vf)_mm256_unpacklo_pd(t1, t3);
+    a[3] = (vf)_mm256_unpackhi_pd(t1, t3);
+}
+INLINE vf vkeep(vf a) { __asm__("" : "+x"(a)); return a; }
+INLINE vq vquarter(vf a) { return _mm256_castps256_ps128(a) + _mm256_extractf128_ps(a, 1); }
 
 #else /* portable: GCC and Clang vector types of 16 bytes, SSE2 or NEON or scalar code, as the target has it */
 #include <math.h>
@@ -120,6 +168,7 @@ INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_br
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
 typedef vi vm;
+typedef vf vq;
 INLINE vf vload(const float *p) { vf a; memcpy(&a, p, sizeof a); return a; }
 INLINE void vstore(float *p, vf a) { memcpy(p, &a, sizeof a); }
 INLINE vf vload_tail(const float *p, int l) { vf a = {0}; for (int i = 0; i < l; i++) a[i] = p[i]; return a; }
@@ -156,6 +205,14 @@ INLINE vi vload_u8(const uint8_t *p) { return (vi){p[0], p[1], p[2], p[3]}; }
 INLINE void vstore_u8(uint8_t *p, vi a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
+INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }
+INLINE void vtranspose4(vf a[4]) {
+    const vf t[4] = {a[0], a[1], a[2], a[3]};
+    for (int i = 0; i < 4; i++) a[i] = (vf){t[0][i], t[1][i], t[2][i], t[3][i]};
+}
+INLINE vf vkeep(vf a) { return a; }
+INLINE vq vquarter(vf a) { return a; }
 #endif
 
 /* + - * / work on vf as they are (vector types); a*b + c becomes one fused multiply-add where the target has it,
@@ -177,13 +234,16 @@ INLINE void vstoren_u8(uint8_t *p, vi a, int l) {
     for (int i = 0; i < l; i++) p[i] = t[i];
 }
 
-/* Sums lanes pairwise, halves first: the order is the same for every caller. */
+/* Sums lanes pairwise, halves first: the order is the same for every caller, and in vsum4, which sums four vectors. */
 INLINE float vsum(vf a) {
-    float t[VW];
-    vstore(t, a);
-    for (int h = VW / 2; h; h /= 2)
-        for (int i = 0; i < h; i++) t[i] += t[i + h];
-    return t[0];
+    const vq q = vquarter(a);
+    return (q[0] + q[2]) + (q[1] + q[3]);
+}
+INLINE vq vsum4(const vf a[4]) {
+    const vq q[4] = {vquarter(a[0]), vquarter(a[1]), vquarter(a[2]), vquarter(a[3])};
+    vq t[4]; /* lane by lane */
+    for (int i = 0; i < 4; i++) t[i] = (vq){q[0][i], q[1][i], q[2][i], q[3][i]};
+    return (t[0] + t[2]) + (t[1] + t[3]);
 }
 /* A NaN in any lane comes out. */
 INLINE float vmaximum(vf a) {

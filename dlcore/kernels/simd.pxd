@@ -51,6 +51,10 @@ cdef extern from "dlcore.h" nogil:
                      float *panel) noexcept nogil
         void (*dot)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, const float *w, Py_ssize_t k, Py_ssize_t n,
                     const float *bias, int activation, float *y) noexcept nogil
+        void (*dot_input_gradient)(const float *dy, Py_ssize_t rows, Py_ssize_t n, const float *w, Py_ssize_t k,
+                                   float *dx) noexcept nogil
+        void (*dot_weight_gradient)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t features,
+                                    const float *dy, Py_ssize_t n, float *dw) noexcept nogil
         void (*transpose)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t cols, float *y,
                           Py_ssize_t y_step) noexcept nogil
         void (*activate)(int kind, const float *x, float *y, Py_ssize_t n) noexcept nogil
