@@ -112,7 +112,7 @@ typedef struct {
                                const uint8_t *index, ptrdiff_t c, float *dw, float *db);
 
     /* Winograd F(2x2, 3x3) with pooling */
-    void (*winograd_input)(const float *x, ptrdiff_t x_step, ptrdiff_t tiles, float *d);
+    void (*winograd_input)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t cols, float *d, ptrdiff_t d_row);
     void (*winograd_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
     void (*winograd_pool)(const dlc_winograd_pool *t);
     void (*winograd_pool_gradient)(const float *d, ptrdiff_t d_row, ptrdiff_t rows, ptrdiff_t cols, const float *dy,

@@ -1,7 +1,7 @@
 /* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
  *
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
- * vmax(zero, x) lets a NaN in x through. vlookup4(t, i) is t[i mod 4] in every lane. vposition says which of the four pixels
+ * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is t[i mod 4] in every lane. vposition says which of the four pixels
  * of a window won, from three comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones
  * into o. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch
  * just the first l lanes (vloadn fills the others with zeros).
@@ -44,14 +44,18 @@ INLINE vm vor(vm a, vm b) { return (vm)(a | b); }
 INLINE vm vand(vm a, vm b) { return (vm)(a & b); }
 INLINE vm vnot(vm a) { return (vm)~a; }
 INLINE vf vselect(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
-INLINE vi vselecti(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
-INLINE vi vseti(int a) { return _mm512_set1_epi32(a); }
-INLINE vm veqi(vi a, vi b) { return _mm512_cmpeq_epi32_mask(a, b); }
 INLINE vi vmaxi(vi a, vi b) { return _mm512_max_epi32(a, b); }
-INLINE vm vbit(vi a, int bit) { return _mm512_test_epi32_mask(a, _mm512_set1_epi32(bit)); }
-INLINE vi vposition(vm right, vm low_right, vm low) {
-    return vselecti(low, vselecti(low_right, vseti(3), vseti(2)), vselecti(right, vseti(1), vseti(0)));
+typedef __m128i vb;
+INLINE vb vsetb(int a) { return _mm_set1_epi8((char)a); }
+INLINE vb vselectb(vm m, vb a, vb b) { return _mm_mask_blend_epi8(m, b, a); }
+INLINE vm veqb(vb a, vb b) { return _mm_cmpeq_epi8_mask(a, b); }
+INLINE vm vbit(vb a, int bit) { return _mm_test_epi8_mask(a, _mm_set1_epi8((char)bit)); }
+INLINE vb vposition(vm right, vm low_right, vm low) {
+    return vselectb(low, vselectb(low_right, vsetb(3), vsetb(2)), vselectb(right, vsetb(1), vsetb(0)));
 }
+INLINE vb vload_u8(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+INLINE void vstore_u8(uint8_t *p, vb a) { _mm_storeu_si128((__m128i *)p, a); }
+INLINE vi vwiden(vb a) { return _mm512_cvtepu8_epi32(a); }
 INLINE vf vnegate(vm m, vf a) { return _mm512_mask_xor_ps(a, m, a, _mm512_set1_ps(-0.0f)); }
 INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return _mm512_mask3_fmadd_ps(a, b, c, m); }
 INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
@@ -59,8 +63,6 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *even = _mm512_permutex2var_ps(a, first, b);
     *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(1)), b);
 }
-INLINE vi vload_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
-INLINE void vstore_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
 INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(t)), i); }
 INLINE vf vload4s(const float *p, ptrdiff_t step) {
@@ -118,16 +120,17 @@ INLINE vm vand(vm a, vm b) { return _mm256_and_ps(a, b); }
 INLINE vm vnot(vm a) { return _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1))); }
 /* and, andnot, or: GCC turns blendv into a comparison of the mask with zero and a blend, which is slower */
 INLINE vf vselect(vm m, vf a, vf b) { return _mm256_or_ps(_mm256_and_ps(m, a), _mm256_andnot_ps(m, b)); }
-INLINE vi vselecti(vm m, vi a, vi b) {
+typedef vi vb;
+INLINE vb vselectb(vm m, vb a, vb b) {
     return _mm256_castps_si256(vselect(m, _mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
 }
-INLINE vi vseti(int a) { return _mm256_set1_epi32(a); }
-INLINE vm veqi(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
+INLINE vb vsetb(int a) { return _mm256_set1_epi32(a); }
+INLINE vm veqb(vb a, vb b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
 INLINE vi vmaxi(vi a, vi b) { return _mm256_max_epi32(a, b); }
-INLINE vm vbit(vi a, int bit) { return veqi(_mm256_and_si256(a, _mm256_set1_epi32(bit)), _mm256_set1_epi32(bit)); }
-INLINE vi vposition(vm right, vm low_right, vm low) { /* a mask is -1 */
-    const vi top = _mm256_sub_epi32(vseti(0), _mm256_castps_si256(right));
-    const vi bottom = _mm256_sub_epi32(vseti(2), _mm256_castps_si256(low_right));
+INLINE vm vbit(vb a, int bit) { return veqb(_mm256_and_si256(a, vsetb(bit)), vsetb(bit)); }
+INLINE vb vposition(vm right, vm low_right, vm low) { /* a mask is -1 */
+    const vb top = _mm256_sub_epi32(vsetb(0), _mm256_castps_si256(right));
+    const vb bottom = _mm256_sub_epi32(vsetb(2), _mm256_castps_si256(low_right));
     return _mm256_blendv_epi8(top, bottom, _mm256_castps_si256(low));
 }
 INLINE vf vnegate(vm m, vf a) { return _mm256_xor_ps(a, _mm256_and_ps(m, _mm256_set1_ps(-0.0f))); }
@@ -137,8 +140,9 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
-INLINE vi vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
-INLINE void vstore_u8(uint8_t *p, vi a) {
+INLINE vb vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE vi vwiden(vb a) { return a; }
+INLINE void vstore_u8(uint8_t *p, vb a) {
     __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
 }
@@ -189,20 +193,22 @@ INLINE vm vandnot(vm a, vm b) { return ~a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
 INLINE vm vand(vm a, vm b) { return a & b; }
 INLINE vm vnot(vm a) { return ~a; }
-INLINE vi vselecti(vm m, vi a, vi b) { return (m & a) | (~m & b); }
-INLINE vi vseti(int a) { return (vi){a, a, a, a}; }
-INLINE vm veqi(vi a, vi b) { return a == b; }
-INLINE vi vmaxi(vi a, vi b) { return vselecti(a > b, a, b); }
-INLINE vm vbit(vi a, int bit) { return (a & bit) != 0; }
-INLINE vi vposition(vm right, vm low_right, vm low) { return vselecti(low, 2 - low_right, -right); } /* a mask is -1 */
+typedef vi vb;
+INLINE vb vselectb(vm m, vb a, vb b) { return (m & a) | (~m & b); }
+INLINE vb vsetb(int a) { return (vb){a, a, a, a}; }
+INLINE vm veqb(vb a, vb b) { return a == b; }
+INLINE vi vmaxi(vi a, vi b) { return vselectb(a > b, a, b); }
+INLINE vm vbit(vb a, int bit) { return (a & bit) != 0; }
+INLINE vb vposition(vm right, vm low_right, vm low) { return vselectb(low, 2 - low_right, -right); } /* a mask is -1 */
+INLINE vi vwiden(vb a) { return a; }
 INLINE vf vnegate(vm m, vf a) { return (vf)((vi)a ^ (m & (vi)vset(-0.0f))); }
 INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return a * (vf)(m & (vi)b) + c; }
 INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *even = (vf){a[0], a[2], b[0], b[2]};
     *odd = (vf){a[1], a[3], b[1], b[3]};
 }
-INLINE vi vload_u8(const uint8_t *p) { return (vi){p[0], p[1], p[2], p[3]}; }
-INLINE void vstore_u8(uint8_t *p, vi a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
+INLINE vb vload_u8(const uint8_t *p) { return (vb){p[0], p[1], p[2], p[3]}; }
+INLINE void vstore_u8(uint8_t *p, vb a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
 INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
@@ -221,13 +227,13 @@ INLINE vq vquarter(vf a) { return a; }
 INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
 INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
 INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }
-INLINE vi vloadn_u8(const uint8_t *p, int l) {
+INLINE vb vloadn_u8(const uint8_t *p, int l) {
     if (l == VW) return vload_u8(p);
     uint8_t t[VW] = {0};
     for (int i = 0; i < l; i++) t[i] = p[i];
     return vload_u8(t);
 }
-INLINE void vstoren_u8(uint8_t *p, vi a, int l) {
+INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     if (l == VW) { vstore_u8(p, a); return; }
     uint8_t t[VW];
     vstore_u8(t, a);

@@ -60,11 +60,10 @@ cdef inline float *transformed(const Winograd *v, const dlc_tiles *tiles, const 
                                Py_ssize_t rows, char *slot) noexcept nogil:
     """The tiles under window rows first..first+rows-1, transformed."""
     cdef float *d = <float *>(slot + v.d)
-    cdef Py_ssize_t c, row
+    cdef Py_ssize_t c
     for c in range(v.ic):
-        for row in range(rows):
-            tiles.winograd_input(planes + (c * v.height + 2 * (first + row)) * v.width, v.width, v.cols,
-                                 d + c * v.d_channel + row * v.d_row)
+        tiles.winograd_input(planes + (c * v.height + 2 * first) * v.width, v.width, rows, v.cols, d + c * v.d_channel,
+                             v.d_row)
     return d
 
 
@@ -270,22 +269,31 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     cdef float *db = a.db + begin // a.grain * a.oc
     cdef const float *image
     cdef Py_ssize_t i
-    cdef bint transformed_sums = a.use_winograd and a.tiles.magnitude(x, (end - begin) * a.x_size) < HUGE_SUM
+    if a.use_winograd and sum_by_winograd(a, x, dy, index, begin, end, dw, db, slot):
+        return
+    memset(dw, 0, a.dw_size * sizeof(float))
     memset(db, 0, a.oc * sizeof(float))
-    if transformed_sums:
-        memset(slot + a.s, 0, a.winograd.ic * 16 * a.oc * sizeof(float))
-    else:
-        memset(dw, 0, a.dw_size * sizeof(float))
     for i in range(end - begin):
         image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        if transformed_sums:
-            add_by_winograd(a, image, dy + i * a.dy_size, index + i * a.dy_size, db, slot)
-        else:
-            add_by_lookup(a, image, dy + i * a.dy_size, index + i * a.dy_size, dw, db, slot)
-    if transformed_sums:
-        for i in range(a.winograd.ic):
-            a.tiles.winograd_weight_gradient(<float *>(slot + a.s) + i * 16 * a.oc, a.oc, a.oc, dw + i * a.oc,
-                                             a.winograd.ic * a.oc)
+        add_by_lookup(a, image, dy + i * a.dy_size, index + i * a.dy_size, dw, db, slot)
+
+
+cdef bint sum_by_winograd(const WeightGradient *a, const float *x, const float *dy, const uint8_t *index,
+                          Py_ssize_t begin, Py_ssize_t end, float *dw, float *db, char *slot) noexcept nogil:
+    """False when something was not finite: it is in the sums then, but not where convolution would put it."""
+    cdef float *s = <float *>(slot + a.s)
+    cdef const float *image
+    cdef Py_ssize_t i, size = a.winograd.ic * 16 * a.oc
+    memset(s, 0, size * sizeof(float))
+    memset(db, 0, a.oc * sizeof(float))
+    for i in range(end - begin):
+        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
+        add_by_winograd(a, image, dy + i * a.dy_size, index + i * a.dy_size, s, db, slot)
+    if not a.tiles.magnitude(s, size) < INFINITY:
+        return False
+    for i in range(a.winograd.ic):
+        a.tiles.winograd_weight_gradient(s + i * 16 * a.oc, a.oc, a.oc, dw + i * a.oc, a.winograd.ic * a.oc)
+    return True
 
 
 cdef void add_by_lookup(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *dw,
@@ -300,12 +308,11 @@ cdef void add_by_lookup(const WeightGradient *a, const float *image, const float
         first += rows
 
 
-cdef void add_by_winograd(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *db,
-                          char *slot) noexcept nogil:
+cdef void add_by_winograd(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *s,
+                          float *db, char *slot) noexcept nogil:
     cdef const Winograd *v = &a.winograd
     cdef const float *planes = channels_apart(v, a.tiles, image, slot)
     cdef const float *d
-    cdef float *s = <float *>(slot + a.s)
     cdef Py_ssize_t first = 0, rows, c, at
     while first < v.rows:
         rows = min(v.block, v.rows - first)

@@ -84,7 +84,8 @@ cdef extern from "dlcore.h" nogil:
                                    Py_ssize_t col_step, const Py_ssize_t *a_segment, Py_ssize_t segments, Py_ssize_t kc,
                                    const float *dy, const uint8_t *index, Py_ssize_t c, float *dw,
                                    float *db) noexcept nogil
-        void (*winograd_input)(const float *x, Py_ssize_t x_step, Py_ssize_t tiles, float *d) noexcept nogil
+        void (*winograd_input)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t cols, float *d,
+                               Py_ssize_t d_row) noexcept nogil
         void (*winograd_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
                                  Py_ssize_t u_step) noexcept nogil
         void (*winograd_pool)(const dlc_winograd_pool *t) noexcept nogil
