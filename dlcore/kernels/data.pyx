@@ -7,6 +7,8 @@ cursor, so one run can walk through many batches without coming back to Python.
 A Predictor is the short way from an array of one batch to its predictions: for small batches, checking and feeding in Python
 takes longer than the kernels.
 """
+import os
+
 import numpy as np
 
 from cpython.buffer cimport (Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
@@ -111,7 +113,26 @@ def store(x, Feed feed not None, Clock clock not None):
     return make_step(store_leaf, &a, sizeof(a), xb.shape[0], xb.size(), 0, (xb, feed, clock))
 
 
+cdef extern from "sync.h" nogil:
+    double dlc_seconds()
+
+cdef extern from *:
+    """
+    static __thread double dlc_last_prediction; /* OpenMP has other workers for each thread that calls it */
+    """
+    double dlc_last_prediction
+
 cdef object ndarray = np.ndarray, empty = np.empty, float32 = np.dtype(np.float32)
+cdef double WAKING_WORK = 1e7  # multiply-adds below which one thread is done before another one has woken: about 100 us
+cdef double AWAKE_SECONDS = 0 if os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "passive" else 1e-3
+
+cdef inline bint worth_waking(double work) noexcept:
+    """Whether a program should use more threads than this one: not when it is small and the others sleep by now."""
+    global dlc_last_prediction
+    cdef double now = dlc_seconds(), before = dlc_last_prediction
+    dlc_last_prediction = now
+    return work >= WAKING_WORK or now - before < AWAKE_SECONDS
+
 
 cdef class Predictor:
     """Programs that turn samples into predictions, by batch size. One thread at a time may use it.
@@ -155,7 +176,7 @@ cdef class Predictor:
         self.x.data, self.x.index, self.y.data = <char *>samples.buf, NULL, <char *>room.buf
         self.cursor.cursor_ = 0
         try:
-            program.run(1, 1 if program.serial else threads())
+            program.run(1, threads() if not program.serial and worth_waking(program.work) else 1)
         finally:
             self.x.data = self.y.data = NULL
             PyBuffer_Release(&room)

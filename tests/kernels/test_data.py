@@ -157,13 +157,13 @@ def test_what_a_predictor_leaves_to_others():
 
 
 def test_a_prediction_that_fails_leaves_its_predictor_idle():
-    heavy = doubling("f", sizes=[200000])  # too much work to be serial: asks for the number of threads
-    assert not heavy.function.programs[200000].serial and doubling("f").function.programs[3].serial
-    lock, x = SharedLock(), np.zeros((200000, 2, 3), F32)
+    heavy = doubling("f", sizes=[1000000])  # enough work to wake other threads for: asks for their number
+    assert not heavy.function.programs[1000000].serial and doubling("f").function.programs[3].serial
+    lock, x = SharedLock(), np.zeros((1000000, 2, 3), F32)
     predict = data.Predictors(lock, lambda: 1 // 0)
     predict.give(heavy)
     with pytest.raises(ZeroDivisionError):
         predict(x)
     assert predict.idle["f"] == [heavy] and lock.readers == 0
     predict, _ = pool(heavy)
-    np.testing.assert_array_equal(predict(x + 1), np.full((200000, 6), 2))
+    np.testing.assert_array_equal(predict(x + 1), np.full((1000000, 6), 2))
