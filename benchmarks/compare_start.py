@@ -1,4 +1,4 @@
-"""Time from process start to 97.5 % test accuracy on MNIST, dlcore against PyTorch: `python benchmarks/compare_start.py`.
+"""Time from process start to 97.5 % test accuracy on MNIST: `python benchmarks/compare_start.py`, against PyTorch.
 
 A fresh process imports its framework, reads the four MNIST files below DLCORE_DATA_HOME, trains the network of
 compare_train.py with Adam 0.001 in batches of 128, shuffled, and evaluates the test set after each epoch, until 97.5 %
