@@ -1,16 +1,21 @@
 """One framework in one configuration, in a process of its own: `python worker.py SPEC`.
 
-SPEC is JSON: {"peer": "torch", "config": "eager nhwc fused", "threads": 2, "cpus": [0, 1], "data": "file.npz"}.
-The worker pins itself, builds the model and then speaks lines of JSON: it says {"ready": versions} or {"error": text},
-reads {"steps": n}, runs n training steps and answers {"steps": n, "seconds": s, "cpu_seconds": c, "loss": l}.
-The loss is read inside the timed part, so that work queued by an asynchronous runtime is finished and counted.
+SPEC is JSON: {"task": "train", "peer": "torch", "config": "eager nhwc fused", "threads": 2, "cpus": [0, 1],
+"data": "file.npz", "isa": "avx2"}. The worker pins itself, builds what <task>_<peer>.py says and then speaks lines of
+JSON: it says {"ready": versions} or {"error": text}, reads {"job": name, "count": n}, does the job n times and answers
+{"count": n, "seconds": s, "cpu_seconds": c} and what the job returned: a {"value": number}, the loss for instance, or
+{"calls": [seconds of each]}. The value is read inside the timed part, so that work queued by an asynchronous runtime
+is finished and counted.
 """
 
 import importlib
 import json
 import os
+import pathlib
 import sys
 import time
+
+PARENTS_PART = ("environment",)  # of a configuration; the rest are arguments of build
 
 
 def main():
@@ -28,20 +33,24 @@ def main():
     try:
         import numpy as np
 
+        sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
         data = np.load(spec["data"])
-        peer = importlib.import_module(f"with_{spec['peer']}")
-        choices = {k: v for k, v in peer.CONFIGS[spec["config"]].items() if k != "stock_malloc"}  # the parent's part
-        versions, run = peer.build(data["x"], data["y"], spec["threads"], **choices)
+        peer = importlib.import_module(f"{spec['task']}_{spec['peer']}")
+        choices = {k: v for k, v in peer.CONFIGS[spec["config"]].items() if k not in PARENTS_PART}
+        if spec["peer"] == "peak":
+            choices["isa"] = spec["isa"]
+        versions, jobs = peer.build(data["x"], data["y"], spec["threads"], **choices)
     except Exception as error:  # whatever a library under construction throws is an answer, not a crash
         reply(error=f"{type(error).__name__}: {error}")
         return
     reply(ready=versions)
     for line in sys.stdin:
-        steps = json.loads(line)["steps"]
+        wish = json.loads(line)
         cpu, start = time.process_time(), time.perf_counter()
-        loss = run(steps)
+        result = jobs[wish["job"]](wish["count"])
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
-        reply(steps=steps, seconds=seconds, cpu_seconds=cpu, loss=float(loss))
+        key = "calls" if isinstance(result, list) else "value"
+        reply(count=wish["count"], seconds=seconds, cpu_seconds=cpu, **{key: result})
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import os
 CONFIGS = {
     "step reshape": {"pool": "reshape"},
     "step window": {"pool": "window"},
-    "step reshape stock-malloc": {"pool": "reshape", "stock_malloc": True},
+    "step reshape stock-malloc": {"pool": "reshape", "environment": {}},
 }
 
 
 def build(x, y, threads, pool):
-    """Return (versions, run)."""
+    """Return (versions, jobs)."""
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
     import jax.numpy as jnp
@@ -64,4 +64,4 @@ def build(x, y, threads, pool):
             steps -= full
         return float(loss)
 
-    return {"jax": jax.__version__}, run
+    return {"jax": jax.__version__}, {"step": run}

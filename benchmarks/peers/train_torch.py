@@ -2,7 +2,7 @@
 
 Inductor turns the gradient of max_pool2d into slow scalar code on CPUs, so compiled "maximum" pools as the maximum
 of four strided slices instead (equal winners share the gradient; the same network otherwise). "stock-malloc" leaves
-glibc's malloc as it comes, see compare_train.py.
+glibc's malloc as it comes, see compare.py.
 """
 
 ADAM = {"fused": {"fused": True}, "foreach": {"foreach": True}, "forloop": {"foreach": False}, "compiled": {}}
@@ -13,7 +13,7 @@ CONFIGS = {
     for adam in ("fused", "foreach", "forloop")
 }
 CONFIGS |= {
-    "eager nhwc fused stock-malloc": {"layout": "nhwc", "adam": "fused", "stock_malloc": True},
+    "eager nhwc fused stock-malloc": {"layout": "nhwc", "adam": "fused", "environment": {}},
     "compile nhwc fused": {"layout": "nhwc", "adam": "fused", "mode": "default"},
     "compile nchw fused": {"layout": "nchw", "adam": "fused", "mode": "default"},
     "compile nhwc compiled": {"layout": "nhwc", "adam": "compiled", "mode": "default"},
@@ -23,7 +23,7 @@ CONFIGS |= {
 
 
 def build(x, y, threads, layout, adam, mode=None, pool="max_pool2d"):
-    """Return (versions, run). With nhwc, flattening follows memory order, as in Keras, so that it copies nothing."""
+    """Return (versions, jobs). With nhwc, flattening follows memory order, as in Keras, so that it copies nothing."""
     import torch
     from torch import nn
     from torch.nn import functional as F
@@ -72,4 +72,4 @@ def build(x, y, threads, layout, adam, mode=None, pool="max_pool2d"):
             steps -= len(batches)
         return loss.item()
 
-    return {"torch": torch.__version__}, run
+    return {"torch": torch.__version__}, {"step": run}

@@ -24,11 +24,11 @@ CONFIGS = {
 CONFIGS |= {
     f"{path} graph onednn1 inter2": CONFIGS[f"{path} graph onednn1"] | {"inter": 2} for path in ("step", "raw", "spe")
 }
-CONFIGS["step graph onednn1 stock-malloc"] = CONFIGS["step graph onednn1"] | {"stock_malloc": True}
+CONFIGS["step graph onednn1 stock-malloc"] = CONFIGS["step graph onednn1"] | {"environment": {}}
 
 
 def build(x, y, threads, path, jit, onednn, inter=1):
-    """Return (versions, run). The loss takes logits, TensorFlow's best case: it fuses softmax and cross-entropy."""
+    """Return (versions, jobs). The loss takes logits, TensorFlow's best case: it fuses softmax and cross-entropy."""
     os.environ |= {
         "TF_ENABLE_ONEDNN_OPTS": str(onednn),
         "KERAS_BACKEND": "tensorflow",
@@ -67,7 +67,7 @@ def build(x, y, threads, path, jit, onednn, inter=1):
         def run(steps):
             return model.fit(batches, steps_per_epoch=steps, verbose=0).history["loss"][-1]
 
-        return versions, run
+        return versions, {"step": run}
 
     images, labels = tf.constant(x), tf.constant(y)
     weights = [v.value for v in model.trainable_variables]
@@ -112,4 +112,4 @@ def build(x, y, threads, path, jit, onednn, inter=1):
             steps -= full
         return float(loss)
 
-    return versions, run
+    return versions, {"step": run}

@@ -1,0 +1,22 @@
+"""Shapes of layers in real networks, for the bench_*.py; n is small where one layer is large."""
+
+CONVOLUTIONS = {  # (n, ih, iw, ic), (kh, kw), oc, padding on every side
+    "mnist 3x3 1-32": ((128, 28, 28, 1), (3, 3), 32, 0),
+    "lenet 5x5 6-16": ((128, 14, 14, 6), (5, 5), 16, 0),
+    "vgg 3x3 3-64": ((8, 32, 32, 3), (3, 3), 64, 1),
+    "vgg 3x3 64-64": ((8, 32, 32, 64), (3, 3), 64, 1),
+    "vgg 3x3 128-128": ((8, 16, 16, 128), (3, 3), 128, 1),
+    "resnet 3x3 16-16": ((16, 32, 32, 16), (3, 3), 16, 1),
+    "resnet 1x1 64-128": ((16, 16, 16, 64), (1, 1), 128, 0),
+}
+CONV_POOLS = {name: CONVOLUTIONS[name] for name in ("mnist 3x3 1-32", "lenet 5x5 6-16", "vgg 3x3 64-64")}
+DENSE = {
+    "mlp 784-512": (128, 784, 512),
+    "mlp 512-256": (128, 512, 256),
+    "vgg 8192-256": (128, 8192, 256),
+}  # n, k, units
+NARROW = {"mnist 5408-10": (128, 5408, 10), "mlp 256-10": (128, 256, 10), "one of 5408-10": (1, 5408, 10)}
+MAPS = {"mnist 26x26x32": (32, 26, 26, 32), "vgg 32x32x64": (8, 32, 32, 64)}  # what pooling reads
+CLASSES = {"10 classes": (128, 10), "1000 classes": (128, 1000)}
+PARAMETERS = {"mnist": 54410, "vgg": 2360000}
+IMAGES = {"mnist": (60000, 28, 28, 1), "cifar": (10000, 32, 32, 3)}
