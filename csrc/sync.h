@@ -23,7 +23,7 @@ static inline int64_t dlc_get(const dlc_counter *c) { return __atomic_load_n(&c-
 
 typedef struct {
     dlc_counter arrived, generation;
-    int64_t latched; /* the value of `flag` seen by the last thread to arrive: all threads of one crossing read the same */
+    int64_t latched; /* what the last thread to arrive told the others: all threads of one crossing read the same */
     int64_t crowded; /* more threads than processors: who waits must sleep, or those who work get no processor */
 } dlc_barrier;
 
@@ -35,20 +35,26 @@ static inline void dlc_pause(void) {
 #endif
 }
 
-static inline int64_t dlc_barrier_wait(dlc_barrier *b, int threads, const dlc_counter *flag) {
-    if (threads == 1) return b->latched = dlc_get(flag);
+/* 1 for the last of the threads to arrive, which may do what nobody else must see half done and then releases the others;
+ * 0 for these, after they were released. */
+static inline int dlc_barrier_last(dlc_barrier *b, int threads) {
     const int64_t generation = __atomic_load_n(&b->generation.value, __ATOMIC_ACQUIRE);
-    if (__atomic_fetch_add(&b->arrived.value, 1, __ATOMIC_ACQ_REL) == threads - 1) {
-        dlc_set(&b->arrived, 0);
-        b->latched = dlc_get(flag);
-        __atomic_store_n(&b->generation.value, generation + 1, __ATOMIC_RELEASE);
-    } else {
-        for (int spins = 0; __atomic_load_n(&b->generation.value, __ATOMIC_ACQUIRE) == generation; spins++)
-            if (b->crowded && spins > 20) nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
-            else if (spins < 1000 && !b->crowded) dlc_pause();
-            else sched_yield(); /* somebody else has the processor of the one we wait for */
-    }
-    return b->latched;
+    if (__atomic_fetch_add(&b->arrived.value, 1, __ATOMIC_ACQ_REL) == threads - 1) return 1;
+    for (int spins = 0; __atomic_load_n(&b->generation.value, __ATOMIC_ACQUIRE) == generation; spins++)
+        if (b->crowded && spins > 20) nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+        else if (spins < 1000 && !b->crowded) dlc_pause();
+        else sched_yield(); /* somebody else has the processor of the one we wait for */
+    return 0;
+}
+
+static inline void dlc_barrier_release(dlc_barrier *b, int64_t latched) {
+    dlc_set(&b->arrived, 0);
+    b->latched = latched;
+    __atomic_store_n(&b->generation.value, b->generation.value + 1, __ATOMIC_RELEASE);
+}
+
+static inline void dlc_barrier_wait(dlc_barrier *b, int threads) {
+    if (dlc_barrier_last(b, threads)) dlc_barrier_release(b, 0);
 }
 
 static inline double dlc_seconds(void) {

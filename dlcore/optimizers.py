@@ -87,15 +87,22 @@ class Optimizer:
             self.slots[name] = fresh
         self._layout = dict(layout)
 
-    def update(self, gradients: list[Tensor], w: Tensor, g: Tensor) -> tuple[Op, dict[Tensor, np.ndarray]]:
-        """The op that applies flat gradients `g` to flat parameters `w`, and the memory of its own tensors."""
+    def update(self, gradients: Mapping[Parameter, Tensor]) -> tuple[list[Op], dict[Tensor, np.ndarray]]:
+        """The ops that apply gradients to their parameters, one each, and the memory of their own tensors."""
         rate = Tensor((1,), "d", name="learning_rate")
-        slots = {name: Tensor((array.size,), name=name) for name, array in self.slots.items()}
-        placed = {rate: self._rate, **{slots[name]: array for name, array in self.slots.items()}}
-        return Update(self.kernel, gradients, self.state(w, g, slots), rate, **self.options()), placed
+        updates: list[Op] = []
+        placed: dict[Tensor, np.ndarray] = {rate: self._rate}
+        for parameter, gradient in gradients.items():
+            slots = {name: Tensor(parameter.shape, name=name) for name in self.slots}
+            for name, slot in slots.items():
+                placed[slot] = self.slots[name][self._layout[parameter]].reshape(parameter.shape)
+            state = self.state(slots)
+            updates.append(Update(self.kernel, parameter, gradient, state, rate, **self.options()))
+        return updates, placed
 
-    def state(self, w: Tensor, g: Tensor, slots: dict[str, Tensor]) -> list[Tensor | None]:
-        raise TypeError(f"{type(self).__name__} must define state(w, g, slots)")
+    def state(self, slots: dict[str, Tensor]) -> list[Tensor | None]:
+        """The slots of one parameter in the order of the kernel's arguments."""
+        raise TypeError(f"{type(self).__name__} must define state(slots)")
 
     def options(self) -> dict[str, Any]:
         return {}
@@ -137,8 +144,8 @@ class SGD(Optimizer):
         self.momentum, self.nesterov = float(momentum), bool(nesterov)
         self.slot_names = ("velocity",) if momentum else ()
 
-    def state(self, w: Tensor, g: Tensor, slots: dict[str, Tensor]) -> list[Tensor | None]:
-        return [w, g, slots.get("velocity")]
+    def state(self, slots: dict[str, Tensor]) -> list[Tensor | None]:
+        return [slots.get("velocity")]
 
     def options(self) -> dict[str, Any]:
         return {"momentum": self.momentum, "nesterov": self.nesterov}
@@ -177,8 +184,8 @@ class Adam(Optimizer):
             raise ValueError(f"{self.name}: epsilon must not be negative. Received: epsilon={epsilon!r}")
         self.beta_1, self.beta_2, self.epsilon = float(beta_1), float(beta_2), float(epsilon)
 
-    def state(self, w: Tensor, g: Tensor, slots: dict[str, Tensor]) -> list[Tensor | None]:
-        return [w, g, slots["m"], slots["v"]]
+    def state(self, slots: dict[str, Tensor]) -> list[Tensor | None]:
+        return [slots["m"], slots["v"]]
 
     def options(self) -> dict[str, Any]:
         return {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}

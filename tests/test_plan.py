@@ -8,11 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcore import ops
+from dlcore.graph.fuse import fuse
 from dlcore.graph.graph import consumers, topological
 from dlcore.graph.plan import ITEMSIZE, pack_intervals, plan
+from dlcore.graph.program import build
+from dlcore.kernels.data import Feed
+from dlcore.models.arena import WeightArena
 from dlcore.ops.base import BATCH_WIDE, Parameter, Tensor
 from dlcore.ops.data import Store
 from dlcore.ops.metrics import Accumulate
+from dlcore.optimizers import SGD, Adam
 
 span = st.tuples(st.integers(0, 12), st.integers(0, 6), st.integers(1, 9)).map(lambda s: (s[0], s[0] + s[1], 64 * s[2]))
 
@@ -78,19 +83,25 @@ def graph_of(moves, x):
 
 def check(p, op_list):
     """Dependencies, commits, and that no op overwrites what somebody still reads."""
-    when, order = {}, []
+    when, order, led = {}, [], {}
     for stage_number, stage in enumerate(p.stages):
         for group in stage:
-            for op in group:
+            for op in group.ops:
+                if op.prepares and stage_number > 0:
+                    assert p.level[op] == 0 and op.inputs[0] in {o.updates for o in group.ops}
+                    continue
                 assert p.level[op] == stage_number
                 when[op] = len(order)
                 order.append(op)
+                led[op] = group.ops[0]
     assert set(order) == {op for op in op_list if not op.alias}
+    assert p.prologue == any(op.prepares and p.level[op] == 0 for op in op_list)
     for op in op_list:
         assert not op.commits or p.level[op] == p.commit == len(p.stages) - 1
         for tensor in op.inputs:
             if tensor.op is not None:
                 apart = BATCH_WIDE in (op.axis, tensor.op.axis) and not (op.alias or tensor.op.alias)
+                apart = apart and not (op.updates and led[op] is tensor.op)
                 assert p.level[tensor.op] + apart <= p.level[op]
                 assert op.alias or tensor.op.alias or when[tensor.op] < when[op]
     readers = consumers(op_list)
@@ -142,7 +153,7 @@ def test_random_graphs_with_gradients_and_totals(moves, batch):
     sinks = [Accumulate(loss, total), gradient.op]
     p = plan(sinks, batch, {total: None, gradient: None})
     check(p, topological(sinks))
-    assert [type(op) for group in p.stages[-1] for op in group] == [Accumulate]
+    assert [type(op) for group in p.stages[-1] for op in group.ops] == [Accumulate]
 
 
 def network(batch):
@@ -188,3 +199,117 @@ def test_slabs_depend_on_shapes_only_and_feed_four_threads(batch):
 def test_an_empty_graph_has_an_empty_plan():
     p = plan([], 4)
     assert (p.stages, p.arena_bytes, p.slot_bytes) == ([], 0, 0)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Updates with their gradients, and weights that are prepared again
+
+IMAGES, LABELS = uniform(23, 9, 8, 1), np.arange(23, dtype=np.int32) % 10
+
+
+def training(optimizer, units, plain):
+    """conv, pool, a frozen layer and two dense ones: (sinks, placed, weights). `plain` puts an op between a gradient
+    and its update, so that none can follow the other block by block."""
+    x, y = gathers(x=IMAGES, y=LABELS)
+    shapes = [(3, 3, 1, 7), (7,), (300, units), (units,), (units, 10)]
+    weights = [Parameter(shape, uniform(*shape, seed=i), f"w{i}") for i, shape in enumerate(shapes)]
+    frozen = Parameter((63, 300), uniform(63, 300, seed=9) / 8, "frozen")
+    h = ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, weights[0]), weights[1])), (2, 2), (2, 2))
+    h = ops.dense(ops.reshape(h, (None, 63)), frozen)
+    z = ops.dense(ops.tanh(ops.bias_add(ops.dense(h, weights[2]), weights[3])), weights[4])
+    loss = ops.sparse_categorical_crossentropy(y, ops.softmax(z))
+    fuse([loss])
+    found = differentiate(loss, weights)
+    if plain:
+        found = [ops.rescale(gradient, 1.0) for gradient in found]
+    arena = WeightArena(weights, [])
+    optimizer.build(arena.layout(), arena.trainable_size)
+    updates, placed = optimizer.update(dict(zip(weights, found, strict=True)))
+    total = Tensor((2,), "d")
+    placed[total] = np.zeros(2)
+    return [Accumulate(loss, total), *updates], placed, weights
+
+
+def trained(optimizer, units, plain, threads, runs=(3, 1, 2)):
+    sinks, placed, weights = training(optimizer, units, plain)
+    feeds = {"x": Feed("f", IMAGES[0].size), "y": Feed("i", 1)}
+    feeds["x"].set(IMAGES)
+    feeds["y"].set(LABELS)
+    program = build(sinks, 4, optimizer.clock, feeds, placed, training=True)
+    for steps in runs:
+        program.cursor.cursor = 0
+        program.run(steps, threads)
+        weights[2].assign(weights[2].value * 0.5)  # between runs, anybody may change weights
+    return [*(w.value.copy() for w in weights), *(slot.copy() for slot in optimizer.slots.values())]
+
+
+@pytest.mark.parametrize("optimizer", [lambda: SGD(0.1, momentum=0.9), lambda: Adam(0.01)])
+@pytest.mark.parametrize("units", [10, 32, 40])
+def test_updates_block_by_block_have_the_bits_of_their_unfused_twin(optimizer, units):
+    expected = trained(optimizer(), units, True, 1)
+    assert all(np.isfinite(value).all() for value in expected)
+    for threads in (1, 2, 3):
+        got = trained(optimizer(), units, False, threads)
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
+
+
+def kinds(p):
+    return [[[type(op).__name__ for op in group.ops] for group in stage] for stage in p.stages]
+
+
+def test_the_step_of_a_small_network_has_two_barriers():
+    """The first stage is the prologue, the second all slabs, the third all updates with what goes with them."""
+    x, y = gathers(x=uniform(8, 28, 28, 1), y=LABELS[:8])
+    shapes = [(3, 3, 1, 32), (32,), (5408, 10), (10,)]
+    weights = [Parameter(shape, uniform(*shape), f"w{i}") for i, shape in enumerate(shapes)]
+    h = ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, weights[0]), weights[1])), (2, 2), (2, 2))
+    p = ops.softmax(ops.bias_add(ops.dense(ops.reshape(h, (None, 5408)), weights[2]), weights[3]))
+    loss, accuracy = ops.sparse_categorical_crossentropy(y, p), ops.sparse_categorical_accuracy(y, p)
+    fuse([loss, accuracy])
+    optimizer, arena = Adam(), WeightArena(weights, [])
+    optimizer.build(arena.layout(), arena.trainable_size)
+    updates, placed = optimizer.update(dict(zip(weights, differentiate(loss, weights), strict=True)))
+    totals = [Tensor((2,), "d") for _ in range(2)]
+    sinks = [Accumulate(loss, totals[0]), Accumulate(accuracy, totals[1]), *updates]
+    step = plan(sinks, 128, placed | dict.fromkeys(totals))
+    assert (len(step.stages), step.prologue, step.commit) == (3, 1, 2)
+    assert sorted(kinds(step)[0]) == [["Pack"], ["Transpose"]]
+    assert sorted(kinds(step)[2]) == [
+        ["Accumulate"], ["Accumulate"], ["NarrowWeightGradient", "Update", "Transpose"],
+        ["ReduceChunks", "Update"], ["ReduceChunks", "Update"], ["ReduceChunks", "Update", "Pack"],
+    ]  # fmt: skip
+
+
+def updates_of(weights, gradient_of):
+    optimizer, arena = SGD(), WeightArena(weights, [])
+    optimizer.build(arena.layout(), arena.trainable_size)
+    return optimizer.update({w: gradient_of(w) for w in weights})
+
+
+def test_gradients_that_others_read_too_stay_apart():
+    """As a norm over all gradients would; and gradients that read weights, which other updates change meanwhile."""
+    (x,) = gathers(x=uniform(8, 300))
+    w = Parameter((300, 10), uniform(300, 10), "w")
+    loss = mse10(ops.dense(x, w))
+    (gradient,) = differentiate(loss, [w])
+    updates, placed = updates_of([w], lambda _: gradient)
+    norm = Accumulate(ops.rescale(gradient, 2.0), Tensor((2,), "d"))
+    apart = plan([*updates, norm], 8, placed | {norm.total: None})
+    assert ["NarrowWeightGradient"] in kinds(apart)[-3] and ["Update", "Transpose"] in kinds(apart)[-1]
+    assert ["NarrowWeightGradient", "Update", "Transpose"] in kinds(plan(updates, 8, placed))[-1]
+    gradient.op.inputs[0] = Parameter((8, 300), uniform(8, 300), "reads a weight")
+    assert ["NarrowWeightGradient"] in kinds(plan(updates, 8, placed))[-2]
+
+
+def mse10(x):
+    return ops.mean_squared_error(Constant(x, 0.5).output, x)
+
+
+def test_weights_that_nobody_can_prepare_in_time_are_prepared_at_each_step():
+    """Panels of a large kernel do not follow from blocks of its gradient."""
+    (x,) = gathers(x=uniform(8, 300))
+    w = Parameter((300, 64), uniform(300, 64), "w")
+    (gradient,) = differentiate(mse10(ops.dense(x, w)), [w])
+    updates, placed = updates_of([w], lambda _: gradient)
+    p = plan(updates, 8, placed)
+    assert p.prologue == 0 and kinds(p)[0] == [["Pack"]] and kinds(p)[-1] == [["DenseWeightGradient", "Update"]]

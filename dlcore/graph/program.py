@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dlcore.graph.fuse import merge_packs
 from dlcore.graph.plan import Plan, plan
 from dlcore.kernels.data import Feed
-from dlcore.kernels.executor import Clock, Program
+from dlcore.kernels.executor import Clock, Program, Step
 from dlcore.kernels.memory import Arena, Buffer, slot_buffer
 from dlcore.ops.base import SAMPLE, Op, Parameter, Tensor
 
@@ -22,6 +22,7 @@ class Binder:
         self.plan, self.clock, self.cursor, self.feeds, self.placed = plan, clock, cursor, feeds, placed
         self.batch = plan.batch
         self.grain = 1
+        self.block: int | None = None
         self.arena = Arena(plan.arena_bytes)
 
     def buffer(self, tensor: Tensor):
@@ -71,13 +72,18 @@ def build(
     merge_packs(sinks)
     p = plan(sinks, batch, placed)
     binder = Binder(p, clock, cursor, feeds, placed)
-    stages = []
+    stages: list[list[tuple[list[Step], int | None]]] = []
     for groups, grain in zip(p.stages, p.grains, strict=True):
         binder.grain = grain
-        bound = []
-        for ops in groups:
-            steps = [op.bind(binder) for op in ops]
-            bound.append((steps, grain if ops[0].axis == SAMPLE else ops[0].grain(steps[0].tasks)))
+        bound: list[tuple[list[Step], int | None]] = []
+        for group in groups:
+            binder.block = group.block
+            steps = [op.bind(binder) for op in group.ops]
+            first = group.ops[0]
+            if group.whole:
+                bound.append((steps, None))
+            else:
+                bound.append((steps, grain if first.axis == SAMPLE else first.grain(steps[0].tasks)))
         stages.append(bound)
     return Program(
         stages,
@@ -87,6 +93,7 @@ def build(
         step_increment=int(training),
         slot_bytes=p.slot_bytes,
         commit=p.commit,
+        prologue=p.prologue,
         keep=(binder.arena, placed),
     )
 

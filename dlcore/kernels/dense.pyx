@@ -10,6 +10,8 @@ from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
+WEIGHT_ROWS = DLC_MR       # rows of dw per task
+
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
 
 # Rows of b kept in L1 while the tile walks down x: 256 x 32 x 4 bytes. K is cut into equal parts of at most this.

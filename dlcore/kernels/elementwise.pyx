@@ -110,8 +110,9 @@ ctypedef struct Reduce:
     float *y
     Py_ssize_t chunks, size
 
-cdef enum:
-    BLOCK = 1024               # floats per task
+REDUCE_BLOCK = 1024            # floats per task
+
+cdef Py_ssize_t BLOCK = REDUCE_BLOCK
 
 cdef void reduce_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Reduce *a = <const Reduce *>args

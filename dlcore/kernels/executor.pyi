@@ -18,7 +18,7 @@ class Program:
     serial: bool
     def __init__(
         self,
-        stages: Sequence[Sequence[tuple[Sequence[Step], int]]],
+        stages: Sequence[Sequence[tuple[Sequence[Step], int | None]]],
         clock: Clock | None = None,
         cursor_increment: int = 0,
         step_increment: int = 0,
@@ -26,6 +26,7 @@ class Program:
         commit: int | None = None,
         keep: object = None,
         cursor: Clock | None = None,
+        prologue: int = 0,
     ) -> None: ...
     @property
     def nbytes(self) -> int: ...

@@ -23,11 +23,13 @@ cdef extern from "sync.h" nogil:
     ctypedef struct dlc_counter:
         int64_t value
     ctypedef struct dlc_barrier:
-        int64_t crowded
+        int64_t latched, crowded
     int64_t dlc_take(dlc_counter *c)
     void dlc_set(dlc_counter *c, int64_t value)
     int64_t dlc_get(const dlc_counter *c)
-    int64_t dlc_barrier_wait(dlc_barrier *b, int threads, const dlc_counter *flag)
+    int dlc_barrier_last(dlc_barrier *b, int threads)
+    void dlc_barrier_release(dlc_barrier *b, int64_t latched)
+    void dlc_barrier_wait(dlc_barrier *b, int threads)
     double dlc_seconds()
     uint64_t dlc_flush_subnormals()
     void dlc_restore_float_state(uint64_t state)
@@ -160,11 +162,12 @@ cdef class Clock:
 ctypedef struct BoundStep:
     Leaf leaf
     const void *args
+    Py_ssize_t tasks
 
 ctypedef struct Group:
     BoundStep *steps
     int count
-    Py_ssize_t tasks, grain, chunks
+    Py_ssize_t tasks, grain, chunks   # grain 0: one chunk
 
 ctypedef struct Stage:
     Group *groups
@@ -175,6 +178,7 @@ ctypedef struct Stage:
 ctypedef struct Run:
     Stage *stages
     int stage_count
+    int prologue              # stages that run in the first step only
     int commit                # first stage that changes what outlives a step; a run can be abandoned before it
     char **slots
     dlc_barrier *barrier
@@ -192,12 +196,14 @@ cdef class Program:
     """Stages of groups of steps over one set of buffers.
 
     Args:
-        stages: list of stages; a stage is a list of `(steps, grain)`, steps of one group having the same task count.
+        stages: list of stages; a stage is a list of `(steps, grain)`, steps of one group having the same task count, or
+            `(steps, None)`, where all tasks of every step make one chunk.
         clock, step_increment: what a finished step adds to the clock's step.
         cursor, cursor_increment: the clock whose cursor says where a batch starts (default: `clock`), and what a finished
             step adds to it.
         slot_bytes: size of each thread's slab tensors (offsets -slot_bytes..0 from its slot).
         commit: index of the first stage that changes parameters or totals.
+        prologue: number of stages, from the first, that only the first step of a run has.
         keep: anything that must live as long as the program.
 
     A program runs in one thread at a time: `run` raises RuntimeError when it is already running.
@@ -218,7 +224,7 @@ cdef class Program:
         memset(&self.c, 0, sizeof(Run))
 
     def __init__(self, stages, Clock clock=None, cursor_increment=0, step_increment=0, slot_bytes=0, commit=None,
-                 keep=None, Clock cursor=None):
+                 keep=None, Clock cursor=None, int prologue=0):
         cdef Step step
         cdef int i, j, k
         cdef Group *group
@@ -227,13 +233,15 @@ cdef class Program:
         self.bound = []
         self.slots = []
         self.slot_bytes = slot_bytes
-        self.c.barrier = <dlc_barrier *>calloc(1, sizeof(dlc_barrier))
-        self.c.stop = <dlc_counter *>calloc(1, sizeof(dlc_counter))
+        self.c.barrier, self.c.stop = <dlc_barrier *>calloc(1, sizeof(dlc_barrier)), <dlc_counter *>calloc(1, sizeof(dlc_counter))
         self.c.stages = <Stage *>calloc(max(len(stages), 1), sizeof(Stage))
         if self.c.stages == NULL or self.c.stop == NULL or self.c.barrier == NULL:
             raise MemoryError()
-        self.c.stage_count = len(stages)
+        self.c.stage_count = max(len(stages), 1)  # a step ends at the barrier of its last stage
         self.c.commit = len(stages) if commit is None else commit
+        if not 0 <= prologue < self.c.stage_count:
+            raise ValueError(f"Program: {self.c.stage_count} stages cannot begin with {prologue} of a prologue")
+        self.c.prologue = prologue
         self.c.step_increment, self.c.cursor_increment = step_increment, cursor_increment
         self.cursor = clock if cursor is None else cursor
         if clock is not None:
@@ -250,24 +258,23 @@ cdef class Program:
                 group.steps = <BoundStep *>calloc(max(len(steps), 1), sizeof(BoundStep))
                 if group.steps == NULL:
                     raise MemoryError()
-                group.count, group.grain = len(steps), grain
+                group.count, group.grain = len(steps), grain or 0
                 for k, item in enumerate(steps):
                     if not isinstance(item, Step):
                         raise TypeError(f"Program: expected steps. Received: {type(item).__name__}")
                     step = item
                     if k == 0:
                         group.tasks = step.tasks
-                    if step.tasks != group.tasks or grain < 1:
+                    if grain is not None and (step.tasks != group.tasks or grain < 1):
                         raise ValueError(f"Program: steps of one group have {group.tasks} and {step.tasks} tasks, "
                                          f"grain {grain}")
                     if step.grain != 0 and step.grain != grain:
-                        raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of "
-                                         f"{grain}")
-                    group.steps[k].leaf, group.steps[k].args = step.leaf, step.args
+                        raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of {grain}")
+                    group.steps[k].leaf, group.steps[k].args, group.steps[k].tasks = step.leaf, step.args, step.tasks
                     self.work += step.work
                     self.scratch = max(self.scratch, step.scratch)
                     self.bound.append(step)
-                group.chunks = (group.tasks - 1) // group.grain + 1 if group.tasks > 0 else 0
+                group.chunks = 1 if grain is None else (group.tasks - 1) // grain + 1 if group.tasks > 0 else 0
                 self.c.stages[i].chunks += group.chunks
         self.serial = self.work < SERIAL_WORK
 
@@ -380,27 +387,27 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
     cdef int64_t stopped = 0
     for i in range(run.stage_count):
         dlc_set(&run.stages[i].next[thread], run.stages[i].chunks * thread // threads)
-    dlc_barrier_wait(run.barrier, threads, run.stop)
+    dlc_barrier_wait(run.barrier, threads)
     for step in range(steps):
-        for i in range(run.stage_count):
+        for i in range(run.prologue if step > 0 else 0, run.stage_count):
             stage = &run.stages[i]
             for t in range(threads):  # its own share first, then what the others have not begun
                 take_chunks(run, stage, (thread + t) % threads, threads, thread, i < run.commit)
             if thread == 0:  # the others may have taken every chunk
                 look(run)
-            stopped = dlc_barrier_wait(run.barrier, threads, run.stop)
+            if dlc_barrier_last(run.barrier, threads):
+                stopped = dlc_get(run.stop)
+                if i == run.stage_count - 1 and not (stopped and i < run.commit):  # the step is done
+                    run.done += 1
+                    if run.step != NULL:
+                        run.step[0] += run.step_increment
+                    if run.cursor != NULL:
+                        run.cursor[0] += run.cursor_increment
+                dlc_barrier_release(run.barrier, stopped)
+            stopped = run.barrier.latched
             dlc_set(&stage.next[thread], stage.chunks * thread // threads)
             if stopped and i < run.commit:
                 break
-        if stopped and i < run.commit:
-            break
-        if thread == 0:
-            run.done += 1
-            if run.step != NULL:
-                run.step[0] += run.step_increment
-            if run.cursor != NULL:
-                run.cursor[0] += run.cursor_increment
-        dlc_barrier_wait(run.barrier, threads, run.stop)
         if stopped:
             break
     dlc_restore_float_state(float_state)
@@ -409,8 +416,8 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
 cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int thread, bint abandon) noexcept nogil:
     cdef Py_ssize_t chunk, begin, end, last = stage.chunks * (share + 1) // threads
     cdef Group *group
-    cdef int s
     cdef char *slot = run.slots[thread]
+    cdef int s
     while True:
         if abandon and dlc_get(run.stop):
             return
@@ -424,7 +431,7 @@ cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int
         begin = chunk * group.grain
         end = min(begin + group.grain, group.tasks)
         for s in range(group.count):
-            group.steps[s].leaf(group.steps[s].args, begin, end, slot)
+            group.steps[s].leaf(group.steps[s].args, begin, end if group.grain > 0 else group.steps[s].tasks, slot)
         if thread == 0:
             look(run)
 

@@ -2,6 +2,7 @@ from dlcore.kernels.executor import Step
 from dlcore.kernels.memory import _Operand
 
 MAX_UNITS: int
+FEATURES: int
 
 def transpose(w: _Operand, wt: _Operand) -> Step: ...
 def narrow_forward(x: _Operand, wt: _Operand, b: _Operand | None, y: _Operand, activation: int = 0) -> Step: ...

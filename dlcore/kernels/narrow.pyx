@@ -7,8 +7,9 @@ from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 MAX_UNITS = 32
 
-cdef enum:
-    FEATURES = 128     # per task of the weight gradient and of the transpose
+FEATURES = 128         # per task of the weight gradient and of the transpose
+
+cdef Py_ssize_t BLOCK = FEATURES
 
 
 cdef int check(str what, Py_ssize_t n, bint fits, str given) except -1:
@@ -28,7 +29,7 @@ ctypedef struct Transpose:
 
 cdef void transpose_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Transpose *a = <const Transpose *>args
-    cdef Py_ssize_t first = begin * FEATURES, count = min(end * FEATURES, a.k) - begin * FEATURES
+    cdef Py_ssize_t first = begin * BLOCK, count = min(end * BLOCK, a.k) - begin * BLOCK
     a.tiles.transpose(a.w + first * a.n, a.n, count, a.n, a.wt + first, a.k)
 
 def transpose(w, wt):
@@ -38,7 +39,7 @@ def transpose(w, wt):
     a.k, a.n = wb.shape
     check("narrow.transpose", a.n, tb.shape == (a.n, a.k), f"w {wb.shape} and wt {tb.shape}")
     a.tiles, a.w, a.wt = tiles(), <const float *>wb.whole(), <float *>tb.whole()
-    return make_step(transpose_leaf, &a, sizeof(a), ceildiv(a.k, FEATURES), wb.size(), 0, (wb, tb))
+    return make_step(transpose_leaf, &a, sizeof(a), ceildiv(a.k, BLOCK), wb.size(), 0, (wb, tb))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -111,7 +112,7 @@ ctypedef struct WeightGradient:
 
 cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const WeightGradient *a = <const WeightGradient *>args
-    cdef Py_ssize_t first = begin * FEATURES, count = min(end * FEATURES, a.k) - begin * FEATURES
+    cdef Py_ssize_t first = begin * BLOCK, count = min(end * BLOCK, a.k) - begin * BLOCK
     a.tiles.dot_weight_gradient(a.x + first, a.k, a.rows, count, a.dy, a.n, a.dw + first * a.n)
 
 def narrow_weight_gradient(x, dy, dw):
@@ -124,5 +125,5 @@ def narrow_weight_gradient(x, dy, dw):
     check("narrow_weight_gradient", a.n, gb.shape[0] == a.rows and wb.shape == (a.k, a.n),
           f"x {xb.shape}, dy {gb.shape} and dw {wb.shape}")
     a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
-    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, FEATURES), <double>a.rows * a.k * a.n, 0,
+    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, BLOCK), <double>a.rows * a.k * a.n, 0,
                      (xb, gb, wb))

@@ -216,20 +216,10 @@ class Network(Layer):
         if arena is not None and arena.trainable:
             found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
             optimizer.build(arena.layout(), arena.trainable_size)
-            flat = np.zeros(arena.trainable_size, np.float32)
-            w, g = (Tensor((arena.trainable_size,), name=name) for name in "wg")
-            placed.update({w: arena.flat[: arena.trainable_size], g: flat})
-            reached: list[tuple[Tensor, Parameter]] = []
-            for tensor, parameter in zip(found, arena.trainable, strict=True):
-                if tensor is None:
-                    continue
-                if any(tensor is other for other, _ in reached):  # each parameter's gradient has a place of its own
-                    tensor = ops.rescale(tensor, 1.0)
-                reached.append((tensor, parameter))
-            placed.update({tensor: arena.view(flat, parameter) for tensor, parameter in reached})
-            update, memory = optimizer.update([tensor for tensor, _ in reached], w, g)
+            reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
+            updates, memory = optimizer.update(reached)
             placed.update(memory)
-            sinks.append(update)
+            sinks.extend(updates)
         feeds = {
             "x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
             "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64))),

@@ -122,6 +122,7 @@ class Binding(Protocol):
     clock: Clock  # optimizer steps
     cursor: Clock  # rows of the data
     grain: int  # samples per slab, for SAMPLE ops
+    block: int | None  # floats of a parameter that one task updates, None for the kernel's choice
 
     def buffer(self, tensor: Tensor) -> Buffer: ...
 
@@ -140,12 +141,20 @@ class Op:
         commits: True when a step changes what outlives it (parameters, totals); such ops share the last stage.
         in_place: number of the input that the output may overwrite when nobody else needs it, or None.
         alias: True when the output is the input seen with another shape; such ops have no step.
+        block: floats of the output that one task of a BATCH_WIDE op writes, task by task in order; None where tasks
+            are cut otherwise. The update of a parameter may then follow its gradient block by block.
+        prepares: True when the op only brings its one input, a parameter, into the form that others read: it runs when
+            the parameter changed, not at each step. `block` is then that of the input.
+        updates: the parameter that a step changes, or None.
     """
 
     axis = SAMPLE
     commits = False
     in_place: int | None = None
     alias = False
+    block: int | None = None
+    prepares = False
+    updates: Parameter | None = None
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
         self.inputs = list(inputs)

@@ -20,6 +20,7 @@ class Pack(Op):
     """Weights as the register tile reads them. Its gradient is that of the weights, in their own layout."""
 
     axis = BATCH_WIDE
+    prepares = True
 
     def __init__(self, w: Tensor, transpose: bool = False, groups: int = 1):
         self.transpose, self.groups = transpose, groups
@@ -77,6 +78,7 @@ class DenseWeightGradient(Op):
     axis = BATCH_WIDE
 
     def __init__(self, x: Tensor, dy: Tensor):
+        self.block = kernels.WEIGHT_ROWS * dy.shape[1]
         super().__init__([x, dy], (x.shape[1], dy.shape[1]))
 
     def bind(self, at):

@@ -75,6 +75,7 @@ class ReduceChunks(Op):
     """The sum of one partial result per slab, by a fixed tree. Destroys its input, so nobody else may read it."""
 
     axis = BATCH_WIDE
+    block = kernels.REDUCE_BLOCK
 
     def __init__(self, parts: Tensor):
         super().__init__([parts], parts.shape[1:])

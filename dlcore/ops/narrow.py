@@ -15,8 +15,10 @@ class Transpose(Op):
     """Weights (k, n) as (n, k). Its gradient is that of the weights, in their own layout."""
 
     axis = BATCH_WIDE
+    prepares = True
 
     def __init__(self, w: Tensor):
+        self.block = kernels.FEATURES * w.shape[1]
         super().__init__([w], w.shape[::-1])
 
     def gradient(self, grads, wanted):
@@ -62,6 +64,7 @@ class NarrowWeightGradient(Op):
     axis = BATCH_WIDE
 
     def __init__(self, x: Tensor, dy: Tensor):
+        self.block = kernels.FEATURES * dy.shape[1]
         super().__init__([x, dy], (x.shape[1], dy.shape[1]))
 
     def bind(self, at):

@@ -100,6 +100,31 @@ def test_programs_that_do_nothing():
     assert clock.step == 0
 
 
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_the_prologue_runs_in_the_first_step_of_a_run(threads):
+    x, y, w = np.ones((3, 4), F32), np.zeros((3, 4), F32), np.zeros((3, 4), F32)
+    stages = [[([elementwise.add(x, y, y)], 1)], [([elementwise.add(y, w, w)], 1), ([BALLAST], 50)]]
+    program = Program(stages, prologue=1)
+    assert program.run(5, threads) == 5
+    assert (y == 1).all() and (w == 5).all()
+    assert program.run(2, threads) == 2
+    assert (y == 2).all() and (w == 9).all()
+    for wrong in (-1, 2):
+        with pytest.raises(ValueError, match=f"2 stages cannot begin with {wrong} of a prologue"):
+            Program(stages, prologue=wrong)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_steps_of_any_number_of_tasks_make_one_chunk_without_a_grain(threads):
+    a, b = blank(7, 3), blank(2, 5)
+    steps = [elementwise.fill(a, 1), elementwise.fill(b, 2), elementwise.add(a, a, a)]
+    assert Program([[([*steps], None), ([BALLAST], 50)]]).run(1, threads) == 1
+    assert (a == 2).all() and (b == 2).all()
+    partial = elementwise.bias_gradient(a, blank(4, 3), 2)
+    with pytest.raises(ValueError, match="chunks of 2 tasks cannot run in chunks of None"):
+        Program([[([partial], None)]])
+
+
 def test_clock():
     w, clock, program = counter()
     clock.step, clock.cursor = 2**40, 7
