@@ -26,6 +26,7 @@ from setuptools.modified import newer_group
 
 KERNELS = Path("dlcore/kernels")
 CSRC = Path("csrc")
+INCLUDE = ["csrc", "dlcore/kernels"]
 SIMD, OPENMP_DOOR = "dlcore.kernels.simd", "dlcore.kernels.executor"
 
 DEBUG = os.environ.get("DLCORE_DEBUG", "0") not in ("", "0")
@@ -82,7 +83,7 @@ DIRECTIVES = {
 
 def sources():
     """The files whose content decides what the extensions are."""
-    found = [*KERNELS.glob("*.pyx"), *KERNELS.glob("*.pxd"), *CSRC.glob("*.[ch]"), *CSRC.glob("*.inc")]
+    found = [*KERNELS.glob("*.pyx"), *KERNELS.glob("*.pxd"), *KERNELS.glob("*.h"), *CSRC.glob("*.[ch]"), *CSRC.glob("*.inc")]
     return sorted(found, key=Path.as_posix)
 
 
@@ -215,6 +216,7 @@ class BuildExt(build_ext):
             ext.depends = [stamp, *public_headers]
             ext.extra_compile_args, ext.extra_link_args = [*cflags], [*LDFLAGS]
             if ext.name == OPENMP_DOOR:
+                ext.depends.append((KERNELS / "openmp.h").as_posix())
                 ext.extra_compile_args += omp_cflags
                 ext.extra_link_args += omp_ldflags
             if ext.name == SIMD:
@@ -253,7 +255,7 @@ class BuildExt(build_ext):
 
 def extensions():
     paths = sorted(KERNELS.glob("*.pyx"))
-    return [Extension(f"dlcore.kernels.{path.stem}", [path.as_posix()], include_dirs=["csrc"]) for path in paths]
+    return [Extension(f"dlcore.kernels.{path.stem}", [path.as_posix()], include_dirs=INCLUDE) for path in paths]
 
 
 if __name__ == "__main__":  # Cython's worker processes may import this file

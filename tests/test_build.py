@@ -152,7 +152,7 @@ def import_from(built, folder):
 def test_sdist_holds_the_sources_and_nothing_generated(unpacked):
     files = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
     kept = [*CHECKOUT.glob("csrc/*"), *CHECKOUT.glob("tests/*.py")]
-    for pattern in ("*.py", "*.pyx", "*.pxd", "*.pyi", "py.typed"):
+    for pattern in ("*.py", "*.pyx", "*.pxd", "*.h", "*.pyi", "py.typed"):
         kept += (CHECKOUT / "dlcore").rglob(pattern)
     kept = {path.relative_to(CHECKOUT).as_posix() for path in kept} - {"dlcore/_build_config.py"}
     assert not sorted(kept - files)

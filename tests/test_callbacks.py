@@ -111,7 +111,7 @@ def test_only_a_batch_hook_makes_steps_come_back_one_by_one(callback, runs, mode
         def __init__(self, program):
             self.program = program
 
-        def run(self, count, threads):
+        def run(self, count, threads, weights):
             counts.append(count)
             self.program.run(count, threads)
 

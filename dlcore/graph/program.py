@@ -29,7 +29,7 @@ class Binder:
         if tensor in self.placed:
             return self.placed[tensor]
         if isinstance(tensor, Parameter):
-            return tensor.value
+            return tensor.memory
         if tensor.op is None:
             raise ValueError(f"{tensor!r} has no memory: neither computed, nor a parameter, nor placed")
         shape = self.plan.shape(tensor, self.plan.level[tensor.op])

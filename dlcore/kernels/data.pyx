@@ -157,7 +157,7 @@ cdef class Predictor:
         """Of the samples, as for Feed."""
         return self.x.dtype
 
-    cdef object predict(self, const Py_buffer *samples, threads):
+    cdef object predict(self, const Py_buffer *samples, threads, weights):
         """Predictions for a batch, or None where there is no program for it."""
         cdef Py_ssize_t i, n
         cdef Py_buffer room
@@ -176,7 +176,7 @@ cdef class Predictor:
         self.x.data, self.x.index, self.y.data = <char *>samples.buf, NULL, <char *>room.buf
         self.cursor.cursor_ = 0
         try:
-            program.run(1, threads() if not program.serial and worth_waking(program.work) else 1)
+            program.run(1, threads() if not program.serial and worth_waking(program.work) else 1, weights)
         finally:
             self.x.data = self.y.data = NULL
             PyBuffer_Release(&room)
@@ -190,13 +190,14 @@ cdef class Predictors:
     Args:
         lock: read while one predicts.
         threads: says how many threads a program that is not serial may use.
+        weights: its `last` stands for the values of the weights, see `Program.run`.
     """
     cdef readonly dict idle  # {dtype of the samples: list of Predictor}
     cdef SharedLock lock
-    cdef object threads
+    cdef object threads, weights
 
-    def __init__(self, SharedLock lock not None, threads):
-        self.lock, self.threads, self.idle = lock, threads, {"f": [], "B": []}
+    def __init__(self, SharedLock lock not None, threads, weights):
+        self.lock, self.threads, self.weights, self.idle = lock, threads, weights, {"f": [], "B": []}
 
     def take(self, str dtype):
         """An idle predictor, None if there is none."""
@@ -230,7 +231,7 @@ cdef class Predictors:
                 return None
             predictor = idle.pop()
             try:
-                return predictor.predict(&samples, self.threads)
+                return predictor.predict(&samples, self.threads, self.weights.last)
             finally:
                 idle.append(predictor)
                 self.lock.leave()

@@ -34,64 +34,7 @@ cdef extern from "sync.h" nogil:
     uint64_t dlc_flush_subnormals()
     void dlc_restore_float_state(uint64_t state)
 
-cdef extern from *:
-    """
-    #ifndef _GNU_SOURCE
-    #define _GNU_SOURCE
-    #endif
-    #include <dlfcn.h>
-    #include <pthread.h>
-    #include <stdlib.h>
-    #include <string.h>
-
-    #ifdef _OPENMP
-    #include <omp.h>
-    #define DLC_OPENMP 1
-    #else
-    #define DLC_OPENMP 0
-    static int omp_get_max_threads(void) { return 1; }
-    static int omp_get_num_threads(void) { return 1; }
-    static int omp_in_parallel(void) { return 0; }
-    static int omp_get_num_procs(void) { return 1; }
-    #endif
-
-    /* A child of fork() has one thread, but libgomp's record of the pool says otherwise: the child's next region waits for
-     * ever for workers that do not exist (GCC PR 52303). So the forking thread gives its pool back first; it returns at the
-     * next region, in parent and child alike. That cannot be done while a region runs: then the child stays serial.
-     * LLVM's runtime repairs itself after fork and must not be paused. */
-    static int dlc_regions;      /* regions running in this process */
-    static int dlc_fork_in_region;
-    static int dlc_serial;       /* nonzero in a child that must not open regions */
-    static unsigned long dlc_main_thread; /* the one that signals reach; in a child, the one that forked */
-    static int (*dlc_pause_runtime)(int);
-    static char dlc_runtime[1024];
-
-    static void dlc_before_fork(void) {
-        dlc_fork_in_region = __atomic_load_n(&dlc_regions, __ATOMIC_ACQUIRE) > 0 || omp_in_parallel();
-        if (!dlc_fork_in_region && dlc_pause_runtime) dlc_pause_runtime(2 /* omp_pause_hard */);
-    }
-    static void dlc_after_fork_in_child(void) {
-        if (dlc_fork_in_region && dlc_pause_runtime) dlc_serial = 1;
-        dlc_regions = 0;
-        dlc_main_thread = PyThread_get_thread_ident();
-    }
-    static const char *dlc_watch_forks(void) {
-    #ifdef _OPENMP
-        Dl_info info;
-        if (dladdr((void *)omp_get_max_threads, &info) && info.dli_fname) {
-            strncpy(dlc_runtime, info.dli_fname, sizeof dlc_runtime - 1);
-            if (strstr(dlc_runtime, "gomp")) {
-                void *lib = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
-                if (lib) *(void **)&dlc_pause_runtime = dlsym(lib, "omp_pause_resource_all");
-            }
-        }
-    #endif
-        pthread_atfork(dlc_before_fork, NULL, dlc_after_fork_in_child);
-        return dlc_runtime;
-    }
-    static void dlc_enter_region(void) { __atomic_fetch_add(&dlc_regions, 1, __ATOMIC_ACQ_REL); }
-    static void dlc_leave_region(void) { __atomic_fetch_sub(&dlc_regions, 1, __ATOMIC_ACQ_REL); }
-    """
+cdef extern from "openmp.h":
     int omp_get_max_threads() nogil
     int omp_get_num_threads() nogil
     int omp_in_parallel() nogil
@@ -178,7 +121,8 @@ ctypedef struct Stage:
 ctypedef struct Run:
     Stage *stages
     int stage_count
-    int prologue              # stages that run in the first step only
+    int prologue              # stages that prepare the weights, which the steps themselves keep prepared
+    bint prepared             # whether they are so already
     int commit                # first stage that changes what outlives a step; a run can be abandoned before it
     char **slots
     dlc_barrier *barrier
@@ -203,7 +147,7 @@ cdef class Program:
             step adds to it.
         slot_bytes: size of each thread's slab tensors (offsets -slot_bytes..0 from its slot).
         commit: index of the first stage that changes parameters or totals.
-        prologue: number of stages, from the first, that only the first step of a run has.
+        prologue: number of stages, from the first, that only the first step of a run has: they prepare the weights.
         keep: anything that must live as long as the program.
 
     A program runs in one thread at a time: `run` raises RuntimeError when it is already running.
@@ -219,6 +163,7 @@ cdef class Program:
     cdef readonly Clock cursor
     cdef readonly double work
     cdef readonly bint serial  # one thread is as fast as any number
+    cdef public object prepared  # the `weights` of the last whole run
 
     def __cinit__(self):
         memset(&self.c, 0, sizeof(Run))
@@ -319,8 +264,11 @@ cdef class Program:
         """Bytes of the slots in use now."""
         return sum(arena.nbytes for arena in self.slots)
 
-    def run(self, Py_ssize_t steps=1, int threads=1):
+    def run(self, Py_ssize_t steps=1, int threads=1, weights=None):
         """Run the program `steps` times. Returns the number of whole steps done (always `steps`, unless it raises).
+
+        `weights` stands for the values of the weights: while it is `prepared`, that of the last whole run, there is no
+        prologue. None: they may be any.
 
         Raises:
             RuntimeError: the program is running in another thread.
@@ -335,8 +283,9 @@ cdef class Program:
             if n > 1 and (dlc_serial or omp_in_parallel()):
                 n = 1
             self.prepare(n)
-            self.c.done = 0
-            self.c.stop.value = 0
+            self.c.done = self.c.stop.value = 0
+            self.c.prepared = weights is not None and weights is self.prepared
+            self.prepared = None
             self.c.poll = PyThread_get_thread_ident() == dlc_main_thread
             self.c.polled = dlc_seconds()
             self.c.program = <void *>self
@@ -350,6 +299,7 @@ cdef class Program:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
+            self.prepared = weights
             return self.c.done
         finally:
             self.running = False
@@ -389,7 +339,7 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
         dlc_set(&run.stages[i].next[thread], run.stages[i].chunks * thread // threads)
     dlc_barrier_wait(run.barrier, threads)
     for step in range(steps):
-        for i in range(run.prologue if step > 0 else 0, run.stage_count):
+        for i in range(run.prologue if step > 0 or run.prepared else 0, run.stage_count):
             stage = &run.stages[i]
             for t in range(threads):  # its own share first, then what the others have not begun
                 take_chunks(run, stage, (thread + t) % threads, threads, thread, i < run.commit)

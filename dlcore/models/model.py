@@ -10,9 +10,10 @@ import numpy as np
 
 from dlcore import _random, callbacks, config, losses
 from dlcore.graph.program import Function
+from dlcore.kernels.executor import Program
 from dlcore.models.data import inputs, split, validation_pair, whole
 from dlcore.models.network import Network
-from dlcore.ops.base import Tensor, changes
+from dlcore.ops.base import Tensor, changes, values
 
 PREDICT_BATCH = 256  # samples a step; the result does not depend on it
 REPORT_SECONDS = 0.1  # between looks at the progress bar, when no callback asks for every batch
@@ -158,8 +159,11 @@ class Model(Network):
                     if hooks is not None and each:
                         hooks.on_train_batch_begin(done)
                     start = time.perf_counter()
-                    with self._lock.write() if function.training else self._lock.read():
-                        program.run(count, threads)
+                    if function.training:
+                        self._step(program, count, threads)
+                    else:
+                        with self._lock.read():
+                            program.run(count, threads, values.last)
                     seconds = time.perf_counter() - start
                     chunk = max(1, min(4 * chunk, int(REPORT_SECONDS * count / max(seconds, 1e-9))))
                     steps -= count
@@ -171,6 +175,18 @@ class Model(Network):
         finally:
             function.clear()
         return means(totals)
+
+    def _step(self, program: Program, count: int, threads: int) -> None:
+        """Training steps, during which nobody predicts. They leave the weights prepared, but for this program alone."""
+        with self._lock.write():
+            before = values.last
+            try:
+                program.run(count, threads, before)
+            finally:
+                assigned = values.last is not before  # by another thread, meanwhile
+                after = values.note()
+            if not assigned:
+                program.prepared = after
 
     def train_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
         """One step on one batch. Returns the loss, or [loss, metrics...], or a dict of them, of this batch before the
@@ -260,7 +276,7 @@ class Model(Network):
                 function.feeds["p"].set(out, write=True)
                 threads = config.get_num_threads()
                 for program, steps in function.runs(len(x), batch):
-                    program.run(steps, threads)
+                    program.run(steps, threads, values.last)
             finally:
                 function.clear()
                 idle.give(predictor)

@@ -19,7 +19,7 @@ from dlcore.kernels.data import Feed, Predictor, Predictors
 from dlcore.kernels.locks import SharedLock
 from dlcore.layers.base import Layer, shown
 from dlcore.models.arena import WeightArena
-from dlcore.ops.base import BATCH, Parameter, Tensor, changes
+from dlcore.ops.base import BATCH, Parameter, Tensor, changes, values
 from dlcore.ops.data import Store, gather
 from dlcore.ops.elementwise import mean_gradient
 from dlcore.ops.metrics import Accumulate
@@ -61,12 +61,12 @@ class Network(Layer):
         self._lock = SharedLock()
         self._training = threading.Lock()
         self._trainer = 0  # thread that holds it
-        self._predictors = Predictors(self._lock, config.get_num_threads)
+        self._predictors = Predictors(self._lock, config.get_num_threads, values)
 
     def _forget(self) -> None:
         """Forget all that is bound. A predictor in use goes back to where it came from, and is forgotten with it."""
         self._functions.clear()
-        self._predictors = Predictors(self._lock, config.get_num_threads)
+        self._predictors = Predictors(self._lock, config.get_num_threads, values)
         changes.note()
 
     # -- structure
@@ -186,7 +186,7 @@ class Network(Layer):
             if list(bound_to) != list(known) or any(place is not known[of] for of, place in bound_to.items()):
                 self._bound_to = bound_to
                 self._functions.clear()
-                self._predictors = Predictors(self._lock, config.get_num_threads)
+                self._predictors = Predictors(self._lock, config.get_num_threads, values)
             self._seen = last if self._notes_changes() else None
 
     def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:

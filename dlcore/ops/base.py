@@ -46,36 +46,41 @@ class Tensor:
 
 
 class Changes:
-    """When something that models are bound to changed last: where a weight lies, whether it is trained, which layers a
-    model has.
+    """When something changed last, so that nobody needs to look at all of it at every call.
 
     Attributes:
-        last: another object after every change, so that a model need not look at all its layers at every call.
+        last: another object after every change.
     """
 
     def __init__(self) -> None:
         self.last = object()
 
-    def note(self) -> None:
+    def note(self) -> object:
         self.last = object()
+        return self.last
 
 
-changes = Changes()
+changes = Changes()  # of what models are bound to: where a weight lies, whether it is trained, which layers a model has
+values = Changes()  # of the values of weights: what programs have prepared of them is out of date
 
 
 class Parameter(Tensor):
-    """A weight: its `value` is a float32 array that layers, programs and the user share.
+    """A weight: its `value` is a float32 array that layers, programs and the user share. It is read-only, since
+    programs keep weights in the form that kernels read: `assign` changes it in place, `value = array` by a copy.
 
     Args:
         shape: sizes, all known.
         value: initial value, copied.
         name: as in "conv2d/kernel".
         trainable: whether training changes it.
+
+    Attributes:
+        memory: where the value lies, for programs, which may write it.
     """
 
     def __init__(self, shape: Sequence[int], value: np.ndarray, name: str, trainable: bool = True):
         super().__init__(shape, "f", None, name)
-        self.value = np.array(value, np.float32).reshape(self.shape)
+        self.place(np.array(value, np.float32).reshape(self.shape), None)
         self.trainable = trainable
 
     @property
@@ -83,13 +88,15 @@ class Parameter(Tensor):
         return self._value
 
     @value.setter
-    def value(self, value: np.ndarray) -> None:
-        self.place(value, None)
+    def value(self, value: Any) -> None:
+        self.place(self._fitting(value).copy(), None)
 
-    def place(self, value: np.ndarray, arena: Any) -> None:
-        """Let the value lie elsewhere; `arena` is the model's that holds it, when there is one."""
-        self._value, self.arena = value, arena
+    def place(self, memory: np.ndarray, arena: Any) -> None:
+        """Let the value lie in `memory`; `arena` is the model's that holds it, when there is one."""
+        self.memory, self._value, self.arena = memory, memory.view(), arena
+        self._value.flags.writeable = False
         changes.note()
+        values.note()
 
     @property
     def trainable(self) -> bool:
@@ -109,10 +116,14 @@ class Parameter(Tensor):
         Raises:
             ValueError: another shape.
         """
+        self.memory[...] = self._fitting(value)
+        values.note()
+
+    def _fitting(self, value: Any) -> np.ndarray:
         array = np.asarray(value, np.float32)
-        if array.shape != self.value.shape:
-            raise ValueError(f"{self.name}: expected a value of shape {self.value.shape}. Received: {array.shape}")
-        self.value[...] = array
+        if array.shape != self.shape:
+            raise ValueError(f"{self.name}: expected a value of shape {self.shape}. Received: {array.shape}")
+        return array
 
 
 class Binding(Protocol):
