@@ -12,6 +12,7 @@
 enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH };
 
 #define DLC_MR 6       /* rows of the register tile, the same for every instruction set */
+#define DLC_TILES 16   /* Winograd tiles in a block */
 #define DLC_NR_MAX 32  /* the widest tile; the table in use says its own nr */
 
 /* c[r][j] (+)= sum over segments s and k < kc of a[r][a_segment[s] + k*a_step] * b[b_segment[s] + k*b_step + j],
@@ -44,8 +45,20 @@ typedef struct {
     uint8_t *index;              /* likewise: position of the winner, `pixels` where ReLU cut it off; or NULL */
     ptrdiff_t y_step, windows;
     int pixels, n, relu;
-    int finite;                  /* nonzero: no sum can be a NaN or an infinity */
 } dlc_conv_pool;
+
+/* Windows of 2x2 max pooling over a 3x3 convolution, in Winograd's domain; see winograd.inc. */
+typedef struct {
+    const float *d;              /* from winograd_input; a row of windows d_row floats on, a channel d_channel */
+    ptrdiff_t d_row, d_channel, rows, cols, channels;
+    const float *u;              /* u[(channel*16 + k)*u_step + j], from winograd_weights */
+    ptrdiff_t u_step;
+    const float *bias;           /* (n,) or NULL */
+    float *y;                    /* n channels of the first window, the next window y_step floats on */
+    uint8_t *index;              /* likewise, or NULL */
+    ptrdiff_t y_step, n;
+    int relu;
+} dlc_winograd_pool;
 
 typedef struct {
     const char *isa;
@@ -56,9 +69,12 @@ typedef struct {
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
-    /* narrow: w (n, k) is transposed, n at most 16 */
+    /* narrow: w (n, k) is transposed, n at most 32 */
     void (*dot)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, const float *w, ptrdiff_t k, ptrdiff_t n,
                 const float *bias, int activation, float *y);
+    void (*dot_input_gradient)(const float *dy, ptrdiff_t rows, ptrdiff_t n, const float *w, ptrdiff_t k, float *dx);
+    void (*dot_weight_gradient)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t features, const float *dy,
+                                ptrdiff_t n, float *dw);
     void (*transpose)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t cols, float *y, ptrdiff_t y_step);
 
     /* rows */
@@ -90,11 +106,19 @@ typedef struct {
     /* convolution with pooling */
     void (*conv_pool)(const dlc_conv_pool *t);
     float (*magnitude)(const float *x, ptrdiff_t n);
-    void (*conv_pool_table)(const float *x, ptrdiff_t first, ptrdiff_t windows, ptrdiff_t cols, ptrdiff_t row_step,
-                            ptrdiff_t col_step, const ptrdiff_t pixel[4], const ptrdiff_t *tap, ptrdiff_t taps,
-                            float *table);
-    void (*conv_pool_gradient)(const float *table, ptrdiff_t taps, const float *dy, const uint8_t *index,
-                               ptrdiff_t windows, ptrdiff_t c, float *dw, float *db);
+    void (*conv_pool_table)(const float *x, ptrdiff_t n, const ptrdiff_t pixel[4], float *table);
+    void (*conv_pool_gradient)(const float *table, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t row_step, ptrdiff_t col_step,
+                               const ptrdiff_t *a_segment, ptrdiff_t segments, ptrdiff_t kc, const float *dy,
+                               const uint8_t *index, ptrdiff_t c, float *dw, float *db);
+
+    /* Winograd F(2x2, 3x3) with pooling */
+    void (*winograd_input)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t cols, float *d, ptrdiff_t d_row);
+    void (*winograd_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
+    void (*winograd_pool)(const dlc_winograd_pool *t);
+    void (*winograd_pool_gradient)(const float *d, ptrdiff_t d_row, ptrdiff_t rows, ptrdiff_t cols, const float *dy,
+                                   const uint8_t *index, ptrdiff_t c, float *s, ptrdiff_t s_step, float *db);
+    void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
+    int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);

@@ -1,8 +1,14 @@
 /* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
  *
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
- * vmax(zero, x) lets a NaN in x through. vlookup4(t, i) is t[i mod 4] in every lane. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren
- * touch just the first l lanes (vloadn fills the others with zeros). */
+ * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is t[i mod 4] in every lane. vposition says which of the four pixels
+ * of a window won, from three comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones
+ * into o. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch
+ * just the first l lanes (vloadn fills the others with zeros).
+ *
+ * A vector is VW / 4 quarters `vq` of four floats: vload4s and vstore4s move each from or to a row of its own, `step` floats
+ * apart, vtranspose4 transposes the 4x4 blocks that they make in four vectors, vquarter adds the quarters, halves first.
+ * vkeep(a) is a, in a register: where it is used more than once, a compiler may load it again each time. */
 #ifndef DLCORE_SIMD_H
 #define DLCORE_SIMD_H
 
@@ -18,6 +24,7 @@
 typedef __m512 vf;
 typedef __m512i vi;
 typedef __mmask16 vm;
+typedef __m128 vq;
 INLINE vf vload(const float *p) { return _mm512_loadu_ps(p); }
 INLINE void vstore(float *p, vf a) { _mm512_storeu_ps(p, a); }
 INLINE vf vload_tail(const float *p, int l) { return _mm512_maskz_loadu_ps((__mmask16)((1u << l) - 1), p); }
@@ -34,14 +41,55 @@ INLINE vm vgt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 INLINE vm vunordered(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
 INLINE vm vandnot(vm a, vm b) { return (vm)(~a & b); }
 INLINE vm vor(vm a, vm b) { return (vm)(a | b); }
+INLINE vm vand(vm a, vm b) { return (vm)(a & b); }
+INLINE vm vnot(vm a) { return (vm)~a; }
 INLINE vf vselect(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
-INLINE vi vselecti(vm m, vi a, vi b) { return _mm512_mask_blend_epi32(m, b, a); }
-INLINE vi vseti(int a) { return _mm512_set1_epi32(a); }
-INLINE vm veqi(vi a, vi b) { return _mm512_cmpeq_epi32_mask(a, b); }
-INLINE vi vload_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
-INLINE void vstore_u8(uint8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
+INLINE vi vmaxi(vi a, vi b) { return _mm512_max_epi32(a, b); }
+typedef __m128i vb;
+INLINE vb vsetb(int a) { return _mm_set1_epi8((char)a); }
+INLINE vb vselectb(vm m, vb a, vb b) { return _mm_mask_blend_epi8(m, b, a); }
+INLINE vm veqb(vb a, vb b) { return _mm_cmpeq_epi8_mask(a, b); }
+INLINE vm vbit(vb a, int bit) { return _mm_test_epi8_mask(a, _mm_set1_epi8((char)bit)); }
+INLINE vb vposition(vm right, vm low_right, vm low) {
+    return vselectb(low, vselectb(low_right, vsetb(3), vsetb(2)), vselectb(right, vsetb(1), vsetb(0)));
+}
+INLINE vb vload_u8(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)p); }
+INLINE void vstore_u8(uint8_t *p, vb a) { _mm_storeu_si128((__m128i *)p, a); }
+INLINE vi vwiden(vb a) { return _mm512_cvtepu8_epi32(a); }
+INLINE vf vnegate(vm m, vf a) { return _mm512_mask_xor_ps(a, m, a, _mm512_set1_ps(-0.0f)); }
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return _mm512_mask3_fmadd_ps(a, b, c, m); }
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    const vi first = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    *even = _mm512_permutex2var_ps(a, first, b);
+    *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(1)), b);
+}
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
 INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(t)), i); }
+INLINE vf vload4s(const float *p, ptrdiff_t step) {
+    vf a = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + step), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 2 * step), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(p + 3 * step), 3);
+}
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
+    _mm_storeu_ps(p, _mm512_castps512_ps128(a));
+    _mm_storeu_ps(p + step, _mm512_extractf32x4_ps(a, 1));
+    _mm_storeu_ps(p + 2 * step, _mm512_extractf32x4_ps(a, 2));
+    _mm_storeu_ps(p + 3 * step, _mm512_extractf32x4_ps(a, 3));
+}
+INLINE void vtranspose4(vf a[4]) {
+    const __m512d t0 = (__m512d)_mm512_unpacklo_ps(a[0], a[1]), t1 = (__m512d)_mm512_unpackhi_ps(a[0], a[1]);
+    const __m512d t2 = (__m512d)_mm512_unpacklo_ps(a[2], a[3]), t3 = (__m512d)_mm512_unpackhi_ps(a[2], a[3]);
+    a[0] = (vf)_mm512_unpacklo_pd(t0, t2);
+    a[1] = (vf)_mm512_unpackhi_pd(t0, t2);
+    a[2] = (vf)_mm512_unpacklo_pd(t1, t3);
+    a[3] = (vf)_mm512_unpackhi_pd(t1, t3);
+}
+INLINE vf vkeep(vf a) { __asm__("" : "+v"(a)); return a; }
+INLINE vq vquarter(vf a) {
+    const __m256 h = _mm512_castps512_ps256(a) + _mm512_extractf32x8_ps(a, 1);
+    return _mm256_castps256_ps128(h) + _mm256_extractf128_ps(h, 1);
+}
 
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
@@ -49,6 +97,7 @@ INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_br
 typedef __m256 vf;
 typedef __m256i vi;
 typedef __m256 vm;
+typedef __m128 vq;
 static const int32_t dlc_tail_mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0};
 INLINE __m256i vtail(int l) { return _mm256_loadu_si256((const __m256i *)(dlc_tail_mask + 8 - l)); }
 INLINE vf vload(const float *p) { return _mm256_loadu_ps(p); }
@@ -67,20 +116,55 @@ INLINE vm vgt(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 INLINE vm vunordered(vf a, vf b) { return _mm256_cmp_ps(a, b, _CMP_UNORD_Q); }
 INLINE vm vandnot(vm a, vm b) { return _mm256_andnot_ps(a, b); }
 INLINE vm vor(vm a, vm b) { return _mm256_or_ps(a, b); }
+INLINE vm vand(vm a, vm b) { return _mm256_and_ps(a, b); }
+INLINE vm vnot(vm a) { return _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1))); }
 /* and, andnot, or: GCC turns blendv into a comparison of the mask with zero and a blend, which is slower */
 INLINE vf vselect(vm m, vf a, vf b) { return _mm256_or_ps(_mm256_and_ps(m, a), _mm256_andnot_ps(m, b)); }
-INLINE vi vselecti(vm m, vi a, vi b) {
+typedef vi vb;
+INLINE vb vselectb(vm m, vb a, vb b) {
     return _mm256_castps_si256(vselect(m, _mm256_castsi256_ps(a), _mm256_castsi256_ps(b)));
 }
-INLINE vi vseti(int a) { return _mm256_set1_epi32(a); }
-INLINE vm veqi(vi a, vi b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
-INLINE vi vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
-INLINE void vstore_u8(uint8_t *p, vi a) {
+INLINE vb vsetb(int a) { return _mm256_set1_epi32(a); }
+INLINE vm veqb(vb a, vb b) { return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)); }
+INLINE vi vmaxi(vi a, vi b) { return _mm256_max_epi32(a, b); }
+INLINE vm vbit(vb a, int bit) { return veqb(_mm256_and_si256(a, vsetb(bit)), vsetb(bit)); }
+INLINE vb vposition(vm right, vm low_right, vm low) { /* a mask is -1 */
+    const vb top = _mm256_sub_epi32(vsetb(0), _mm256_castps_si256(right));
+    const vb bottom = _mm256_sub_epi32(vsetb(2), _mm256_castps_si256(low_right));
+    return _mm256_blendv_epi8(top, bottom, _mm256_castps_si256(low));
+}
+INLINE vf vnegate(vm m, vf a) { return _mm256_xor_ps(a, _mm256_and_ps(m, _mm256_set1_ps(-0.0f))); }
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return _mm256_fmadd_ps(a, _mm256_and_ps(m, b), c); }
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), o = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
+}
+INLINE vb vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE vi vwiden(vb a) { return a; }
+INLINE void vstore_u8(uint8_t *p, vb a) {
     __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
 }
 INLINE vf vtofloat(vi a) { return _mm256_cvtepi32_ps(a); }
 INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)t), i); }
+INLINE vf vload4s(const float *p, ptrdiff_t step) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
+    _mm_storeu_ps(p, _mm256_castps256_ps128(a));
+    _mm_storeu_ps(p + step, _mm256_extractf128_ps(a, 1));
+}
+INLINE void vtranspose4(vf a[4]) {
+    const __m256d t0 = (__m256d)_mm256_unpacklo_ps(a[0], a[1]), t1 = (__m256d)_mm256_unpackhi_ps(a[0], a[1]);
+    const __m256d t2 = (__m256d)_mm256_unpacklo_ps(a[2], a[3]), t3 = (__m256d)_mm256_unpackhi_ps(a[2], a[3]);
+    a[0] = (vf)_mm256_unpacklo_pd(t0, t2);
+    a[1] = (vf)_mm256_unpackhi_pd(t0, t2);
+    a[2] = (vf)_mm256_unpacklo_pd(t1, t3);
+    a[3] = (vf)_mm256_unpackhi_pd(t1, t3);
+}
+INLINE vf vkeep(vf a) { __asm__("" : "+x"(a)); return a; }
+INLINE vq vquarter(vf a) { return _mm256_castps256_ps128(a) + _mm256_extractf128_ps(a, 1); }
 
 #else /* portable: GCC and Clang vector types of 16 bytes, SSE2 or NEON or scalar code, as the target has it */
 #include <math.h>
@@ -88,6 +172,7 @@ INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_br
 typedef float vf __attribute__((vector_size(16)));
 typedef int32_t vi __attribute__((vector_size(16)));
 typedef vi vm;
+typedef vf vq;
 INLINE vf vload(const float *p) { vf a; memcpy(&a, p, sizeof a); return a; }
 INLINE void vstore(float *p, vf a) { memcpy(p, &a, sizeof a); }
 INLINE vf vload_tail(const float *p, int l) { vf a = {0}; for (int i = 0; i < l; i++) a[i] = p[i]; return a; }
@@ -106,13 +191,34 @@ INLINE vm vgt(vf a, vf b) { return a > b; }
 INLINE vm vunordered(vf a, vf b) { return (a != a) | (b != b); }
 INLINE vm vandnot(vm a, vm b) { return ~a & b; }
 INLINE vm vor(vm a, vm b) { return a | b; }
-INLINE vi vselecti(vm m, vi a, vi b) { return (m & a) | (~m & b); }
-INLINE vi vseti(int a) { return (vi){a, a, a, a}; }
-INLINE vm veqi(vi a, vi b) { return a == b; }
-INLINE vi vload_u8(const uint8_t *p) { return (vi){p[0], p[1], p[2], p[3]}; }
-INLINE void vstore_u8(uint8_t *p, vi a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
+INLINE vm vand(vm a, vm b) { return a & b; }
+INLINE vm vnot(vm a) { return ~a; }
+typedef vi vb;
+INLINE vb vselectb(vm m, vb a, vb b) { return (m & a) | (~m & b); }
+INLINE vb vsetb(int a) { return (vb){a, a, a, a}; }
+INLINE vm veqb(vb a, vb b) { return a == b; }
+INLINE vi vmaxi(vi a, vi b) { return vselectb(a > b, a, b); }
+INLINE vm vbit(vb a, int bit) { return (a & bit) != 0; }
+INLINE vb vposition(vm right, vm low_right, vm low) { return vselectb(low, 2 - low_right, -right); } /* a mask is -1 */
+INLINE vi vwiden(vb a) { return a; }
+INLINE vf vnegate(vm m, vf a) { return (vf)((vi)a ^ (m & (vi)vset(-0.0f))); }
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return a * (vf)(m & (vi)b) + c; }
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    *even = (vf){a[0], a[2], b[0], b[2]};
+    *odd = (vf){a[1], a[3], b[1], b[3]};
+}
+INLINE vb vload_u8(const uint8_t *p) { return (vb){p[0], p[1], p[2], p[3]}; }
+INLINE void vstore_u8(uint8_t *p, vb a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
+INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }
+INLINE void vtranspose4(vf a[4]) {
+    const vf t[4] = {a[0], a[1], a[2], a[3]};
+    for (int i = 0; i < 4; i++) a[i] = (vf){t[0][i], t[1][i], t[2][i], t[3][i]};
+}
+INLINE vf vkeep(vf a) { return a; }
+INLINE vq vquarter(vf a) { return a; }
 #endif
 
 /* + - * / work on vf as they are (vector types); a*b + c becomes one fused multiply-add where the target has it,
@@ -121,26 +227,29 @@ INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3],
 INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
 INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
 INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }
-INLINE vi vloadn_u8(const uint8_t *p, int l) {
+INLINE vb vloadn_u8(const uint8_t *p, int l) {
     if (l == VW) return vload_u8(p);
     uint8_t t[VW] = {0};
     for (int i = 0; i < l; i++) t[i] = p[i];
     return vload_u8(t);
 }
-INLINE void vstoren_u8(uint8_t *p, vi a, int l) {
+INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     if (l == VW) { vstore_u8(p, a); return; }
     uint8_t t[VW];
     vstore_u8(t, a);
     for (int i = 0; i < l; i++) p[i] = t[i];
 }
 
-/* Sums lanes pairwise, halves first: the order is the same for every caller. */
+/* Sums lanes pairwise, halves first: the order is the same for every caller, and in vsum4, which sums four vectors. */
 INLINE float vsum(vf a) {
-    float t[VW];
-    vstore(t, a);
-    for (int h = VW / 2; h; h /= 2)
-        for (int i = 0; i < h; i++) t[i] += t[i + h];
-    return t[0];
+    const vq q = vquarter(a);
+    return (q[0] + q[2]) + (q[1] + q[3]);
+}
+INLINE vq vsum4(const vf a[4]) {
+    const vq q[4] = {vquarter(a[0]), vquarter(a[1]), vquarter(a[2]), vquarter(a[3])};
+    vq t[4]; /* lane by lane */
+    for (int i = 0; i < 4; i++) t[i] = (vq){q[0][i], q[1][i], q[2][i], q[3][i]};
+    return (t[0] + t[2]) + (t[1] + t[3]);
 }
 /* A NaN in any lane comes out. */
 INLINE float vmaximum(vf a) {

@@ -56,8 +56,15 @@ def truncated_normal(seed: int, n: int) -> np.ndarray:
 
 
 def permutation(seed: int, n: int, stream: int = 0) -> np.ndarray:
-    """A random order of 0..n-1, int64."""
-    return np.argsort(raw(seed, n, stream), kind="stable").astype(np.int64, copy=False)
+    """A random order of 0..n-1, int64.
+
+    Each number stands in the low bits of a random one: sorting those is many times faster than a stable argsort, and as
+    they differ, every sort gives the same order.
+    """
+    low = np.uint64((1 << n.bit_length()) - 1)
+    keys = (raw(seed, n, stream) & ~low) | np.arange(n, dtype=np.uint64)
+    keys.sort()
+    return (keys & low).view(np.int64)
 
 
 seeds = _Seeds()

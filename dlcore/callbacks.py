@@ -135,7 +135,10 @@ class ProgbarLogger(Callback):
         self.start = time.perf_counter()
         self.title = f"Epoch {epoch + 1}/{self.params['epochs']}"
         if self.as_bar:
-            from tqdm.auto import tqdm
+            if "ipykernel" in sys.modules:
+                from tqdm.auto import tqdm
+            else:  # half the time to import: auto brings asyncio
+                from tqdm import tqdm
 
             self.bar = tqdm(
                 total=self.params["steps"], desc=self.title, unit="step", file=sys.stdout, dynamic_ncols=True

@@ -437,7 +437,113 @@ def test_a_thousand_batch_sizes_keep_few_programs():
     model = cnn(compiled=False)
     for n in range(1, 24):
         model.predict(X[:n])
-    assert len(model._predictors) == 1 and len(model._predictors["f"][0].programs) <= 8
+    idle = model._predictors.idle
+    assert (len(idle["f"]), len(idle["B"])) == (1, 0) and len(idle["f"][0].function.programs) <= 8
+
+
+def fresh(model, x):
+    """What a model made from nothing, with these layers and weights, predicts."""
+    again = Sequential.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    return again.predict(x)
+
+
+@pytest.mark.parametrize("n", [1, 2, 23])
+def test_the_short_way_to_a_prediction_gives_the_same_bits(n):
+    model, x = cnn(compiled=False), X[:n]
+    for given in (x, (x * 100).astype(np.uint8)):
+        expected = fresh(model, given)
+        for _ in range(3):  # the first one binds, the others find it bound
+            assert same_bits(model.predict(given), expected) and same_bits(model(given), expected)
+        assert model.predict(given) is not model.predict(given)
+    with pytest.raises(ValueError, match=r"x: .*expects samples of shape \(8, 7, 2\)"):
+        model.predict(X[0])
+
+
+def test_weights_that_move_are_noticed():
+    model, x = cnn(), X[:1]
+
+    def stays_right():
+        assert same_bits(model.predict(x), fresh(model, x)) and same_bits(model.predict(x), fresh(model, x))
+
+    stays_right()
+    kernel, bias = model.layers[3].weights
+    kernel.assign(uniform(*kernel.shape, seed=1))  # in place
+    stays_right()
+    model.set_weights([w + 1 for w in model.get_weights()])
+    stays_right()
+    kernel.value[...] = uniform(*kernel.shape, seed=2)
+    stays_right()
+    kernel.value = uniform(*kernel.shape, seed=3)  # elsewhere
+    stays_right()
+    before = kernel.numpy()
+    model.fit(X, Y, verbose=0)
+    assert not np.array_equal(kernel.numpy(), before)
+    stays_right()
+    bias.value = np.full(3, 7, np.float32)  # out of the arena that training made
+    stays_right()
+    model.fit(X, Y, verbose=0)
+    assert (bias.numpy() != 7).all()
+    stays_right()
+    other = Sequential([layers.Input((30,)), model.layers[3]])  # another model moves and trains a shared layer
+    other.compile("sgd", SPARSE)
+    other.fit(uniform(9, 30), np.arange(9) % 3, verbose=0)
+    stays_right()
+
+
+def test_layers_that_come_and_go_are_noticed():
+    inner = Sequential([layers.Input((30,)), layers.Dense(8), layers.Dense(3)])
+    model = Sequential([layers.Input((30,)), inner, layers.Activation("tanh")])
+    x = uniform(1, 30)
+
+    def stays_right():
+        for _ in range(2):
+            assert same_bits(model.predict(x), fresh(model, x)) and same_bits(inner.predict(x), fresh(inner, x))
+
+    stays_right()
+    top = inner.pop()
+    stays_right()
+    inner.add(layers.Activation("relu"))  # without weights
+    stays_right()
+    inner.pop()
+    inner.add(top)
+    stays_right()
+    model.pop()
+    stays_right()
+
+
+def test_a_layer_that_exchanges_its_own_layers_is_noticed():
+    class Either(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.chosen, self.other = [layers.Dense(3)], layers.Dense(3)
+
+        def call(self, x):
+            return self.chosen[0](x)
+
+    either, x = Either(), uniform(1, 5)
+    model = Sequential([layers.Input((5,)), either])
+    for _ in range(2):
+        assert same_bits(model.predict(x), either.chosen[0](x))
+    either.chosen[0] = layers.Dense(3)
+    either.chosen[0](x)
+    for _ in range(2):
+        assert same_bits(model.predict(x), either.chosen[0](x))
+
+
+def test_what_is_trained_may_change_between_two_batches():
+    model = cnn("sgd")
+    model.train_on_batch(X, Y)
+    conv, dense = model.layers[0], model.layers[3]
+    conv.trainable = False
+    before = conv.get_weights(), dense.get_weights()
+    model.train_on_batch(X, Y)
+    assert same_bits(before[0][0], conv.get_weights()[0]) and (before[1][0] != dense.get_weights()[0]).any()
+    conv.trainable, dense.weights[0].trainable = True, False
+    before = conv.get_weights(), dense.get_weights()
+    model.train_on_batch(X, Y)
+    assert (before[0][0] != conv.get_weights()[0]).any() and same_bits(before[1][0], dense.get_weights()[0])
+    assert (before[1][1] != dense.get_weights()[1]).any()
 
 
 # ---------------------------------------------------------------------------------------------------------------------

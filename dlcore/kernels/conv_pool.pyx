@@ -3,16 +3,72 @@
 
 The convolution's own output, `ph*pw` times as large as the pooled one, is never written, and neither is its gradient.
 What backward needs is one byte per pooled element: the winner's position in its window, ph*pw where ReLU cut it off.
+
+3x3 kernels with stride 1 on images of a few channels, the usual first layer, go through Winograd's F(2x2, 3x3), whose tile
+is just one pooling window: 16 multiplications a window and channel forward and backward instead of 36. An image whose sums
+might overflow takes the direct way, so that infinities and NaN end up where convolution puts them.
 """
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport dlc_conv_pool, dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_TILES, dlc_conv_pool, dlc_tiles, dlc_winograd_pool, tiles
 
-cdef Py_ssize_t TABLE_BYTES = 32768    # of the lookup table in backward: what L1 holds
+cdef Py_ssize_t L1_BYTES = 24576       # of an image transformed or tabulated at a time: what L1 holds beside the rest
+cdef Py_ssize_t WINOGRAD_CHANNELS = 4
+cdef float HUGE_SUM = 1e37             # sums bounded by it cannot overflow, nor can nine of them
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# images in Winograd's domain
+
+ctypedef struct Winograd:
+    Py_ssize_t ic, rows, cols             # channels; rows of windows and windows in a row
+    Py_ssize_t height, width              # of the padded image
+    Py_ssize_t block                      # rows of windows transformed at a time
+    Py_ssize_t d_row, d_channel           # floats of the transformed tiles of a row of windows, and of a channel
+    Py_ssize_t planes, d, end             # bytes in the slot: where the channels apart and the tiles begin, and the end
+
+cdef Winograd make_winograd(const Border *border, Py_ssize_t rows, Py_ssize_t cols):
+    cdef Winograd v
+    v.ic, v.rows, v.cols, v.height, v.width = border.c, rows, cols, border.ph, border.pw
+    v.d_row = ceildiv(cols, DLC_TILES) * DLC_TILES * 16
+    v.block = min(rows, max(1, L1_BYTES // (v.ic * v.d_row * <Py_ssize_t>sizeof(float))))
+    v.d_channel = v.block * v.d_row
+    v.planes = ceildiv(border_bytes(border), 64) * 64
+    v.d = v.planes + (ceildiv(v.ic * v.height * v.width, 16) * 64 if v.ic > 1 else 0)
+    v.end = v.d + v.ic * v.d_channel * <Py_ssize_t>sizeof(float)
+    return v
+
+cdef bint suits_winograd(Py_ssize_t ic, kernel, pool, strides, dilation):
+    return ic <= WINOGRAD_CHANNELS and tuple(kernel) == (3, 3) and tuple(pool) == (2, 2) \
+        and tuple(strides) == (1, 1) and tuple(dilation) == (1, 1)
+
+cdef inline const float *channels_apart(const Winograd *v, const dlc_tiles *tiles, const float *image,
+                                        char *slot) noexcept nogil:
+    """The image (height, width, ic) as (ic, height, width)."""
+    cdef float *planes = <float *>(slot + v.planes)
+    if v.ic == 1:
+        return image
+    tiles.transpose(image, v.ic, v.height * v.width, v.ic, planes, v.height * v.width)
+    return planes
+
+cdef inline float *transformed(const Winograd *v, const dlc_tiles *tiles, const float *planes, Py_ssize_t first,
+                               Py_ssize_t rows, char *slot) noexcept nogil:
+    """The tiles under window rows first..first+rows-1, transformed."""
+    cdef float *d = <float *>(slot + v.d)
+    cdef Py_ssize_t c
+    for c in range(v.ic):
+        tiles.winograd_input(planes + (c * v.height + 2 * first) * v.width, v.width, rows, v.cols, d + c * v.d_channel,
+                             v.d_row)
+    return d
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# forward
 
 
 ctypedef struct ConvPool:
@@ -24,7 +80,9 @@ ctypedef struct ConvPool:
     const float *b
     Py_ssize_t x_size, y_size, row_step   # floats in a sample of x and y; of x from one row of windows to the next
     Py_ssize_t k, n, panels, rows, weights
-    bint indexed, check_finite
+    Winograd winograd
+    Py_ssize_t u, u_step                  # bytes in the slot where the transformed weights begin, and their rows
+    bint indexed, use_winograd
 
 
 cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -33,25 +91,62 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
     cdef float *y = <float *>at(&a.y, begin, slot)
     cdef uint8_t *index = <uint8_t *>at(&a.index, begin, slot) if a.indexed else NULL
     cdef const float *image
-    cdef Py_ssize_t i, row, panel, out
-    cdef int nr = a.tiles.nr
-    cdef float weight = a.tiles.magnitude(a.packed, a.weights) if a.check_finite else 0
-    cdef bint finite = a.check_finite and (a.b == NULL or a.tiles.magnitude(a.b, a.n) < 1e37)
-    cdef dlc_conv_pool t = a.tile
+    cdef Py_ssize_t i
+    cdef float weight = 0
+    if a.use_winograd:
+        weight = a.tiles.magnitude(a.packed, a.weights)
+        if a.b != NULL and not a.tiles.magnitude(a.b, a.n) < HUGE_SUM:
+            weight = INFINITY
+        transform_weights(a, slot)
     for i in range(end - begin):
         image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        # a sum of k products below this bound cannot overflow, so the tile may leave NaN out of its comparisons
-        t.finite = finite and a.tiles.magnitude(x + i * a.x_size, a.x_size) * weight * a.k < 1e37
-        for row in range(a.rows):
-            t.x = image + row * a.row_step
-            for panel in range(a.panels):
-                out = i * a.y_size + row * t.windows * t.y_step + panel * nr
-                t.n = <int>min(a.n - panel * nr, nr)
-                t.b = a.packed + panel * a.k * nr
-                t.bias = a.b + panel * nr if a.b != NULL else NULL
-                t.y = y + out
-                t.index = index + out if index != NULL else NULL
-                a.tiles.conv_pool(&t)
+        if a.use_winograd and a.tiles.magnitude(x + i * a.x_size, a.x_size) * weight * a.k < HUGE_SUM:
+            by_winograd(a, image, y + i * a.y_size, index + i * a.y_size if a.indexed else NULL, slot)
+        else:
+            directly(a, image, y + i * a.y_size, index + i * a.y_size if a.indexed else NULL)
+
+
+cdef void directly(const ConvPool *a, const float *image, float *y, uint8_t *index) noexcept nogil:
+    cdef dlc_conv_pool t = a.tile
+    cdef Py_ssize_t row, panel, out
+    cdef int nr = a.tiles.nr
+    for row in range(a.rows):
+        t.x = image + row * a.row_step
+        for panel in range(a.panels):
+            out = row * t.windows * t.y_step + panel * nr
+            t.n = <int>min(a.n - panel * nr, nr)
+            t.b = a.packed + panel * a.k * nr
+            t.bias = a.b + panel * nr if a.b != NULL else NULL
+            t.y = y + out
+            t.index = index + out if index != NULL else NULL
+            a.tiles.conv_pool(&t)
+
+
+cdef void transform_weights(const ConvPool *a, char *slot) noexcept nogil:
+    cdef Py_ssize_t panel, c, nr = a.tiles.nr
+    for panel in range(a.panels):
+        for c in range(a.winograd.ic):
+            a.tiles.winograd_weights(a.packed + (panel * a.k + c) * nr, a.winograd.ic * nr, nr,
+                                     <float *>(slot + a.u) + c * 16 * a.u_step + panel * nr, a.u_step)
+
+
+cdef void by_winograd(const ConvPool *a, const float *image, float *y, uint8_t *index, char *slot) noexcept nogil:
+    cdef const Winograd *v = &a.winograd
+    cdef const float *planes = channels_apart(v, a.tiles, image, slot)
+    cdef dlc_winograd_pool t
+    cdef Py_ssize_t first, rows
+    t.d_row, t.d_channel, t.cols, t.channels = v.d_row, v.d_channel, v.cols, v.ic
+    t.u, t.u_step = <const float *>(slot + a.u), a.u_step
+    t.bias, t.y_step, t.n, t.relu = a.b, a.n, a.n, a.tile.relu
+    first = 0
+    while first < v.rows:
+        rows = min(v.block, v.rows - first)
+        t.d = transformed(v, a.tiles, planes, first, rows, slot)
+        t.rows = rows
+        t.y = y + first * v.cols * a.n
+        t.index = index + first * v.cols * a.n if index != NULL else NULL
+        a.tiles.winograd_pool(&t)
+        first += rows
 
 
 cdef check(str what, x, w, y, pool, strides, padding, dilation):
@@ -69,6 +164,18 @@ cdef check(str what, x, w, y, pool, strides, padding, dilation):
         raise ValueError(f"{what}: x {tuple(x)}, w {tuple(w)}, y {tuple(y)}, pool {tuple(pool)}, strides {tuple(strides)}, "
                          f"padding {padding}, dilation {tuple(dilation)} do not fit together (a window has 1 to 9 pixels)")
     return oh, ow
+
+
+cdef segments_of(kh, kw, ic, width, dilation):
+    """(offsets in the image, taps of each): the rows of the kernel, or its pixels where dilation spreads a row."""
+    if dilation[1] == 1:
+        offsets = [ky * dilation[0] * width for ky in range(kh)]
+    else:
+        offsets = [ky * dilation[0] * width + kx * dilation[1] * ic for ky in range(kh) for kx in range(kw)]
+    segments = memoryview(bytearray(len(offsets) * sizeof(Py_ssize_t))).cast("l")
+    for i, offset in enumerate(offsets):
+        segments[i] = offset
+    return segments, kw * ic if dilation[1] == 1 else ic
 
 
 def conv_pool2d_forward(x, packed, b, y, index, kernel, pool, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
@@ -115,26 +222,23 @@ def conv_pool2d_forward(x, packed, b, y, index, kernel, pool, strides=(1, 1), pa
     a.x_size, a.y_size = xb.row_size(), yb.row_size()
     ph, pw = pool
     width = a.border.pw * ic
-    if dilation[1] == 1:  # the taps of a kernel row lie side by side in the image
-        a.tile.kc = kw * ic
-        taps = [ky * dilation[0] * width for ky in range(kh)]
-    else:
-        a.tile.kc = ic
-        taps = [ky * dilation[0] * width + kx * dilation[1] * ic for ky in range(kh) for kx in range(kw)]
-    storage = bytearray(len(taps) * sizeof(Py_ssize_t))
-    cdef Py_ssize_t[::1] segments = memoryview(storage).cast("l")
+    storage, a.tile.kc = segments_of(kh, kw, ic, width, dilation)
+    cdef Py_ssize_t[::1] segments = storage
     cdef Py_ssize_t i
-    for i in range(len(taps)):
-        segments[i] = taps[i]
-    a.tile.a_segment, a.tile.segments, a.tile.b_step = &segments[0], len(taps), a.tiles.nr
+    a.tile.a_segment, a.tile.segments, a.tile.b_step = &segments[0], len(segments), a.tiles.nr
     a.tile.pixels, a.tile.relu = ph * pw, relu
     for i in range(a.tile.pixels):
         a.tile.pixel[i] = <Py_ssize_t>(i // pw * strides[0] * width + i % pw * strides[1] * ic)
     a.tile.window_step, a.row_step = pw * strides[1] * ic, ph * strides[0] * width
     a.tile.windows, a.tile.y_step = yb.shape[2], oc
-    a.check_finite = a.tile.pixels == 4 and a.k == 9
-    return make_step(forward_leaf, &a, sizeof(a), n, <double>yb.size() * a.k * a.tile.pixels, border_bytes(&a.border),
-                     (xb, pb, bb, yb, nb, segments))
+    scratch = border_bytes(&a.border)
+    a.use_winograd = suits_winograd(ic, kernel, pool, strides, dilation)
+    if a.use_winograd:
+        a.winograd = make_winograd(&a.border, yb.shape[1], yb.shape[2])
+        a.u, a.u_step = a.winograd.end, a.panels * a.tiles.nr
+        scratch = a.u + a.winograd.ic * 16 * a.u_step * sizeof(float)
+    return make_step(forward_leaf, &a, sizeof(a), n, <double>yb.size() * a.k * a.tile.pixels, scratch,
+                     (xb, pb, bb, yb, nb, storage))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -147,10 +251,14 @@ ctypedef struct WeightGradient:
     float *db                             # (chunks, oc)
     Border border
     Py_ssize_t x_size, dy_size, dw_size
-    Py_ssize_t grain, windows, cols, block, oc, taps, table
+    Py_ssize_t grain, rows, cols, block, oc, table, reach
     Py_ssize_t row_step, col_step
     Py_ssize_t pixel[4]
-    const Py_ssize_t *tap
+    const Py_ssize_t *segment             # rows of the kernel, or taps
+    Py_ssize_t segments, kc
+    Winograd winograd
+    Py_ssize_t s                          # bytes in the slot where the sums of the transformed gradient begin
+    bint use_winograd
 
 cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const WeightGradient *a = <const WeightGradient *>args
@@ -159,20 +267,61 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     cdef const uint8_t *index = <const uint8_t *>at(&a.index, begin, slot)
     cdef float *dw = a.dw + begin // a.grain * a.dw_size
     cdef float *db = a.db + begin // a.grain * a.oc
-    cdef float *table = <float *>(slot + a.table)
     cdef const float *image
-    cdef Py_ssize_t i, first, count, offset
+    cdef Py_ssize_t i
+    if a.use_winograd and sum_by_winograd(a, x, dy, index, begin, end, dw, db, slot):
+        return
     memset(dw, 0, a.dw_size * sizeof(float))
     memset(db, 0, a.oc * sizeof(float))
     for i in range(end - begin):
         image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        first = 0
-        while first < a.windows:
-            count = min(a.block, a.windows - first)
-            a.tiles.conv_pool_table(image, first, count, a.cols, a.row_step, a.col_step, a.pixel, a.tap, a.taps, table)
-            offset = i * a.dy_size + first * a.oc
-            a.tiles.conv_pool_gradient(table, a.taps, dy + offset, index + offset, count, a.oc, dw, db)
-            first += count
+        add_by_lookup(a, image, dy + i * a.dy_size, index + i * a.dy_size, dw, db, slot)
+
+
+cdef bint sum_by_winograd(const WeightGradient *a, const float *x, const float *dy, const uint8_t *index,
+                          Py_ssize_t begin, Py_ssize_t end, float *dw, float *db, char *slot) noexcept nogil:
+    """False when something was not finite: it is in the sums then, but not where convolution would put it."""
+    cdef float *s = <float *>(slot + a.s)
+    cdef const float *image
+    cdef Py_ssize_t i, size = a.winograd.ic * 16 * a.oc
+    memset(s, 0, size * sizeof(float))
+    memset(db, 0, a.oc * sizeof(float))
+    for i in range(end - begin):
+        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
+        add_by_winograd(a, image, dy + i * a.dy_size, index + i * a.dy_size, s, db, slot)
+    if not a.tiles.magnitude(s, size) < INFINITY:
+        return False
+    for i in range(a.winograd.ic):
+        a.tiles.winograd_weight_gradient(s + i * 16 * a.oc, a.oc, a.oc, dw + i * a.oc, a.winograd.ic * a.oc)
+    return True
+
+
+cdef void add_by_lookup(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *dw,
+                        float *db, char *slot) noexcept nogil:
+    cdef float *table = <float *>(slot + a.table)
+    cdef Py_ssize_t first = 0, rows
+    while first < a.rows:
+        rows = min(a.block, a.rows - first)
+        a.tiles.conv_pool_table(image + first * a.row_step, (rows - 1) * a.row_step + a.reach, a.pixel, table)
+        a.tiles.conv_pool_gradient(table, rows, a.cols, a.row_step, a.col_step, a.segment, a.segments, a.kc,
+                                   dy + first * a.cols * a.oc, index + first * a.cols * a.oc, a.oc, dw, db)
+        first += rows
+
+
+cdef void add_by_winograd(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *s,
+                          float *db, char *slot) noexcept nogil:
+    cdef const Winograd *v = &a.winograd
+    cdef const float *planes = channels_apart(v, a.tiles, image, slot)
+    cdef const float *d
+    cdef Py_ssize_t first = 0, rows, c, at
+    while first < v.rows:
+        rows = min(v.block, v.rows - first)
+        d = transformed(v, a.tiles, planes, first, rows, slot)
+        at = first * v.cols * a.oc
+        for c in range(v.ic):
+            a.tiles.winograd_pool_gradient(d + c * v.d_channel, v.d_row, rows, v.cols, dy + at, index + at, a.oc,
+                                           s + c * 16 * a.oc, a.oc, db if c == 0 else NULL)
+        first += rows
 
 
 def conv_pool2d_weight_gradient(x, dy, index, dw, db, Py_ssize_t grain, strides=(1, 1), padding=((0, 0), (0, 0)),
@@ -201,19 +350,23 @@ def conv_pool2d_weight_gradient(x, dy, index, dw, db, Py_ssize_t grain, strides=
     a.dw, a.db = <float *>wb.whole(), <float *>bb.whole()
     a.border = make_border(ih, iw, ic, top, bottom, left, right)
     a.x_size, a.dy_size, a.dw_size = xb.row_size(), gb.row_size(), wb.row_size()
-    a.grain, a.oc, a.taps = grain, oc, kh * kw * ic
-    a.windows, a.cols = gb.shape[1] * gb.shape[2], gb.shape[2]
-    a.block = max(1, TABLE_BYTES // (16 * a.taps))
-    a.table = ceildiv(border_bytes(&a.border), 64) * 64
+    a.grain, a.oc, a.rows, a.cols = grain, oc, gb.shape[1], gb.shape[2]
     width = a.border.pw * ic
     a.row_step, a.col_step = 2 * strides[0] * width, 2 * strides[1] * ic
     for i in range(4):
         a.pixel[<int>i] = i // 2 * strides[0] * width + i % 2 * strides[1] * ic
-    storage = bytearray(a.taps * sizeof(Py_ssize_t))
-    cdef Py_ssize_t[::1] taps = memoryview(storage).cast("l")
-    cdef Py_ssize_t k
-    for k in range(a.taps):
-        taps[k] = <Py_ssize_t>(k // (kw * ic) * dilation[0] * width + k // ic % kw * dilation[1] * ic + k % ic)
-    a.tap = &taps[0]
-    return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * a.taps,
-                     a.table + a.block * a.taps * 16, (xb, gb, nb, wb, bb, taps), grain)
+    storage, a.kc = segments_of(kh, kw, ic, width, dilation)
+    cdef Py_ssize_t[::1] segments = storage
+    a.segment, a.segments = &segments[0], len(segments)
+    # entries of the table that a row of windows needs: from its first pixel under the first tap to its last under the last
+    a.reach = (a.cols - 1) * a.col_step + segments[a.segments - 1] + a.kc
+    a.block = min(a.rows, max(1, (L1_BYTES // 16 - a.reach) // a.row_step + 1))
+    a.table = ceildiv(border_bytes(&a.border), 64) * 64
+    scratch = a.table + 16 * ((a.block - 1) * a.row_step + a.reach)
+    a.use_winograd = a.tiles.masked_fma and suits_winograd(ic, (kh, kw), (2, 2), strides, dilation)
+    if a.use_winograd:
+        a.winograd = make_winograd(&a.border, a.rows, a.cols)
+        a.s = a.winograd.end
+        scratch = max(scratch, a.s + ic * 16 * oc * sizeof(float))
+    return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * ic, scratch,
+                     (xb, gb, nb, wb, bb, storage), grain)

@@ -3,11 +3,21 @@
 
 A Feed is where a program's input comes from, or its output goes. It is set per run; the rows of a batch follow the clock's
 cursor, so one run can walk through many batches without coming back to Python.
+
+A Predictor is the short way from an array of one batch to its predictions: for small batches, checking and feeding in Python
+takes longer than the kernels.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t
-from libc.string cimport memcpy
+import os
+
+import numpy as np
+
+from cpython.buffer cimport (Py_buffer, PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release,
+                             PyObject_GetBuffer)
+from libc.stdint cimport int64_t, uint8_t
+from libc.string cimport memcpy, strcmp
 
 from dlcore.kernels.executor cimport Clock, Step, make_step
+from dlcore.kernels.locks cimport SharedLock
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
@@ -101,3 +111,128 @@ def store(x, Feed feed not None, Clock clock not None):
     a.y, a.row = xb.rows(), feed.row
     a.data, a.cursor = &feed.data, &clock.cursor_
     return make_step(store_leaf, &a, sizeof(a), xb.shape[0], xb.size(), 0, (xb, feed, clock))
+
+
+cdef extern from "sync.h" nogil:
+    double dlc_seconds()
+
+cdef extern from *:
+    """
+    static __thread double dlc_last_prediction; /* OpenMP has other workers for each thread that calls it */
+    """
+    double dlc_last_prediction
+
+cdef object ndarray = np.ndarray, empty = np.empty, float32 = np.dtype(np.float32)
+cdef double WAKING_WORK = 1e7  # multiply-adds below which one thread is done before another one has woken: about 100 us
+cdef double AWAKE_SECONDS = 0 if os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "passive" else 1e-3
+
+cdef inline bint worth_waking(double work) noexcept:
+    """Whether a program should use more threads than this one: not when it is small and the others sleep by now."""
+    global dlc_last_prediction
+    cdef double now = dlc_seconds(), before = dlc_last_prediction
+    dlc_last_prediction = now
+    return work >= WAKING_WORK or now - before < AWAKE_SECONDS
+
+
+cdef class Predictor:
+    """Programs that turn samples into predictions, by batch size. One thread at a time may use it.
+
+    Args:
+        function: has `programs`, an OrderedDict {batch: Program}, the one used last at its end, and their `cursor`.
+        x, y: feeds of the programs, "f" or "B" and "f".
+        sample, result: shapes of a sample and of its prediction.
+    """
+    cdef readonly object function
+    cdef object programs
+    cdef Clock cursor
+    cdef Feed x, y
+    cdef tuple sample, result
+
+    def __init__(self, function, Feed x not None, Feed y not None, tuple sample not None, tuple result not None):
+        self.function, self.programs, self.cursor = function, function.programs, function.cursor
+        self.x, self.y, self.sample, self.result = x, y, sample, result
+
+    @property
+    def dtype(self):
+        """Of the samples, as for Feed."""
+        return self.x.dtype
+
+    cdef object predict(self, const Py_buffer *samples, threads):
+        """Predictions for a batch, or None where there is no program for it."""
+        cdef Py_ssize_t i, n
+        cdef Py_buffer room
+        if samples.ndim != len(self.sample) + 1:
+            return None
+        for i in range(samples.ndim - 1):
+            if samples.shape[i + 1] != <Py_ssize_t>self.sample[i]:
+                return None
+        n = samples.shape[0]
+        program = self.programs.get(n)
+        if program is None:
+            return None
+        self.programs.move_to_end(n)
+        y = empty((n, *self.result), float32)
+        PyObject_GetBuffer(y, &room, PyBUF_WRITABLE)
+        self.x.data, self.x.index, self.y.data = <char *>samples.buf, NULL, <char *>room.buf
+        self.cursor.cursor_ = 0
+        try:
+            program.run(1, threads() if not program.serial and worth_waking(program.work) else 1)
+        finally:
+            self.x.data = self.y.data = NULL
+            PyBuffer_Release(&room)
+        return y
+
+
+cdef class Predictors:
+    """The idle predictors of a model. Called with an array, one of them predicts it: as many threads at a time as there are
+    predictors.
+
+    Args:
+        lock: read while one predicts.
+        threads: says how many threads a program that is not serial may use.
+    """
+    cdef readonly dict idle  # {dtype of the samples: list of Predictor}
+    cdef SharedLock lock
+    cdef object threads
+
+    def __init__(self, SharedLock lock not None, threads):
+        self.lock, self.threads, self.idle = lock, threads, {"f": [], "B": []}
+
+    def take(self, str dtype):
+        """An idle predictor, None if there is none."""
+        cdef list idle = self.idle[dtype]
+        return idle.pop() if idle else None
+
+    def give(self, Predictor predictor not None):
+        """The predictor is idle now."""
+        self.idle[predictor.dtype].append(predictor)
+
+    def __call__(self, x):
+        """Predictions (n, *result) float32 for a C-contiguous, aligned array of float32 or uint8 (n, *sample). None where
+        that is not what `x` is, no idle predictor has a program for n samples, or somebody writes."""
+        cdef Py_buffer samples
+        cdef Predictor predictor
+        cdef list idle
+        if type(x) is not ndarray:
+            return None
+        try:
+            PyObject_GetBuffer(x, &samples, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        except (ValueError, BufferError):
+            return None
+        try:
+            if strcmp(samples.format, "f") == 0:
+                idle = self.idle["f"]
+            elif strcmp(samples.format, "B") == 0:
+                idle = self.idle["B"]
+            else:
+                return None
+            if <size_t>samples.buf % <size_t>samples.itemsize or not idle or not self.lock.enter():
+                return None
+            predictor = idle.pop()
+            try:
+                return predictor.predict(&samples, self.threads)
+            finally:
+                idle.append(predictor)
+                self.lock.leave()
+        finally:
+            PyBuffer_Release(&samples)

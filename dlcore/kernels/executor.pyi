@@ -15,6 +15,7 @@ class Program:
     clock: Clock | None
     cursor: Clock | None
     work: float
+    serial: bool
     def __init__(
         self,
         stages: Sequence[Sequence[tuple[Sequence[Step], int]]],

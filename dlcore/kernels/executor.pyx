@@ -60,6 +60,7 @@ cdef extern from *:
     static int dlc_regions;      /* regions running in this process */
     static int dlc_fork_in_region;
     static int dlc_serial;       /* nonzero in a child that must not open regions */
+    static unsigned long dlc_main_thread; /* the one that signals reach; in a child, the one that forked */
     static int (*dlc_pause_runtime)(int);
     static char dlc_runtime[1024];
 
@@ -70,6 +71,7 @@ cdef extern from *:
     static void dlc_after_fork_in_child(void) {
         if (dlc_fork_in_region && dlc_pause_runtime) dlc_serial = 1;
         dlc_regions = 0;
+        dlc_main_thread = PyThread_get_thread_ident();
     }
     static const char *dlc_watch_forks(void) {
     #ifdef _OPENMP
@@ -81,8 +83,8 @@ cdef extern from *:
                 if (lib) *(void **)&dlc_pause_runtime = dlsym(lib, "omp_pause_resource_all");
             }
         }
-        pthread_atfork(dlc_before_fork, NULL, dlc_after_fork_in_child);
     #endif
+        pthread_atfork(dlc_before_fork, NULL, dlc_after_fork_in_child);
         return dlc_runtime;
     }
     static void dlc_enter_region(void) { __atomic_fetch_add(&dlc_regions, 1, __ATOMIC_ACQ_REL); }
@@ -93,6 +95,8 @@ cdef extern from *:
     int omp_in_parallel() nogil
     int omp_get_num_procs() nogil
     int dlc_serial
+    unsigned long dlc_main_thread
+    unsigned long PyThread_get_thread_ident() nogil
     const char *dlc_watch_forks()
     void dlc_enter_region() nogil
     void dlc_leave_region() nogil
@@ -100,6 +104,8 @@ cdef extern from *:
 
 cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thread is faster: about 20 us
 cdef double POLL_SECONDS = 0.05    # between looks at pending signals
+
+dlc_main_thread = threading.main_thread().ident
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -201,10 +207,12 @@ cdef class Program:
     cdef list slots
     cdef Py_ssize_t slot_bytes, scratch
     cdef int threads_ready
-    cdef object lock, error, keep
+    cdef bint running
+    cdef object error, keep
     cdef readonly Clock clock
     cdef readonly Clock cursor
     cdef readonly double work
+    cdef readonly bint serial  # one thread is as fast as any number
 
     def __cinit__(self):
         memset(&self.c, 0, sizeof(Run))
@@ -214,7 +222,6 @@ cdef class Program:
         cdef Step step
         cdef int i, j, k
         cdef Group *group
-        self.lock = threading.Lock()
         self.clock = clock
         self.keep = keep
         self.bound = []
@@ -262,6 +269,7 @@ cdef class Program:
                     self.bound.append(step)
                 group.chunks = (group.tasks - 1) // group.grain + 1 if group.tasks > 0 else 0
                 self.c.stages[i].chunks += group.chunks
+        self.serial = self.work < SERIAL_WORK
 
     def __dealloc__(self):
         cdef int i, j
@@ -312,21 +320,21 @@ cdef class Program:
             KeyboardInterrupt, or what another signal handler raised: the step in work was abandoned or finished, never
                 left half done; the clock tells how far the run came.
         """
-        cdef int n
-        if not self.lock.acquire(blocking=False):
+        cdef int n = 1 if self.serial or threads < 1 else threads
+        if self.running:  # the GIL is held from here to where it is set
             raise RuntimeError("this program is already running in another thread")
+        self.running = True
         try:
-            n = 1 if self.work < SERIAL_WORK or threads < 1 else threads
-            if dlc_serial or omp_in_parallel():
+            if n > 1 and (dlc_serial or omp_in_parallel()):
                 n = 1
             self.prepare(n)
             self.c.done = 0
             self.c.stop.value = 0
-            self.c.poll = threading.get_ident() == threading.main_thread().ident
+            self.c.poll = PyThread_get_thread_ident() == dlc_main_thread
             self.c.polled = dlc_seconds()
             self.c.program = <void *>self
             memset(self.c.barrier, 0, sizeof(dlc_barrier))
-            self.c.barrier.crowded = n > omp_get_num_procs()
+            self.c.barrier.crowded = n > 1 and n > omp_get_num_procs()
             with nogil:
                 if n == 1:
                     work(&self.c, 0, 1, steps)
@@ -337,7 +345,7 @@ cdef class Program:
                 raise error
             return self.c.done
         finally:
-            self.lock.release()
+            self.running = False
 
 
 cdef void run_parallel(Run *run, int threads, Py_ssize_t steps) noexcept nogil:

@@ -1,19 +1,14 @@
 # cython: language_level=3
-"""Dense layers with at most 16 outputs, such as a classifier's last one, on the transposed weights wt (n, k): outputs in
+"""Dense layers with at most 32 outputs, such as a classifier's last one, on the transposed weights wt (n, k): outputs in
 vector lanes would leave most of them empty, so forward sums along k, and backward has the features in lanes."""
-from libc.string cimport memset
-
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport dlc_tiles, tiles
 
-MAX_UNITS = 16
+MAX_UNITS = 32
 
 cdef enum:
-    TILE_COLS = 32     # DLC_NR_MAX
     FEATURES = 128     # per task of the weight gradient and of the transpose
-
-cdef Py_ssize_t ZERO = 0
 
 
 cdef int check(str what, Py_ssize_t n, bint fits, str given) except -1:
@@ -67,7 +62,7 @@ def narrow_forward(x, wt, b, y, int activation=0):
 
     Args:
         x: (rows, k) float32.
-        wt: (n, k), n <= 16.
+        wt: (n, k), n <= 32.
         b: (n,) or None.
         y: (rows, n), overwritten.
         activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
@@ -90,32 +85,11 @@ def narrow_forward(x, wt, b, y, int activation=0):
 
 cdef void input_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Narrow *a = <const Narrow *>args
-    cdef const float *dy = <const float *>at(&a.y, begin, slot)
-    cdef float *dx = <float *>at(&a.x, begin, slot)
-    cdef Py_ssize_t rows = end - begin, row, feature
-    cdef int nr = a.tiles.nr, r
-    cdef dlc_gemm t
-    memset(&t, 0, sizeof(t))
-    t.a_segment = t.b_segment = &ZERO
-    t.segments, t.kc, t.a_step, t.b_step = 1, a.n, 1, a.k
-    row = 0
-    while row < rows:
-        t.m = <int>min(rows - row, DLC_MR)
-        for r in range(DLC_MR):
-            t.a[r] = dy + (row + min(r, t.m - 1)) * a.n
-            t.c[r] = dx + (row + min(r, t.m - 1)) * a.k
-        feature = 0
-        while feature < a.k:
-            t.n = <int>min(a.k - feature, nr)
-            t.b = a.wt + feature
-            a.tiles.gemm(&t)
-            for r in range(DLC_MR):
-                t.c[r] += nr
-            feature += nr
-        row += DLC_MR
+    a.tiles.dot_input_gradient(<const float *>at(&a.y, begin, slot), end - begin, a.n, a.wt, a.k,
+                               <float *>at(&a.x, begin, slot))
 
 def narrow_input_gradient(dy, wt, dx):
-    """dx = dy wt: dy (rows, n), wt (n, k), n <= 16, dx (rows, k) overwritten. One task per row."""
+    """dx = dy wt: dy (rows, n), wt (n, k), n <= 32, dx (rows, k) overwritten. One task per row."""
     cdef Buffer gb = buffer(dy, "dy", "f", 2), tb = buffer(wt, "wt", "f", 2), xb = buffer(dx, "dx", "f", 2, True)
     cdef Narrow a
     a.n, a.k = tb.shape
@@ -137,29 +111,11 @@ ctypedef struct WeightGradient:
 
 cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const WeightGradient *a = <const WeightGradient *>args
-    cdef float tile[16 * TILE_COLS]         # n rows of nr features, transposed into dw
-    cdef Py_ssize_t feature = begin * FEATURES, last = min(end * FEATURES, a.k), unit
-    cdef int nr = a.tiles.nr, r
-    cdef dlc_gemm t
-    memset(&t, 0, sizeof(t))
-    t.a_segment = t.b_segment = &ZERO
-    t.segments, t.kc, t.a_step, t.b_step = 1, a.rows, a.n, a.k
-    while feature < last:
-        t.n = <int>min(last - feature, nr)
-        t.b = a.x + feature
-        unit = 0
-        while unit < a.n:
-            t.m = <int>min(a.n - unit, DLC_MR)
-            for r in range(DLC_MR):
-                t.a[r] = a.dy + unit + min(r, t.m - 1)
-                t.c[r] = tile + (unit + min(r, t.m - 1)) * nr
-            a.tiles.gemm(&t)
-            unit += DLC_MR
-        a.tiles.transpose(tile, nr, a.n, t.n, a.dw + feature * a.n, a.n)
-        feature += nr
+    cdef Py_ssize_t first = begin * FEATURES, count = min(end * FEATURES, a.k) - begin * FEATURES
+    a.tiles.dot_weight_gradient(a.x + first, a.k, a.rows, count, a.dy, a.n, a.dw + first * a.n)
 
 def narrow_weight_gradient(x, dy, dw):
-    """dw = x^T dy, summed over the batch in order: x (rows, k), dy (rows, n), n <= 16, dw (k, n) overwritten. One task per
+    """dw = x^T dy, summed over the batch in order: x (rows, k), dy (rows, n), n <= 32, dw (k, n) overwritten. One task per
     128 rows of dw; needs the whole batch."""
     cdef Buffer xb = buffer(x, "x", "f", 2), gb = buffer(dy, "dy", "f", 2), wb = buffer(dw, "dw", "f", 2, True)
     cdef WeightGradient a

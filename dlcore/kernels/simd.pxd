@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 cdef extern from "dlcore.h" nogil:
     enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH
     enum: DLC_MR
+    enum: DLC_TILES
 
     ctypedef struct dlc_gemm:
         const float *a[6]
@@ -28,7 +29,18 @@ cdef extern from "dlcore.h" nogil:
         float *y
         uint8_t *index
         Py_ssize_t y_step, windows
-        int pixels, n, relu, finite
+        int pixels, n, relu
+
+    ctypedef struct dlc_winograd_pool:
+        const float *d
+        Py_ssize_t d_row, d_channel, rows, cols, channels
+        const float *u
+        Py_ssize_t u_step
+        const float *bias
+        float *y
+        uint8_t *index
+        Py_ssize_t y_step, n
+        int relu
 
     ctypedef struct dlc_tiles:
         const char *isa
@@ -39,6 +51,10 @@ cdef extern from "dlcore.h" nogil:
                      float *panel) noexcept nogil
         void (*dot)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, const float *w, Py_ssize_t k, Py_ssize_t n,
                     const float *bias, int activation, float *y) noexcept nogil
+        void (*dot_input_gradient)(const float *dy, Py_ssize_t rows, Py_ssize_t n, const float *w, Py_ssize_t k,
+                                   float *dx) noexcept nogil
+        void (*dot_weight_gradient)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t features,
+                                    const float *dy, Py_ssize_t n, float *dw) noexcept nogil
         void (*transpose)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t cols, float *y,
                           Py_ssize_t y_step) noexcept nogil
         void (*activate)(int kind, const float *x, float *y, Py_ssize_t n) noexcept nogil
@@ -63,11 +79,22 @@ cdef extern from "dlcore.h" nogil:
                                       Py_ssize_t c, int kh, int kw, float *dx) noexcept nogil
         void (*conv_pool)(const dlc_conv_pool *t) noexcept nogil
         float (*magnitude)(const float *x, Py_ssize_t n) noexcept nogil
-        void (*conv_pool_table)(const float *x, Py_ssize_t first, Py_ssize_t windows, Py_ssize_t cols,
-                                Py_ssize_t row_step, Py_ssize_t col_step, const Py_ssize_t *pixel,
-                                const Py_ssize_t *tap, Py_ssize_t taps, float *table) noexcept nogil
-        void (*conv_pool_gradient)(const float *table, Py_ssize_t taps, const float *dy, const uint8_t *index,
-                                   Py_ssize_t windows, Py_ssize_t c, float *dw, float *db) noexcept nogil
+        void (*conv_pool_table)(const float *x, Py_ssize_t n, const Py_ssize_t *pixel, float *table) noexcept nogil
+        void (*conv_pool_gradient)(const float *table, Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t row_step,
+                                   Py_ssize_t col_step, const Py_ssize_t *a_segment, Py_ssize_t segments, Py_ssize_t kc,
+                                   const float *dy, const uint8_t *index, Py_ssize_t c, float *dw,
+                                   float *db) noexcept nogil
+        void (*winograd_input)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t cols, float *d,
+                               Py_ssize_t d_row) noexcept nogil
+        void (*winograd_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
+                                 Py_ssize_t u_step) noexcept nogil
+        void (*winograd_pool)(const dlc_winograd_pool *t) noexcept nogil
+        void (*winograd_pool_gradient)(const float *d, Py_ssize_t d_row, Py_ssize_t rows, Py_ssize_t cols,
+                                       const float *dy, const uint8_t *index, Py_ssize_t c, float *s,
+                                       Py_ssize_t s_step, float *db) noexcept nogil
+        void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
+                                         Py_ssize_t dw_step) noexcept nogil
+        int masked_fma
         void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
                     Py_ssize_t n) noexcept nogil
         void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,

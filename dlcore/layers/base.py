@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import initializers
-from dlcore.ops.base import BATCH, Parameter, Tensor
+from dlcore.ops.base import BATCH, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
 
@@ -107,6 +107,7 @@ class Layer:
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        changes.note()
 
     def _inner(self) -> list[Layer]:
         """Layers that this one holds as attributes, alone or in lists; their weights are its own too."""
@@ -115,6 +116,14 @@ class Layer:
             held = value if isinstance(value, (list, tuple)) else [value]
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
+
+    def _deep(self) -> list[Layer]:
+        """This layer and all inside it."""
+        return [self, *(deep for layer in self._inner() for deep in layer._deep())]
+
+    def _notes_changes(self) -> bool:
+        """Whether `changes` tells when other layers came into this one or left it."""
+        return not self._inner()
 
     @property
     def weights(self) -> list[Parameter]:

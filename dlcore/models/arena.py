@@ -34,7 +34,7 @@ class WeightArena:
         for parameter in self.offsets:
             view = self.view(self.flat, parameter)
             view[...] = parameter.value
-            parameter.value, parameter.arena = view, self
+            parameter.place(view, self)
 
     def layout(self) -> dict[Parameter, slice]:
         """Where each trainable parameter lies in a flat array."""

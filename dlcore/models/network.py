@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import callbacks, losses, metrics, ops, optimizers
+from dlcore import callbacks, config, losses, metrics, ops, optimizers
 from dlcore.graph.fuse import fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.program import Function
-from dlcore.kernels.data import Feed
+from dlcore.kernels.data import Feed, Predictor, Predictors
+from dlcore.kernels.locks import SharedLock
 from dlcore.layers.base import Layer, shown
 from dlcore.models.arena import WeightArena
-from dlcore.models.locks import SharedLock
-from dlcore.ops.base import BATCH, Parameter, Tensor
+from dlcore.ops.base import BATCH, Parameter, Tensor, changes
 from dlcore.ops.data import Store, gather
 from dlcore.ops.elementwise import mean_gradient
 from dlcore.ops.metrics import Accumulate
@@ -50,9 +50,10 @@ class Network(Layer):
         self.loss: losses.Loss | None = None
         self._metrics: list[Any] = []
         self._arena: WeightArena | None = None
-        self._places: list[np.ndarray] = []  # of the weights, when what follows was bound
+        self._bound_to: dict[Any, Any] = {}  # layers, and weights with their places, when what follows was bound
+        self._seen: object = None  # `changes.last` when that was looked at,
+        self._placed: object = None  # and when the arena was
         self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
-        self._predictors: dict[str, list[Function]] = {}  # idle ones, by dtype of the input
         self._renew_locks()
         _networks.add(self)
 
@@ -60,6 +61,13 @@ class Network(Layer):
         self._lock = SharedLock()
         self._training = threading.Lock()
         self._trainer = 0  # thread that holds it
+        self._predictors = Predictors(self._lock, config.get_num_threads)
+
+    def _forget(self) -> None:
+        """Forget all that is bound. A predictor in use goes back to where it came from, and is forgotten with it."""
+        self._functions.clear()
+        self._predictors = Predictors(self._lock, config.get_num_threads)
+        changes.note()
 
     # -- structure
 
@@ -147,26 +155,39 @@ class Network(Layer):
 
     def _output_shape(self) -> tuple[Any, ...]:
         """Shape of the output, batch in front."""
+        self._drop_stale()
         if self.output_shape is None:
             self.call(gather("x", self.sample_shape))
         return self.output_shape or ()
 
     def _weights_in_place(self) -> WeightArena:
         """The arena with all weights, as training needs them; made anew when it is out of date."""
+        last = changes.last
+        if self._arena is not None and self._placed is last:
+            return self._arena
         trainable, frozen = self.trainable_weights, self.non_trainable_weights
         if self._arena is None or not self._arena.holds(trainable, frozen):
             with self._lock.write():
                 self._arena = WeightArena(trainable, frozen)
+        self._placed = last if self._notes_changes() else None
         return self._arena
 
     def _drop_stale(self) -> None:
-        """Forget what is bound to memory where the weights no longer lie: another model that shares them trains too."""
-        places = [w.value for w in self.weights]
-        if len(places) != len(self._places) or any(a is not b for a, b in zip(places, self._places, strict=True)):
-            with self._lock.write():
-                self._places = places
+        """Forget what is bound to other layers, or to memory where the weights no longer lie: another model that shares
+        them trains too."""
+        last = changes.last
+        if self._seen is last:
+            return
+        bound_to: dict[Any, Any] = {**dict.fromkeys(self._deep()), **{w: w.value for w in self.weights}}
+        with self._lock.write():
+            known = self._bound_to
+            if list(bound_to) != list(known):
+                self.output_shape = None
+            if list(bound_to) != list(known) or any(place is not known[of] for of, place in bound_to.items()):
+                self._bound_to = bound_to
                 self._functions.clear()
-                self._predictors.clear()
+                self._predictors = Predictors(self._lock, config.get_num_threads)
+            self._seen = last if self._notes_changes() else None
 
     def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:
         """The graph of loss and metrics, with gradients and the optimizer when training, and the totals it adds to."""
@@ -240,19 +261,12 @@ class Network(Layer):
             self._trainer = 0
             self._training.release()
 
-    def _take_predictor(self, dtype: str) -> Function:
-        """A predictor that nobody uses: one from the pool, else a new one. list.pop and append are atomic."""
-        try:
-            return self._predictors.setdefault(dtype, []).pop()
-        except IndexError:
-            pass
+    def _new_predictor(self, dtype: str) -> Predictor:
         p = self.call(gather("x", self.sample_shape))
         fuse([p])
-        feeds = {
-            "x": Feed(dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-            "p": Feed("f", int(np.prod(p.shape[1:], dtype=np.int64))),
-        }
-        return Function([Store(p, "p")], feeds)
+        sample, result = self.sample_shape, p.shape[1:]
+        x, y = Feed(dtype, int(np.prod(sample, dtype=np.int64))), Feed("f", int(np.prod(result, dtype=np.int64)))
+        return Predictor(Function([Store(p, "p")], {"x": x, "p": y}), x, y, sample, result)
 
 
 def per_sample(x: Any, name: str) -> Tensor:

@@ -71,8 +71,7 @@ class Sequential(Model):
 
     def _grow(self, layer: Layer) -> None:
         """Build a new top layer; those below stay as they are."""
-        self._functions.clear()
-        self._predictors.clear()
+        self._forget()
         fresh = not layer.built
         try:
             self.output_shape = layer(Tensor(self.output_shape or ())).shape
@@ -96,8 +95,7 @@ class Sequential(Model):
         return layer
 
     def _changed(self) -> None:
-        self._functions.clear()
-        self._predictors.clear()
+        self._forget()
         self.output_shape = None
         first = self._layers[0].given_input_shape if self._layers else None
         if first is None and self._layers and isinstance(self._layers[0], Sequential):
@@ -124,10 +122,13 @@ class Sequential(Model):
                 layer.built = False
             self._sample_shape = before
             raise
-        self._functions.clear()
-        self._predictors.clear()
+        self._forget()
         self._sample_shape = shape
         self.built = True
+
+    def _notes_changes(self) -> bool:
+        inner = self._inner()
+        return inner == list(dict.fromkeys(self._layers)) and all(layer._notes_changes() for layer in inner)
 
     def _unbuilt(self) -> list[Layer]:
         inner = [deep for layer in self._layers if isinstance(layer, Sequential) for deep in layer._unbuilt()]

@@ -45,6 +45,24 @@ class Tensor:
         return f"<{type(self).__name__} {self.name or (self.op and type(self.op).__name__)} {self.shape}>"
 
 
+class Changes:
+    """When something that models are bound to changed last: where a weight lies, whether it is trained, which layers a
+    model has.
+
+    Attributes:
+        last: another object after every change, so that a model need not look at all its layers at every call.
+    """
+
+    def __init__(self) -> None:
+        self.last = object()
+
+    def note(self) -> None:
+        self.last = object()
+
+
+changes = Changes()
+
+
 class Parameter(Tensor):
     """A weight: its `value` is a float32 array that layers, programs and the user share.
 
@@ -59,7 +77,28 @@ class Parameter(Tensor):
         super().__init__(shape, "f", None, name)
         self.value = np.array(value, np.float32).reshape(self.shape)
         self.trainable = trainable
-        self.arena: Any = None  # the model arena that holds the value, when there is one
+
+    @property
+    def value(self) -> np.ndarray:
+        return self._value
+
+    @value.setter
+    def value(self, value: np.ndarray) -> None:
+        self.place(value, None)
+
+    def place(self, value: np.ndarray, arena: Any) -> None:
+        """Let the value lie elsewhere; `arena` is the model's that holds it, when there is one."""
+        self._value, self.arena = value, arena
+        changes.note()
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self._trainable = trainable
+        changes.note()
 
     def numpy(self) -> np.ndarray:
         return self.value.copy()

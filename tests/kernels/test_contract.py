@@ -25,6 +25,7 @@ from dlcore.kernels import (
     data,
     dense,
     elementwise,
+    locks,
     losses,
     memory,
     metrics,
@@ -186,7 +187,7 @@ def test_the_table_has_every_factory():
         }
         assert names - helpers == {name for name in here if name.startswith(stem + ".")}
     stems = {path.stem for path in Path(dlcore.__file__).parent.glob("kernels/*.pyi")}
-    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, memory, simd]}
+    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, locks, memory, simd]}
 
 
 def wrong(x, name, writes):

@@ -1,5 +1,8 @@
 """Gathering the rows of a batch, and storing predictions."""
 
+from collections import OrderedDict
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import reference as ref
@@ -7,6 +10,7 @@ from harness import F32, SIZES, assert_near, blank, results, run, uniform
 
 from dlcore.kernels import data
 from dlcore.kernels.executor import Clock, Program
+from dlcore.kernels.locks import SharedLock
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -94,3 +98,72 @@ def test_refuses_what_does_not_fit():
             data.gather(*missing, blank(3, 6))
         with pytest.raises(TypeError, match=r"feed|clock"):
             data.store(blank(3, 6), *missing)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Predictors
+
+
+def doubling(dtype, sizes=(1, 3)):
+    """A predictor of (n, 2, 3) samples as (n, 6) numbers, each twice the input, for these batch sizes."""
+    function = SimpleNamespace(programs=OrderedDict(), cursor=Clock())
+    x, y = data.Feed(dtype, 6), data.Feed("f", 6)
+    for n in sizes:
+        batch = np.empty((n, 6), F32)
+        steps = [data.gather(x, function.cursor, batch, 2), data.store(batch, y, function.cursor)]
+        function.programs[n] = Program([[(steps, 1)]], cursor=function.cursor, cursor_increment=n)
+    return data.Predictor(function, x, y, (2, 3), (6,))
+
+
+def pool(*predictors):
+    lock = SharedLock()
+    predictors_ = data.Predictors(lock, lambda: 2)
+    for predictor in predictors:
+        predictors_.give(predictor)
+    return predictors_, lock
+
+
+@pytest.mark.parametrize("dtype", ["f", "B"])
+def test_predict(dtype):
+    predictor = doubling(dtype)
+    predict, _ = pool(predictor)
+    for n in (3, 1, 3):
+        x = np.random.default_rng(n).integers(0, 256, (n, 2, 3)).astype(dtype)
+        for _ in range(2):
+            y = predict(x)
+            assert y.dtype == F32 and y.flags.owndata and y.flags.c_contiguous
+            np.testing.assert_array_equal(y, 2 * x.reshape(n, 6).astype(F32))
+    predict(np.zeros((1, 2, 3), dtype))
+    assert list(predictor.function.programs) == [3, 1]  # the one used last at the end
+    assert (predictor.dtype, predict.idle[dtype]) == (dtype, [predictor])
+
+
+def test_what_a_predictor_leaves_to_others():
+    predict, lock = pool(doubling("f"))
+    x = uniform(3, 2, 3)
+    unaligned = np.zeros(x.nbytes + 1, np.uint8)[1:].view(F32).reshape(x.shape)
+    for other in (x[:2], x[:0], x[..., :2].copy(), x.reshape(3, 6), x.reshape(3, 3, 2), x[0, 0, 0], x[::-1], x.tolist(),
+                  x.astype(">f4"), x.astype(np.float64), x.astype(np.uint8), x.astype(object), x > 0, None, 3,
+                  unaligned, np.zeros(3, "M8[s]"), np.zeros(3, "U4"), memoryview(x), np.ma.array(x)):  # fmt: skip
+        assert predict(other) is None
+    with lock.write():
+        assert predict(x) is None
+    assert lock.readers == 0 and len(predict.idle["f"]) == 1
+    np.testing.assert_array_equal(predict(x), 2 * x.reshape(3, 6))
+    taken = predict.take("f")
+    assert predict.take("f") is None and predict(x) is None
+    predict.give(taken)
+    assert predict(x) is not None
+
+
+def test_a_prediction_that_fails_leaves_its_predictor_idle():
+    heavy = doubling("f", sizes=[1000000])  # enough work to wake other threads for: asks for their number
+    assert not heavy.function.programs[1000000].serial and doubling("f").function.programs[3].serial
+    lock, x = SharedLock(), np.zeros((1000000, 2, 3), F32)
+    predict = data.Predictors(lock, lambda: 1 // 0)
+    predict.give(heavy)
+    with pytest.raises(ZeroDivisionError):
+        predict(x)
+    assert predict.idle["f"] == [heavy] and lock.readers == 0
+    predict, _ = pool(heavy)
+    np.testing.assert_array_equal(predict(x + 1), np.full((1000000, 6), 2))

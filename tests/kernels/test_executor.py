@@ -142,10 +142,10 @@ def in_thread(f):
 
 def test_refuses_a_second_run_at_the_same_time():
     w, clock, program = counter()
-    steps = seconds(program) // 2
+    steps = seconds(program)
     done = clock.step
     thread = in_thread(lambda: program.run(steps, 2))
-    time.sleep(0.1)
+    time.sleep(0.05)
     with pytest.raises(RuntimeError, match="already running in another thread"):
         program.run()
     thread.join()

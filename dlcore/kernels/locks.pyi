@@ -1,0 +1,13 @@
+import threading
+from contextlib import AbstractContextManager
+
+class SharedLock:
+    condition: threading.Condition
+    readers: int
+    writers: int
+    waiting: int
+    due: int
+    writes: int
+    writing: bool
+    def read(self) -> AbstractContextManager[None]: ...
+    def write(self) -> AbstractContextManager[None]: ...
