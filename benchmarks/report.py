@@ -154,7 +154,7 @@ def markdown(results):
         [f"{row['config']}: {row['job']}", number(row["us"]), number(row["us_min"]), f"{row['spread']:.1%}"]
         for row in me["rows"]
     ]
-    quiet = [train["quiet"], me["quiet"], *(result["quiet"] for result in predict.values())]
+    quiet = [train["quiet"], me["quiet"], results["start"]["quiet"], *(result["quiet"] for result in predict.values())]
     noise = "" if all(quiet) else f"\n{NOISY}\n"
     return f"""# Benchmarks
 
