@@ -335,7 +335,8 @@ def contest(task, jobs, peers, options, extra=()):
         extra: further workers as (task, peer, config), which take part in every job.
 
     Returns:
-        {job: {"quiet": bool, "rounds": used of all, "rows": of `summarise`, dlcore's first way leading}}
+        {job: {"quiet": bool, "rounds": used of all, "rows": of `summarise`, dlcore's first way leading}}, and what the
+        scan found: {peer: {job: [(minimum µs, configuration)]}}.
     """
     ranking = {}
     print(f"\nscan, the fastest of {SCAN_TURNS} turns, µs\n  {'':44}" + "".join(f"{job:>12}" for job in jobs))
@@ -365,7 +366,7 @@ def contest(task, jobs, peers, options, extra=()):
             rows = summarise(contenders, kept, images)
             results[job] = {"quiet": quiet, "rounds": [len(kept), options.rounds], "rows": rows}
             print_table(job, results[job])
-    return results
+    return results, ranking
 
 
 def print_table(title, result):

@@ -13,14 +13,17 @@ TITLES = {"one": "One image, call after call", "cold": "One image after a pause 
 PEERS = ["onnxruntime", "torch", "tensorflow", "jax"]
 
 
+def chart(results, file):
+    compare.draw([(TITLES[job], result["rows"]) for job, result in results.items()], file, "µs, lower is better")
+
+
 def main():
     options = compare.parser(__doc__, PEERS, turn=0.5).parse_args()
     with compare.prepared(options) as info:
-        results = compare.contest("predict", JOBS, options.peers.split(","), options)
+        results, ranking = compare.contest("predict", JOBS, options.peers.split(","), options)
     if options.chart:
-        panels = [(TITLES[job], result["rows"]) for job, result in results.items()]
-        compare.draw(panels, options.chart, "µs, lower is better")
-    compare.write_json(options, {"machine": info, "results": results})
+        chart(results, options.chart)
+    compare.write_json(options, {"machine": info, "results": results, "scan": ranking})
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ The network of compare_train.py, by medians of ratios of interleaved turns:
 - peak memory of a training process over that of one which only loads the data with NumPy.
 """
 
+import statistics
 import subprocess
 
 import compare
+import compare_train
 
 PAIRS = {  # what: (of, to) as (configuration, job); None is the machine
     "bound": (("default", "step"), None),
@@ -53,7 +55,7 @@ def main():
     result = {"quiet": quiet, "rounds": [len(kept), options.rounds], "rows": rows}
     result |= {"ratios": ratios, "memory_mb": memory}
     compare.print_table("dlcore and the machine", result)
-    gflops = 2 * 70.6e6 / compare.statistics.median(bound) / 1e3
+    gflops = 2 * compare_train.MULTIPLY_ADDS / statistics.median(bound) / 1e3
     print(f"\nmultiply-adds from registers: {gflops:.0f} GFLOP/s on {options.threads} threads")
     for what, row in ratios.items():
         print(f"{what:10} {row['ratio']:.3f}   {row['ratio_interval'][0]:.3f} .. {row['ratio_interval'][1]:.3f}")

@@ -10,17 +10,22 @@ loss on logits. "peak" is no framework: it does the multiplications of the step,
 import compare
 
 BATCH = 128
+MULTIPLY_ADDS = 70_606_848  # of one step, see peers/bound_peak.py
 PEERS = ["torch", "tensorflow"]  # and jax, several times slower than these
+
+
+def chart(results, file):
+    compare.draw([("One training step, batch 128", results["step"]["rows"])], file, "µs, lower is better")
 
 
 def main():
     options = compare.parser(__doc__, PEERS).parse_args()
     with compare.prepared(options) as info:
         bound = [("bound", "peak", "one step")]
-        results = compare.contest("train", {"step": BATCH}, options.peers.split(","), options, extra=bound)
+        results, ranking = compare.contest("train", {"step": BATCH}, options.peers.split(","), options, extra=bound)
     if options.chart:
-        compare.draw([("One training step, batch 128", results["step"]["rows"])], options.chart, "µs, lower is better")
-    compare.write_json(options, {"machine": info, "results": results})
+        chart(results, options.chart)
+    compare.write_json(options, {"machine": info, "results": results, "scan": ranking})
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ def measure(benchmark):
     """measure(step, flop=...) or measure(step, nbytes=...): time the step.
 
     extra_info has GFLOP/s and the share of the peak of multiply-adds from registers; or GB/s, where every byte that
-    must be read or written counts once, and the share of what a triad of the same footprint reaches, which may be above 1 for a kernel that writes less than a third of its bytes.
+    must be read or written counts once, and the share of what a triad of the same footprint reaches. A kernel that
+    writes less than a third of its bytes, or the ones it has read, may come above 1.
     """
 
     def run(step, flop=0, nbytes=0):
@@ -77,5 +78,5 @@ def pytest_terminal_summary(terminalreporter, config):
     for b in found:
         unit = "GFLOP/s" if "GFLOP/s" in b.extra_info else "GB/s"
         what = "of the FMA peak" if unit == "GFLOP/s" else "of a triad"
-        rate, share = b.extra_info[unit], b.extra_info["share"]
-        terminalreporter.write_line(f"{b.fullname.rpartition('/')[2]:70} {rate:8.1f} {unit:8} {share:6.1%} {what}")
+        name, rate, share = b.fullname.rpartition("/")[2], b.extra_info[unit], b.extra_info["share"]
+        terminalreporter.write_line(f"{name:70} {rate:8.1f} {unit:8} {share:6.1%} {what}")

@@ -99,7 +99,7 @@ def verdict(stored, counted, built):
         line = f"{what}: {now:,} instructions, stored {before:,}: {grown:+.2%}"
         if other:
             line += f" (stored with {', '.join(other)}: {tolerance:.0%} allowed)"
-        if grown > tolerance:
+        if now > before * (1 + tolerance):
             good = False
             line += f": MORE THAN {tolerance:.0%}"
         elif grown < -tolerance:

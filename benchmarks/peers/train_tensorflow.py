@@ -21,9 +21,7 @@ CONFIGS = {
     ]
     for onednn in ((1, 0) if jit == "graph" else (1,))
 }
-CONFIGS |= {
-    f"{path} graph onednn1 inter2": CONFIGS[f"{path} graph onednn1"] | {"inter": 2} for path in ("step", "raw", "spe")
-}
+CONFIGS |= {f"{path} graph onednn1 inter2": CONFIGS[f"{path} graph onednn1"] | {"inter": 2} for path in ("step", "raw")}
 CONFIGS["step graph onednn1 stock-malloc"] = CONFIGS["step graph onednn1"] | {"environment": {}}
 
 

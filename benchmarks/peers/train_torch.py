@@ -5,12 +5,12 @@ of four strided slices instead (equal winners share the gradient; the same netwo
 glibc's malloc as it comes, see compare.py.
 """
 
-ADAM = {"fused": {"fused": True}, "foreach": {"foreach": True}, "forloop": {"foreach": False}, "compiled": {}}
+ADAM = {"fused": {"fused": True}, "foreach": {"foreach": True}, "compiled": {}}
 
 CONFIGS = {
     f"eager {layout} {adam}": {"layout": layout, "adam": adam}
     for layout in ("nhwc", "nchw")
-    for adam in ("fused", "foreach", "forloop")
+    for adam in ("fused", "foreach")
 }
 CONFIGS |= {
     "eager nhwc fused stock-malloc": {"layout": "nhwc", "adam": "fused", "environment": {}},
