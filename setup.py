@@ -43,11 +43,11 @@ LDFLAGS = ["-s"] if sys.platform.startswith("linux") and not DEBUG else []
 # A macOS universal build compiles for two processors at once and therefore gets the baseline alone.
 ISA = {
     "baseline": (None, [], []),
-    "avx2": ("__x86_64__", ["-mavx2", "-mfma"], []),
+    "avx2": ("__x86_64__", ["-mavx2", "-mfma"], ["-mprfchw"]),
     "avx512": (
         "__x86_64__",
         ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mavx2", "-mfma"],
-        ["-mprefer-vector-width=512"],
+        ["-mprefer-vector-width=512", "-mprfchw"],
     ),
     "neon": ("__aarch64__", [], []),
 }
@@ -83,7 +83,8 @@ DIRECTIVES = {
 
 def sources():
     """The files whose content decides what the extensions are."""
-    found = [*KERNELS.glob("*.pyx"), *KERNELS.glob("*.pxd"), *KERNELS.glob("*.h"), *CSRC.glob("*.[ch]"), *CSRC.glob("*.inc")]
+    found = [path for end in ("pyx", "pxd", "h") for path in KERNELS.glob(f"*.{end}")]
+    found += [path for end in ("c", "h", "inc") for path in CSRC.glob(f"*.{end}")]
     return sorted(found, key=Path.as_posix)
 
 

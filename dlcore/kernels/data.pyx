@@ -30,6 +30,7 @@ cdef class Feed:
     """
     cdef char *data
     cdef const int64_t *index
+    cdef Py_ssize_t count                 # rows that a run may read
     cdef readonly str dtype
     cdef readonly Py_ssize_t row
     cdef object keep
@@ -49,6 +50,7 @@ cdef class Feed:
         if index is not None:
             n = buffer(index, "index", "q", 1)
             self.index = <const int64_t *>n.whole()
+        self.count = b.shape[0] if n is None else n.shape[0]
         self.keep = (b, n)
 
     def clear(self):
@@ -60,17 +62,29 @@ ctypedef struct Transfer:
     Ref y
     char *const *data
     const int64_t *const *index
+    const Py_ssize_t *count
     const int64_t *cursor
     Py_ssize_t row, itemsize
     float scale
     bint convert
+
+cdef extern from *:
+    """
+    static inline void dlc_fetch(const char *p, ptrdiff_t n) {
+        for (ptrdiff_t i = 0; i < n; i += 64) __builtin_prefetch(p + i, 0, 2); /* into L2 */
+    }
+    """
+    void fetch "dlc_fetch"(const char *p, Py_ssize_t n) noexcept nogil
 
 cdef void gather_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Transfer *a = <const Transfer *>args
     cdef char *y = at(&a.y, begin, slot)
     cdef const char *source
     cdef const int64_t *index = a.index[0]
-    cdef int64_t i, row
+    cdef int64_t i, row, last = min(a.cursor[0] + 2 * end - begin, a.count[0])
+    if index != NULL:  # shuffled rows come from anywhere in memory: ask for those of the next slab now
+        for row in range(a.cursor[0] + end, last):
+            fetch(a.data[0] + index[row] * a.row * a.itemsize, a.row * a.itemsize)
     for i in range(end - begin):
         row = a.cursor[0] + begin + i
         source = a.data[0] + (index[row] if index != NULL else row) * a.row * a.itemsize
@@ -94,7 +108,7 @@ def gather(Feed feed not None, Clock clock not None, y, float scale=1):
         raise ValueError(f"data.gather: y {yb.shape} does not fit rows of {feed.row} {feed.dtype}, scale {scale}")
     a.tiles, a.y, a.row, a.scale, a.convert = tiles(), yb.rows(), feed.row, scale, feed.dtype == "B"
     a.itemsize = 1 if a.convert else 4
-    a.data, a.index, a.cursor = &feed.data, &feed.index, &clock.cursor_
+    a.data, a.index, a.count, a.cursor = &feed.data, &feed.index, &feed.count, &clock.cursor_
     return make_step(gather_leaf, &a, sizeof(a), yb.shape[0], yb.size(), 0, (yb, feed, clock))
 
 
