@@ -117,7 +117,7 @@ def doubling(dtype, sizes=(1, 3)):
 
 def pool(*predictors):
     lock = SharedLock()
-    predictors_ = data.Predictors(lock, lambda: 2)
+    predictors_ = data.Predictors(lock, lambda: 2, SimpleNamespace(last=object()))
     for predictor in predictors:
         predictors_.give(predictor)
     return predictors_, lock
@@ -160,7 +160,7 @@ def test_a_prediction_that_fails_leaves_its_predictor_idle():
     heavy = doubling("f", sizes=[1000000])  # enough work to wake other threads for: asks for their number
     assert not heavy.function.programs[1000000].serial and doubling("f").function.programs[3].serial
     lock, x = SharedLock(), np.zeros((1000000, 2, 3), F32)
-    predict = data.Predictors(lock, lambda: 1 // 0)
+    predict = data.Predictors(lock, lambda: 1 // 0, SimpleNamespace(last=object()))
     predict.give(heavy)
     with pytest.raises(ZeroDivisionError):
         predict(x)

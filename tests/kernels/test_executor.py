@@ -114,6 +114,21 @@ def test_the_prologue_runs_in_the_first_step_of_a_run(threads):
             Program(stages, prologue=wrong)
 
 
+def test_the_prologue_is_left_out_while_the_weights_are_prepared():
+    x, y, w = np.ones((3, 4), F32), np.zeros((3, 4), F32), np.zeros((3, 4), F32)
+    program = Program([[([elementwise.add(x, y, y)], 1)], [([elementwise.add(y, w, w)], 1)]], prologue=1)
+    first, second = object(), object()
+    prepared = []
+    for weights in (first, first, second, first, None, None):
+        program.run(2, 1, weights)
+        assert program.prepared is weights
+        prepared.append(int(y[0, 0]))
+    assert prepared == [1, 1, 2, 3, 4, 5]
+    program.prepared = second  # as after a run that left the weights prepared
+    program.run(1, 1, second)
+    assert (y == 5).all()
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_steps_of_any_number_of_tasks_make_one_chunk_without_a_grain(threads):
     a, b = blank(7, 3), blank(2, 5)
