@@ -47,6 +47,19 @@ typedef struct {
     int pixels, n, relu;
 } dlc_conv_pool;
 
+/* Rows of such windows, and their gradient with respect to the weights. */
+typedef struct {
+    const float *table;          /* from conv_pool_table: entry 0 under the first tap of the first window */
+    ptrdiff_t rows, cols, row_step, col_step; /* of windows; entries of the table from one to the next */
+    const ptrdiff_t *a_segment;  /* taps, as in dlc_gemm; in entries of the table */
+    ptrdiff_t segments, kc;
+    const float *dy;             /* (rows, cols, c) */
+    const uint8_t *index;        /* likewise */
+    ptrdiff_t c;
+    int pixels;
+    float *dw, *db;              /* (segments*kc, c) and (c,) */
+} dlc_conv_pool_gradient;
+
 /* Windows of 2x2 max pooling over a 3x3 convolution, in Winograd's domain; see winograd.inc. */
 typedef struct {
     const float *d;              /* from winograd_input; a row of windows d_row floats on, a channel d_channel */
@@ -106,10 +119,8 @@ typedef struct {
     /* convolution with pooling */
     void (*conv_pool)(const dlc_conv_pool *t);
     float (*magnitude)(const float *x, ptrdiff_t n);
-    void (*conv_pool_table)(const float *x, ptrdiff_t n, const ptrdiff_t pixel[4], float *table);
-    void (*conv_pool_gradient)(const float *table, ptrdiff_t rows, ptrdiff_t cols, ptrdiff_t row_step, ptrdiff_t col_step,
-                               const ptrdiff_t *a_segment, ptrdiff_t segments, ptrdiff_t kc, const float *dy,
-                               const uint8_t *index, ptrdiff_t c, float *dw, float *db);
+    void (*conv_pool_table)(const float *x, ptrdiff_t n, const ptrdiff_t *pixel, int pixels, float *table);
+    void (*conv_pool_gradient)(const dlc_conv_pool_gradient *t);
 
     /* Winograd F(2x2, 3x3) with pooling */
     void (*winograd_input)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t cols, float *d, ptrdiff_t d_row);

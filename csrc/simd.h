@@ -1,7 +1,7 @@
 /* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
  *
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
- * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is t[i mod 4] in every lane. vposition says which of the four pixels
+ * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is t[i mod 4] in every lane, vlookup16 likewise. vposition says which of the four pixels
  * of a window won, from three comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones
  * into o. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch
  * just the first l lanes (vloadn fills the others with zeros).
@@ -64,6 +64,7 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(1)), b);
 }
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
+INLINE vf vlookup16(const float *t, vi i) { return _mm512_permutexvar_ps(i, _mm512_loadu_ps(t)); }
 INLINE vf vlookup4(const float *t, vi i) { return _mm512_permutevar_ps(_mm512_broadcast_f32x4(_mm_loadu_ps(t)), i); }
 INLINE vf vload4s(const float *p, ptrdiff_t step) {
     vf a = _mm512_castps128_ps512(_mm_loadu_ps(p));
@@ -147,6 +148,10 @@ INLINE void vstore_u8(uint8_t *p, vb a) {
     _mm_storel_epi64((__m128i *)p, _mm_packus_epi16(w, w));
 }
 INLINE vf vtofloat(vi a) { return _mm256_cvtepi32_ps(a); }
+INLINE vf vlookup16(const float *t, vi i) {
+    const vf low = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t), i), high = _mm256_permutevar8x32_ps(_mm256_loadu_ps(t + 8), i);
+    return _mm256_blendv_ps(low, high, _mm256_castsi256_ps(_mm256_slli_epi32(i, 28))); /* bit 3 of i chooses */
+}
 INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)t), i); }
 INLINE vf vload4s(const float *p, ptrdiff_t step) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
@@ -210,6 +215,7 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
 INLINE vb vload_u8(const uint8_t *p) { return (vb){p[0], p[1], p[2], p[3]}; }
 INLINE void vstore_u8(uint8_t *p, vb a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
+INLINE vf vlookup16(const float *t, vi i) { return (vf){t[i[0] & 15], t[i[1] & 15], t[i[2] & 15], t[i[3] & 15]}; }
 INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
 INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }

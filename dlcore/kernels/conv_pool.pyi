@@ -29,4 +29,5 @@ def conv_pool2d_weight_gradient(
     strides: _Pair = (1, 1),
     padding: _Padding = ((0, 0), (0, 0)),
     dilation: _Pair = (1, 1),
+    pool: _Pair = (2, 2),
 ) -> Step: ...

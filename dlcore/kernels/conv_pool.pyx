@@ -15,7 +15,7 @@ from libc.string cimport memset
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_TILES, dlc_conv_pool, dlc_tiles, dlc_winograd_pool, tiles
+from dlcore.kernels.simd cimport DLC_TILES, dlc_conv_pool, dlc_conv_pool_gradient, dlc_tiles, dlc_winograd_pool, tiles
 
 cdef Py_ssize_t L1_BYTES = 24576       # of an image transformed or tabulated at a time: what L1 holds beside the rest
 cdef Py_ssize_t WINOGRAD_CHANNELS = 4
@@ -250,12 +250,10 @@ ctypedef struct WeightGradient:
     float *dw                             # (chunks, kh*kw*ic, oc)
     float *db                             # (chunks, oc)
     Border border
+    dlc_conv_pool_gradient tile           # what is the same for every block of rows of windows
     Py_ssize_t x_size, dy_size, dw_size
-    Py_ssize_t grain, rows, cols, block, oc, table, reach
-    Py_ssize_t row_step, col_step
-    Py_ssize_t pixel[4]
-    const Py_ssize_t *segment             # rows of the kernel, or taps
-    Py_ssize_t segments, kc
+    Py_ssize_t grain, rows, block, oc, table, reach
+    Py_ssize_t pixel[9]
     Winograd winograd
     Py_ssize_t s                          # bytes in the slot where the sums of the transformed gradient begin
     bint use_winograd
@@ -298,14 +296,16 @@ cdef bint sum_by_winograd(const WeightGradient *a, const float *x, const float *
 
 cdef void add_by_lookup(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *dw,
                         float *db, char *slot) noexcept nogil:
+    cdef dlc_conv_pool_gradient t = a.tile
     cdef float *table = <float *>(slot + a.table)
-    cdef Py_ssize_t first = 0, rows
+    cdef Py_ssize_t first = 0
+    t.table, t.dw, t.db = table, dw, db
     while first < a.rows:
-        rows = min(a.block, a.rows - first)
-        a.tiles.conv_pool_table(image + first * a.row_step, (rows - 1) * a.row_step + a.reach, a.pixel, table)
-        a.tiles.conv_pool_gradient(table, rows, a.cols, a.row_step, a.col_step, a.segment, a.segments, a.kc,
-                                   dy + first * a.cols * a.oc, index + first * a.cols * a.oc, a.oc, dw, db)
-        first += rows
+        t.rows = min(a.block, a.rows - first)
+        a.tiles.conv_pool_table(image + first * t.row_step, (t.rows - 1) * t.row_step + a.reach, a.pixel, t.pixels, table)
+        t.dy, t.index = dy + first * t.cols * a.oc, index + first * t.cols * a.oc
+        a.tiles.conv_pool_gradient(&t)
+        first += t.rows
 
 
 cdef void add_by_winograd(const WeightGradient *a, const float *image, const float *dy, const uint8_t *index, float *s,
@@ -325,15 +325,16 @@ cdef void add_by_winograd(const WeightGradient *a, const float *image, const flo
 
 
 def conv_pool2d_weight_gradient(x, dy, index, dw, db, Py_ssize_t grain, strides=(1, 1), padding=((0, 0), (0, 0)),
-                                dilation=(1, 1)):
-    """Gradients of w and b of a convolution under 2x2 max pooling, from the pooled gradient and the winners: dw[ky, kx, i, o]
+                                dilation=(1, 1), pool=(2, 2)):
+    """Gradients of w and b of a convolution under max pooling, from the pooled gradient and the winners: dw[ky, kx, i, o]
     = sum over samples and windows of x under tap (ky, kx), input channel i, seen from the winner, times dy, zero where
-    index is 4. Partial sums, one per chunk of samples. One task per sample.
+    index is ph*pw. Partial sums, one per chunk of samples. One task per sample.
 
     Args:
         x: (n, ih, iw, ic) float32.
         dy: (n, h, w, oc) float32, gradient of the pooled output.
         index: (n, h, w, oc) uint8, as `conv_pool2d_forward` saved it.
+        pool: (ph, pw), ph*pw <= 9.
         dw, db: (ceil(n / grain), kh, kw, ic, oc) and (ceil(n / grain), oc), overwritten. The step must run with this grain.
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), nb = buffer(index, "index", "B", 4)
@@ -341,7 +342,7 @@ def conv_pool2d_weight_gradient(x, dy, index, dw, db, Py_ssize_t grain, strides=
     cdef WeightGradient a
     n, ih, iw, ic = xb.shape
     chunks, kh, kw, _, oc = wb.shape
-    check("conv_pool2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, (2, 2), strides, padding, dilation)
+    check("conv_pool2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, pool, strides, padding, dilation)
     if grain < 1 or chunks != ceildiv(n, grain) or bb.shape != (chunks, oc) or nb.shape != gb.shape:
         raise ValueError(f"conv_pool2d_weight_gradient: dy {gb.shape}, index {nb.shape}, dw {wb.shape} and db {bb.shape} do "
                          f"not fit {n} samples in chunks of {grain}")
@@ -350,22 +351,25 @@ def conv_pool2d_weight_gradient(x, dy, index, dw, db, Py_ssize_t grain, strides=
     a.dw, a.db = <float *>wb.whole(), <float *>bb.whole()
     a.border = make_border(ih, iw, ic, top, bottom, left, right)
     a.x_size, a.dy_size, a.dw_size = xb.row_size(), gb.row_size(), wb.row_size()
-    a.grain, a.oc, a.rows, a.cols = grain, oc, gb.shape[1], gb.shape[2]
+    a.grain, a.oc, a.rows = grain, oc, gb.shape[1]
+    ph, pw = pool
     width = a.border.pw * ic
-    a.row_step, a.col_step = 2 * strides[0] * width, 2 * strides[1] * ic
-    for i in range(4):
-        a.pixel[<int>i] = i // 2 * strides[0] * width + i % 2 * strides[1] * ic
-    storage, a.kc = segments_of(kh, kw, ic, width, dilation)
+    a.tile.cols, a.tile.c, a.tile.pixels = gb.shape[2], oc, ph * pw
+    a.tile.row_step, a.tile.col_step = ph * strides[0] * width, pw * strides[1] * ic
+    for i in range(ph * pw):
+        a.pixel[<int>i] = i // pw * strides[0] * width + i % pw * strides[1] * ic
+    storage, a.tile.kc = segments_of(kh, kw, ic, width, dilation)
     cdef Py_ssize_t[::1] segments = storage
-    a.segment, a.segments = &segments[0], len(segments)
+    a.tile.a_segment, a.tile.segments = &segments[0], len(segments)
     # entries of the table that a row of windows needs: from its first pixel under the first tap to its last under the last
-    a.reach = (a.cols - 1) * a.col_step + segments[a.segments - 1] + a.kc
-    a.block = min(a.rows, max(1, (L1_BYTES // 16 - a.reach) // a.row_step + 1))
+    a.reach = (a.tile.cols - 1) * a.tile.col_step + segments[a.tile.segments - 1] + a.tile.kc
+    cdef Py_ssize_t entry = 16 if ph * pw <= 4 else 64
+    a.block = min(a.rows, max(1, (L1_BYTES // entry - a.reach) // a.tile.row_step + 1))
     a.table = ceildiv(border_bytes(&a.border), 64) * 64
-    scratch = a.table + 16 * ((a.block - 1) * a.row_step + a.reach)
-    a.use_winograd = a.tiles.masked_fma and suits_winograd(ic, (kh, kw), (2, 2), strides, dilation)
+    scratch = a.table + entry * ((a.block - 1) * a.tile.row_step + a.reach)
+    a.use_winograd = a.tiles.masked_fma and suits_winograd(ic, (kh, kw), pool, strides, dilation)
     if a.use_winograd:
-        a.winograd = make_winograd(&a.border, a.rows, a.cols)
+        a.winograd = make_winograd(&a.border, a.rows, a.tile.cols)
         a.s = a.winograd.end
         scratch = max(scratch, a.s + ic * 16 * oc * sizeof(float))
     return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * ic, scratch,

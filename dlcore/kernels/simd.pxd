@@ -31,6 +31,18 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t y_step, windows
         int pixels, n, relu
 
+    ctypedef struct dlc_conv_pool_gradient:
+        const float *table
+        Py_ssize_t rows, cols, row_step, col_step
+        const Py_ssize_t *a_segment
+        Py_ssize_t segments, kc
+        const float *dy
+        const uint8_t *index
+        Py_ssize_t c
+        int pixels
+        float *dw
+        float *db
+
     ctypedef struct dlc_winograd_pool:
         const float *d
         Py_ssize_t d_row, d_channel, rows, cols, channels
@@ -79,11 +91,9 @@ cdef extern from "dlcore.h" nogil:
                                       Py_ssize_t c, int kh, int kw, float *dx) noexcept nogil
         void (*conv_pool)(const dlc_conv_pool *t) noexcept nogil
         float (*magnitude)(const float *x, Py_ssize_t n) noexcept nogil
-        void (*conv_pool_table)(const float *x, Py_ssize_t n, const Py_ssize_t *pixel, float *table) noexcept nogil
-        void (*conv_pool_gradient)(const float *table, Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t row_step,
-                                   Py_ssize_t col_step, const Py_ssize_t *a_segment, Py_ssize_t segments, Py_ssize_t kc,
-                                   const float *dy, const uint8_t *index, Py_ssize_t c, float *dw,
-                                   float *db) noexcept nogil
+        void (*conv_pool_table)(const float *x, Py_ssize_t n, const Py_ssize_t *pixel, int pixels,
+                                float *table) noexcept nogil
+        void (*conv_pool_gradient)(const dlc_conv_pool_gradient *t) noexcept nogil
         void (*winograd_input)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t cols, float *d,
                                Py_ssize_t d_row) noexcept nogil
         void (*winograd_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,

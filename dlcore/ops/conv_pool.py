@@ -5,13 +5,9 @@ from __future__ import annotations
 
 from dlcore.kernels import conv_pool as kernels
 from dlcore.ops.base import CHUNKS, Op, Tensor
-from dlcore.ops.conv import Conv2D, Conv2DInputGradient, Conv2DWeightGradient
-from dlcore.ops.elementwise import bias_gradient, reduce_chunks
+from dlcore.ops.conv import Conv2D, Conv2DInputGradient
+from dlcore.ops.elementwise import reduce_chunks
 from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
-
-# Taps up to which the weight gradient from the pooled gradient beats the tiled one from the unpooled gradient: the
-# lookup saves three of four multiplications, but does not reuse what it loads.
-LOOKUP_TAPS = 64
 
 
 def fits(conv: Conv2D, pool: MaxPool2D) -> bool:
@@ -38,22 +34,13 @@ class ConvPool2D(Op):
 
     def gradient(self, grads, wanted):
         x, (dy, index) = self.inputs[0], (grads[0], self.outputs[1])
-        biases = len(self.inputs) - 2
-        dx = dw = db = None
-        lookup = self.pool == (2, 2) and self.kernel[0] * self.kernel[1] * x.shape[3] <= LOOKUP_TAPS
-        if wanted[0] or not lookup:
-            dz = MaxPool2DGradient(dy, index, self.conv_shape, (self.pool, self.pool, ((0, 0), (0, 0)))).output
+        dx = None
         if wanted[0]:
+            dz = MaxPool2DGradient(dy, index, self.conv_shape, (self.pool, self.pool, ((0, 0), (0, 0)))).output
             dx = Conv2DInputGradient(dz, self.w, x.shape, self.kernel, self.conv_geometry).output
-        if lookup:
-            parts = ConvPool2DWeightGradient(x, dy, index, self.w.shape, self.geometry).outputs
-            dw, db = (
-                reduce_chunks(part) if wish else None for part, wish in zip(parts, [*wanted[1:], False], strict=False)
-            )
-        else:
-            dw = reduce_chunks(Conv2DWeightGradient(x, dz, self.w.shape, self.kernel, self.conv_geometry).output)
-            db = bias_gradient(dz) if biases else None
-        return [dx, dw, db][: len(self.inputs)]
+        parts = ConvPool2DWeightGradient(x, dy, index, self.w.shape, self.pool, self.geometry).outputs
+        found = [reduce_chunks(part) if wish else None for part, wish in zip(parts, wanted[1:], strict=False)]
+        return [dx, *found]
 
     def bind(self, at):
         x, packed, *bias = (at.buffer(tensor) for tensor in self.inputs)
@@ -73,11 +60,11 @@ class ConvPool2D(Op):
 class ConvPool2DWeightGradient(Op):
     """Outputs partial sums of the gradients of kernel and bias."""
 
-    def __init__(self, x: Tensor, dy: Tensor, index: Tensor, w_shape: tuple[int, ...], geometry):
-        self.geometry = geometry
+    def __init__(self, x: Tensor, dy: Tensor, index: Tensor, w_shape: tuple[int, ...], pool: tuple[int, int], geometry):
+        self.geometry, self.pool = geometry, pool
         super().__init__([x, dy, index], (CHUNKS, *w_shape), (CHUNKS, w_shape[-1]))
 
     def bind(self, at):
         x, dy, index = (at.buffer(tensor) for tensor in self.inputs)
         dw, db = (at.buffer(tensor) for tensor in self.outputs)
-        return kernels.conv_pool2d_weight_gradient(x, dy, index, dw, db, at.grain, **self.geometry)
+        return kernels.conv_pool2d_weight_gradient(x, dy, index, dw, db, at.grain, **self.geometry, pool=self.pool)

@@ -21,6 +21,11 @@ CASES = [  # x shape, kernel, oc, pool, strides, padding, dilation
     ((2, 6, 9, 2), (3, 3), 15, (1, 4), S1, P1, S1),
     ((2, 5, 5, 4), (2, 2), 4, (1, 1), S1, P0, S1),
     ((2, 12, 13, 2), (3, 2), 8, POOL, (2, 3), P1, S1),
+    *(((2, 40, 12, c), (3, 3), 19, POOL, S1, P1, S1) for c in (1, 3, 4)),  # few channels, more than L1 holds at once
+    ((1, 4, 70, 1), (3, 3), 17, POOL, S1, P0, S1),  # more than one block of tiles in a row
+    ((2, 15, 17, 3), (7, 7), 17, POOL, S1, P0, S1),
+    ((2, 15, 17, 1), (7, 7), 33, (3, 3), S1, P1, S1),
+    ((2, 9, 9, 13), (5, 5), 7, POOL, S1, P1, S1),
     ((2, 12, 13, 2), (3, 2), 8, POOL, (1, 2), P1, (2, 3)),
     ((0, 6, 6, 1), (3, 3), 3, POOL, S1, P0, S1),
 ]
@@ -56,19 +61,18 @@ def test_against_reference(x_shape, kernel, oc, pool, strides, padding, dilation
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(index, expected_index)
     np.testing.assert_array_equal(forward(x, w, b, *how, relu, indexed=False), expected)
-    if pool == POOL:
-        grain, dy = 2, whole(*y.shape, seed=3)
-        outs = blank(-(-len(x) // grain), *w.shape), blank(-(-len(x) // grain), oc)
-        runs = [(threads, grain) for threads in (1, 2, 3, 4)]
-        dw, db = results(
-            lambda dw, db: conv_pool.conv_pool2d_weight_gradient(x, dy, index, dw, db, grain, *how[1:]),
-            *outs,
-            runs=runs,
-        )
-        alive = np.where(index == 4, 0, dy)
-        np.testing.assert_array_equal(db.sum(axis=0), ref.bias_gradient(alive))
-        dz = ref.max_pool2d_gradient(alive, index, z_shape, pool, pool)
-        np.testing.assert_array_equal(dw.sum(axis=0), ref.conv2d_weight_gradient(x, dz, w.shape, *how[1:]))
+    grain, dy = 2, whole(*y.shape, seed=3)
+    outs = blank(-(-len(x) // grain), *w.shape), blank(-(-len(x) // grain), oc)
+    runs = [(threads, grain) for threads in (1, 2, 3, 4)]
+    dw, db = results(
+        lambda dw, db: conv_pool.conv_pool2d_weight_gradient(x, dy, index, dw, db, grain, *how[1:], pool),
+        *outs,
+        runs=runs,
+    )
+    alive = np.where(index == pool[0] * pool[1], 0, dy)
+    np.testing.assert_array_equal(db.sum(axis=0), ref.bias_gradient(alive))
+    dz = ref.max_pool2d_gradient(alive, index, z_shape, pool, pool)
+    np.testing.assert_array_equal(dw.sum(axis=0), ref.conv2d_weight_gradient(x, dz, w.shape, *how[1:]))
     x, w, b = uniform(*x_shape), uniform(*kernel, x_shape[3], oc, seed=1), uniform(oc, seed=2)
     bound = ref.conv2d(abs(x), abs(w), None, *how[1:])
     got, expected = forward(x, w, b, *how, relu, indexed=False), reference(x, w, b, *how, relu)[0]
@@ -112,7 +116,6 @@ def test_refuses_shapes_that_do_not_fit(bad):
     p, index = packed(whole(3, 3, x.shape[3], y.shape[3])), blank(*y.shape, dtype=np.uint8)
     with pytest.raises(ValueError, match=r"conv_pool2d_forward: x \(.*w \(.*y \(.*do not fit together"):
         conv_pool.conv_pool2d_forward(x, p, None, y, index, kernel, pool, *how)
-    if pool == POOL:
-        with pytest.raises(ValueError, match=r"conv_pool2d_weight_gradient: .*do not fit"):
-            outs = blank(1, 3, 3, x.shape[3], y.shape[3]), blank(1, y.shape[3])
-            conv_pool.conv_pool2d_weight_gradient(x, y, index, *outs, 2, *how)
+    with pytest.raises(ValueError, match=r"conv_pool2d_weight_gradient: .*do not fit"):
+        outs = blank(1, 3, 3, x.shape[3], y.shape[3]), blank(1, y.shape[3])
+        conv_pool.conv_pool2d_weight_gradient(x, y, index, *outs, 2, *how, pool)
