@@ -145,6 +145,31 @@ def test_every_pattern_has_a_case():
     assert {pattern for patterns in lists for pattern in patterns} == set(fuse.PATTERNS)
 
 
+@pytest.mark.parametrize("graph, labels", [(softmax_sparse, LABELS), (softmax_dense, ONE_HOT)])
+def test_one_pass_for_loss_and_gradient_has_the_bits_of_its_unfused_twin(graph, labels):
+    def values(patterns):
+        w = weights((9, 4))
+        targets = graph(*gathers(x=ROWS, y=labels), *w)
+        fuse.fuse(targets)
+        targets += differentiate(targets[0], w)
+        fuse.fuse(targets, patterns)
+        return names(targets), run(targets, {"x": ROWS, "y": labels}, threads=2)
+
+    (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
+    assert [name for name in plain if name not in ("MeanGradient", "SoftmaxCrossentropyGradient")] == fused
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
+
+
+def test_another_gradient_than_that_of_the_mean_needs_its_own_pass():
+    w = weights((9, 4))
+    loss = softmax_sparse(*gathers(x=ROWS, y=LABELS), *w)[0]
+    fuse.fuse([loss])
+    scaled = ops.rescale(loss, 3.0)
+    (gradient,) = differentiate(scaled, w)
+    fuse.fuse([scaled, gradient], fuse.BACKWARD)
+    assert "SoftmaxCrossentropyGradient" in names([gradient])
+
+
 def test_the_sigmoid_is_gone_when_only_its_loss_read_it():
     x, y = gathers(x=ROWS, y=BITS)
     loss = ops.binary_crossentropy(y, ops.sigmoid(ops.dense(x, *weights((9, 4)))))

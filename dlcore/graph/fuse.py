@@ -15,11 +15,11 @@ from dlcore.ops.conv import Conv2D
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
-from dlcore.ops.elementwise import BiasAdd, Rescale
+from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
 from dlcore.ops.pooling import MaxPool2D
-from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy
+from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 
 Readers = dict[Tensor, list[Op]]
 
@@ -104,6 +104,19 @@ def gather_scale(op: Op, readers: Readers) -> bool:
     return True
 
 
+def crossentropy_gradient(op: Op, readers: Readers) -> bool:
+    """softmax with cross-entropy, and its gradient where the loss is the mean over the batch: what arrives is then
+    the same for every sample, and one pass does it."""
+    if not (isinstance(op, SoftmaxCrossentropyGradient) and isinstance(op.inputs[0].op, MeanGradient)):
+        return False
+    forward = op.inputs[2].op
+    if not (isinstance(forward, SoftmaxCrossentropy) and len(forward.outputs) == 2):
+        return False
+    forward.outputs.append(op.output)
+    take_output(forward, op.output, 2)
+    return True
+
+
 # Losses come first: what they leave may still go into an epilogue.
 PATTERNS: list[Callable[[Op, Readers], bool]] = [
     softmax_crossentropy,
@@ -113,6 +126,9 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
     conv_pool,
     gather_scale,
 ]
+
+# for a graph that has its gradients
+BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient]
 
 
 def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:

@@ -13,11 +13,16 @@ ctypedef struct Accuracy:
 
 cdef inline Py_ssize_t argmax(const float *p, Py_ssize_t n) noexcept nogil:
     """The first maximum; the first NaN beats everything, as in NumPy."""
-    cdef Py_ssize_t best = 0, j
-    for j in range(1, n):
-        if p[j] > p[best] or (p[j] != p[j] and p[best] == p[best]):
-            best = j
-    return best
+    cdef Py_ssize_t j
+    cdef float top = p[0]
+    cdef bint odd = top != top
+    for j in range(1, n):  # without branches, which labels make unpredictable
+        odd |= p[j] != p[j]
+        top = p[j] if p[j] > top else top
+    for j in range(n):
+        if p[j] != p[j] if odd else p[j] == top:
+            return j
+    return 0
 
 cdef void sparse_categorical_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Accuracy *a = <const Accuracy *>args

@@ -11,7 +11,8 @@ ctypedef struct Softmax:
     const dlc_tiles *tiles
     Ref x, y, dy, labels, loss
     Py_ssize_t rows, n      # rows of one sample, entries of a row
-    bint sparse
+    bint sparse, backward
+    float dloss
 
 
 cdef Softmax new(Buffer x):
@@ -58,12 +59,35 @@ def gradient(dy, y, dx):
     return make_step(gradient_leaf, &a, sizeof(a), gb.shape[0], 4.0 * gb.size(), 0, (gb, yb, xb))
 
 
+cdef inline void gradient_of_row(const Softmax *a, const float *p, const char *labels, Py_ssize_t row, float scale,
+                                 float *dx) noexcept nogil:
+    """dx = scale * (p * sum of the targets - targets), for one row of p, labels and dx."""
+    cdef const float *target
+    cdef Py_ssize_t j
+    cdef int32_t label
+    cdef float mass = 0
+    p += row * a.n
+    dx += row * a.n
+    if a.sparse:
+        label = (<const int32_t *>labels)[row]
+        for j in range(a.n):
+            dx[j] = p[j] * scale
+        if 0 <= label < a.n:
+            dx[label] -= scale
+    else:
+        target = <const float *>labels + row * a.n
+        for j in range(a.n):
+            mass += target[j]
+        for j in range(a.n):
+            dx[j] = scale * (p[j] * mass - target[j])
+
 cdef void crossentropy_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Softmax *a = <const Softmax *>args
     cdef const float *x = <const float *>at(&a.x, begin, slot)
     cdef float *p = <float *>at(&a.y, begin, slot)
     cdef char *labels = at(&a.labels, begin, slot)
     cdef float *loss = <float *>at(&a.loss, begin, slot)
+    cdef float *dx = <float *>at(&a.dy, begin, slot) if a.backward else NULL
     cdef const float *target
     cdef Py_ssize_t i, r, j, row
     cdef int32_t label
@@ -82,9 +106,11 @@ cdef void crossentropy_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, 
                 for j in range(a.n):
                     if target[j] != 0:
                         sum += target[j] * (normaliser - x[row * a.n + j])
+            if dx != NULL:
+                gradient_of_row(a, p, labels, row, a.dloss / a.rows, dx)
         loss[i] = <float>(sum / a.rows)
 
-def crossentropy(logits, labels, loss, p):
+def crossentropy(logits, labels, loss, p, dlogits=None, float dloss=0):
     """p = softmax(logits); loss[n] = mean over the rows r of sample n of -sum_j target[n, r, j] * log p[n, r, j],
     computed as log sum exp - logits[label]. One task per sample.
 
@@ -94,15 +120,23 @@ def crossentropy(logits, labels, loss, p):
             number outside 0..c-1 gives NaN.
         loss: (n,) float32, overwritten.
         p: (n, ..., c), overwritten; what `crossentropy_gradient` needs.
+        dlogits, dloss: also do what `crossentropy_gradient` does, where all entries of its dloss are one number. dlogits
+            (n, ..., c), overwritten, or None.
     """
     cdef Buffer xb = buffer(logits, "logits", "f"), pb = buffer(p, "p", "f", -1, True), lb
-    cdef Buffer ob = buffer(loss, "loss", "f", 1, True)
+    cdef Buffer ob = buffer(loss, "loss", "f", 1, True), db = None
     cdef Softmax a = new(xb)
     lb = labels_of(xb, labels, &a.sparse)
     if pb.shape != xb.shape or ob.shape[0] != xb.shape[0]:
         raise ValueError(f"softmax.crossentropy: logits {xb.shape}, loss {ob.shape} and p {pb.shape} do not fit together")
     a.x, a.y, a.labels, a.loss = xb.rows(), pb.rows(), lb.rows(), ob.rows()
-    return make_step(crossentropy_leaf, &a, sizeof(a), xb.shape[0], 24.0 * xb.size(), 0, (xb, pb, lb, ob))
+    a.backward, a.dloss = dlogits is not None, dloss
+    if a.backward:
+        db = buffer(dlogits, "dlogits", "f", -1, True)
+        if db.shape != xb.shape:
+            raise ValueError(f"softmax.crossentropy: expected dlogits of shape {xb.shape}. Received: {db.shape}")
+        a.dy = db.rows()
+    return make_step(crossentropy_leaf, &a, sizeof(a), xb.shape[0], 24.0 * xb.size(), 0, (xb, pb, lb, ob, db))
 
 
 cdef Buffer labels_of(Buffer x, labels, bint *sparse):
@@ -130,26 +164,10 @@ cdef void crossentropy_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssiz
     cdef float *dx = <float *>at(&a.x, begin, slot)
     cdef char *labels = at(&a.labels, begin, slot)
     cdef const float *dloss = <const float *>at(&a.loss, begin, slot)
-    cdef const float *target
-    cdef Py_ssize_t i, r, j, row
-    cdef int32_t label
-    cdef float scale, mass
+    cdef Py_ssize_t i, r
     for i in range(end - begin):
-        scale = dloss[i] / a.rows
         for r in range(a.rows):
-            row = i * a.rows + r
-            if a.sparse:
-                label = (<const int32_t *>labels)[row]
-                a.tiles.scale(p + row * a.n, scale, dx + row * a.n, a.n)
-                if 0 <= label < a.n:
-                    dx[row * a.n + label] -= scale
-            else:
-                target = <const float *>labels + row * a.n
-                mass = 0
-                for j in range(a.n):
-                    mass += target[j]
-                for j in range(a.n):
-                    dx[row * a.n + j] = scale * (p[row * a.n + j] * mass - target[j])
+            gradient_of_row(a, p, labels, i * a.rows + r, dloss[i] / a.rows, dx)
 
 def crossentropy_gradient(dloss, labels, p, dlogits):
     """dlogits = dloss[n] / rows * (p * sum_j target - target), rows being those of one sample. One task per sample.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import callbacks, config, losses, metrics, ops, optimizers
-from dlcore.graph.fuse import fuse
+from dlcore.graph.fuse import BACKWARD, fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed, Predictor, Predictors
@@ -217,6 +217,7 @@ class Network(Layer):
             found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
             optimizer.build(arena.layout(), arena.trainable_size)
             reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
+            fuse([*measured.values(), *reached.values()], BACKWARD)
             updates, memory = optimizer.update(reached)
             placed.update(memory)
             sinks.extend(updates)

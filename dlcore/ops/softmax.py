@@ -36,7 +36,8 @@ def softmax(x: Tensor) -> Tensor:
 
 
 class SoftmaxCrossentropy(Op):
-    """Outputs one loss per sample and the probabilities, which the gradient needs and metrics may use."""
+    """Outputs one loss per sample and the probabilities, which the gradient needs and metrics may use; a third output,
+    the gradient, where `fuse.crossentropy_gradient` found that it is that of the mean."""
 
     def __init__(self, labels: Tensor, logits: Tensor):
         super().__init__([labels, logits], (logits.shape[0],), logits.shape)
@@ -49,7 +50,8 @@ class SoftmaxCrossentropy(Op):
 
     def bind(self, at):
         labels, logits = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.crossentropy(logits, labels, at.buffer(self.outputs[0]), at.buffer(self.outputs[1]))
+        loss, p, *dlogits = (at.buffer(tensor) for tensor in self.outputs)
+        return kernels.crossentropy(logits, labels, loss, p, *dlogits, *[1.0 / at.batch] * len(dlogits))
 
 
 class SoftmaxCrossentropyGradient(Op):

@@ -169,6 +169,8 @@ def cases(n=3, c=7):
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
         yield Case(softmax.crossentropy, "loss p", logits=flat, labels=target, loss=one, p=p)
+        gradient = dict(dlogits=p, dloss=0.5)
+        yield Case(softmax.crossentropy, "loss p dlogits", logits=flat, labels=target, loss=one, p=p, **gradient)
         yield Case(softmax.crossentropy_gradient, "dlogits", dloss=one, labels=target, p=p, dlogits=p)
 
 

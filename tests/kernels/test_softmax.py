@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference as ref
-from harness import SIZES, assert_near, blank, results, uniform
+from harness import SIZES, assert_near, blank, results, same_bits, uniform
 
 from dlcore.kernels import softmax
 
@@ -43,6 +43,14 @@ def test_softmax(shape, factor):
     assert_near(dx, ref.softmax_gradient(dy, y), y * (abs(dy) + (abs(dy) * y).sum(axis=-1, keepdims=True)), roundings=8)
 
 
+@pytest.mark.parametrize("c", SIZES)
+def test_the_shift_is_the_maximum_whatever_its_place_and_sign(c):
+    for offset in (-1e4, 1e4):
+        x = np.full((c, c), offset, np.float32)
+        np.fill_diagonal(x, offset + 3)
+        assert_near(forward(x), ref.softmax(x), roundings=20)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_crossentropy(shape):
     x, dloss, c = 4 * uniform(*shape), uniform(shape[0], seed=1), shape[-1]
@@ -65,6 +73,11 @@ def test_crossentropy(shape):
         (soft, ref.softmax_cross_entropy_dense_gradient(from_above, soft, x)),
     ):
         assert_near(crossentropy_gradient(dloss, y, p), expected, np.full(shape, 4 * c))
+        share = np.full(len(x), 1 / 3, np.float32)
+        fresh = blank(len(x)), blank(*shape), blank(*shape)
+        outputs = results(lambda loss, p, dx, y=y: softmax.crossentropy(x, y, loss, p, dx, 1 / 3), *fresh)
+        expected = [*crossentropy(x, y), crossentropy_gradient(share, y, p)]
+        assert all(same_bits(a, b) for a, b in zip(outputs, expected, strict=True))  # one pass, the same bits
 
 
 @pytest.mark.parametrize("c", [2, 7, 17])
