@@ -239,7 +239,8 @@ def machine(options):
 
 def instruction_set(options):
     """The one that dlcore uses, None where dlcore does not import."""
-    code = "from dlcore.kernels import simd; print(simd.isa())"
+    code = "import sys; del sys.path[0]\n"  # the folder we are in, which may hold a checkout that is not built
+    code += "from dlcore.kernels import simd; print(simd.isa())"
     command = [python_of("dlcore", options), "-c", code]
     done = subprocess.run(command, env=environment_of("dlcore", options), capture_output=True, text=True)
     return done.stdout.strip() or None

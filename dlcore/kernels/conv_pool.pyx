@@ -70,7 +70,6 @@ cdef inline float *transformed(const Winograd *v, const dlc_tiles *tiles, const 
 # ---------------------------------------------------------------------------------------------------------------------
 # forward
 
-
 ctypedef struct ConvPool:
     const dlc_tiles *tiles
     Ref x, y, index
