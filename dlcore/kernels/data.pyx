@@ -161,10 +161,12 @@ cdef class Predictor:
     cdef Clock cursor
     cdef Feed x, y
     cdef tuple sample, result
+    cdef Py_ssize_t last       # samples of the last batch
+    cdef tuple shape           # of its predictions
 
     def __init__(self, function, Feed x not None, Feed y not None, tuple sample not None, tuple result not None):
         self.function, self.programs, self.cursor = function, function.programs, function.cursor
-        self.x, self.y, self.sample, self.result = x, y, sample, result
+        self.x, self.y, self.sample, self.result, self.last = x, y, sample, result, -1
 
     @property
     def dtype(self):
@@ -184,8 +186,10 @@ cdef class Predictor:
         program = self.programs.get(n)
         if program is None:
             return None
-        self.programs.move_to_end(n)
-        y = empty((n, *self.result), float32)
+        if n != self.last:
+            self.programs.move_to_end(n)
+            self.last, self.shape = n, (n, *self.result)
+        y = empty(self.shape, float32)
         PyObject_GetBuffer(y, &room, PyBUF_WRITABLE)
         self.x.data, self.x.index, self.y.data = <char *>samples.buf, NULL, <char *>room.buf
         self.cursor.cursor_ = 0

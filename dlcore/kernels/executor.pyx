@@ -49,6 +49,7 @@ cdef extern from "openmp.h":
 
 cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thread is faster: about 20 us
 cdef double POLL_SECONDS = 0.05    # between looks at pending signals
+cdef double SHORT_WORK = 1e7       # multiply-adds of a single step that is over before anybody would look: about 200 us
 
 dlc_main_thread = threading.main_thread().ident
 
@@ -286,8 +287,8 @@ cdef class Program:
             self.c.done = self.c.stop.value = 0
             self.c.prepared = weights is not None and weights is self.prepared
             self.prepared = None
-            self.c.poll = PyThread_get_thread_ident() == dlc_main_thread
-            self.c.polled = dlc_seconds()
+            self.c.poll = (steps > 1 or self.work > SHORT_WORK) and PyThread_get_thread_ident() == dlc_main_thread
+            self.c.polled = dlc_seconds() if self.c.poll else 0
             self.c.program = <void *>self
             memset(self.c.barrier, 0, sizeof(dlc_barrier))
             self.c.barrier.crowded = n > 1 and n > omp_get_num_procs()
