@@ -9,6 +9,7 @@ from harness import same_bits, uniform
 
 from dlcore import Model, Sequential, layers, ops, utils
 from dlcore.callbacks import Callback
+from dlcore.ops.base import values
 from dlcore.optimizers import SGD
 
 X, Y = abs(uniform(23, 8, 7, 2)), np.arange(23) % 3
@@ -490,6 +491,24 @@ def test_weights_that_move_are_noticed():
     other.compile("sgd", SPARSE)
     other.fit(uniform(9, 30), np.arange(9) % 3, verbose=0)
     stays_right()
+
+
+@pytest.mark.parametrize("assigned", [False, True])
+def test_weights_that_another_thread_assigns_during_a_step_are_not_prepared(assigned):
+    model = cnn()
+    kernel = model.layers[3].weights[0]
+
+    class Program:
+        prepared = None
+
+        def run(self, steps, threads, weights):
+            assert weights is values.last
+            if assigned:
+                kernel.assign(kernel.value)
+
+    program = Program()
+    model._step(program, 1, 1)
+    assert program.prepared is (None if assigned else values.last)
 
 
 def test_layers_that_come_and_go_are_noticed():

@@ -8,7 +8,6 @@ What backward needs is one byte per pooled element: the winner's position in its
 is just one pooling window: 16 multiplications a window and channel forward and backward instead of 36. An image whose sums
 might overflow takes the direct way, so that infinities and NaN end up where convolution puts them.
 """
-from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
@@ -19,7 +18,7 @@ from dlcore.kernels.simd cimport DLC_TILES, dlc_conv_pool, dlc_conv_pool_gradien
 
 cdef Py_ssize_t L1_BYTES = 24576       # of an image transformed or tabulated at a time: what L1 holds beside the rest
 cdef Py_ssize_t WINOGRAD_CHANNELS = 4
-cdef float HUGE_SUM = 1e37             # sums bounded by it cannot overflow, nor can nine of them
+cdef float HUGE = 1e37                 # numbers and sums below it cannot overflow in Winograd's domain
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -92,17 +91,24 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
     cdef const float *image
     cdef Py_ssize_t i
     cdef float weight = 0
-    if a.use_winograd:
+    cdef bint small = a.use_winograd
+    if small:
         weight = a.tiles.magnitude(a.packed, a.weights)
-        if a.b != NULL and not a.tiles.magnitude(a.b, a.n) < HUGE_SUM:
-            weight = INFINITY
+        small = weight < HUGE and (a.b == NULL or a.tiles.magnitude(a.b, a.n) < HUGE)
+    if small:
         transform_weights(a, slot)
     for i in range(end - begin):
         image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        if a.use_winograd and a.tiles.magnitude(x + i * a.x_size, a.x_size) * weight * a.k < HUGE_SUM:
+        if small and sums_are_small(a, x + i * a.x_size, weight):
             by_winograd(a, image, y + i * a.y_size, index + i * a.y_size if a.indexed else NULL, slot)
         else:
             directly(a, image, y + i * a.y_size, index + i * a.y_size if a.indexed else NULL)
+
+
+cdef inline bint sums_are_small(const ConvPool *a, const float *x, float weight) noexcept nogil:
+    """Whether nothing can overflow on the way through Winograd's domain, where pixels are added before they meet weights."""
+    cdef float pixel = a.tiles.magnitude(x, a.x_size)
+    return pixel < HUGE and pixel * weight * a.k < HUGE
 
 
 cdef void directly(const ConvPool *a, const float *image, float *y, uint8_t *index) noexcept nogil:
@@ -277,7 +283,8 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
 
 cdef bint sum_by_winograd(const WeightGradient *a, const float *x, const float *dy, const uint8_t *index,
                           Py_ssize_t begin, Py_ssize_t end, float *dw, float *db, char *slot) noexcept nogil:
-    """False when something was not finite: it is in the sums then, but not where convolution would put it."""
+    """False when something was not finite, or might not stay so: it is in the sums then, but not where convolution would
+    put it."""
     cdef float *s = <float *>(slot + a.s)
     cdef const float *image
     cdef Py_ssize_t i, size = a.winograd.ic * 16 * a.oc
@@ -286,7 +293,7 @@ cdef bint sum_by_winograd(const WeightGradient *a, const float *x, const float *
     for i in range(end - begin):
         image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
         add_by_winograd(a, image, dy + i * a.dy_size, index + i * a.dy_size, s, db, slot)
-    if not a.tiles.magnitude(s, size) < INFINITY:
+    if not a.tiles.magnitude(s, size) < HUGE:
         return False
     for i in range(a.winograd.ic):
         a.tiles.winograd_weight_gradient(s + i * 16 * a.oc, a.oc, a.oc, dw + i * a.oc, a.winograd.ic * a.oc)

@@ -300,7 +300,8 @@ cdef class Program:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
-            self.prepared = weights
+            if self.c.done or self.c.prepared:
+                self.prepared = weights
             return self.c.done
         finally:
             self.running = False

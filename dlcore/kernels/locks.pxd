@@ -17,3 +17,8 @@ cdef class SharedLock:
 
     cdef bint enter(self) noexcept           # begin to read, unless it has to wait
     cdef int leave(self) except -1           # end what `enter` began
+
+
+cdef class Changes:
+    """When something changed last, so that nobody needs to look at all of it at every call."""
+    cdef readonly object last                # another object after every change

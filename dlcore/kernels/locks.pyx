@@ -1,8 +1,8 @@
 # cython: language_level=3
-"""A lock for many readers or one writer, whose readers pay next to nothing while nobody writes.
+"""A lock for many readers or one writer, whose readers pay next to nothing while nobody writes; and notes of changes.
 
-The numbers change under the GIL, in C that runs no Python in between: so a reader that need not wait only counts itself,
-and neither a switch of threads nor Ctrl-C can come between the counting and what it stands for.
+What both keep changes under the GIL, in C that runs no Python in between: so a reader that need not wait only counts itself,
+and neither a switch of threads nor Ctrl-C can come between the counting and what it stands for, nor between a note and the look at the one before.
 """
 import threading
 
@@ -104,3 +104,13 @@ cdef class _Side:
             self.lock._end_writing()
         else:
             self.lock.leave()
+
+
+cdef class Changes:
+    def __init__(self):
+        self.last = object()
+
+    def note(self, since=None):
+        """Something changed. Returns the new `last`; None where another change was noted after `since`."""
+        known, self.last = self.last, object()
+        return self.last if since is None or known is since else None

@@ -183,10 +183,8 @@ class Model(Network):
             try:
                 program.run(count, threads, before)
             finally:
-                assigned = values.last is not before  # by another thread, meanwhile
-                after = values.note()
-            if not assigned:
-                program.prepared = after
+                after = values.note(before)
+            program.prepared = after  # None where another thread assigned weights meanwhile
 
     def train_on_batch(self, x: Any, y: Any = None, return_dict: bool = False) -> Any:
         """One step on one batch. Returns the loss, or [loss, metrics...], or a dict of them, of this batch before the

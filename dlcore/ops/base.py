@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from dlcore.kernels.locks import Changes
+
 if TYPE_CHECKING:
     from dlcore.kernels.data import Feed
     from dlcore.kernels.executor import Clock, Step
@@ -43,21 +45,6 @@ class Tensor:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or (self.op and type(self.op).__name__)} {self.shape}>"
-
-
-class Changes:
-    """When something changed last, so that nobody needs to look at all of it at every call.
-
-    Attributes:
-        last: another object after every change.
-    """
-
-    def __init__(self) -> None:
-        self.last = object()
-
-    def note(self) -> object:
-        self.last = object()
-        return self.last
 
 
 changes = Changes()  # of what models are bound to: where a weight lies, whether it is trained, which layers a model has

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import reference as ref
-from harness import SIZES, assert_near, blank, packed, results, uniform, whole
+from harness import F32, SIZES, assert_near, blank, packed, results, uniform, whole
 
 from dlcore.kernels import conv_pool
 
@@ -93,6 +93,27 @@ def test_special_values(ic, oc, pool, relu):
             y, index = forward(x, w, b, *how, relu)
             np.testing.assert_array_equal(y, expected)
             np.testing.assert_array_equal(index, expected_index)
+
+
+@pytest.mark.parametrize("ic, oc", [(1, 1), (3, 17)])
+@pytest.mark.parametrize("pixel, weight", [(3e38, 1e-6), (2e38, 0), (1e-6, 3e38), (1e-3, 1e38)])
+def test_huge_numbers_that_convolution_can_bear(ic, oc, pixel, weight):
+    x, w, b = uniform(2, 6, 6, ic) * F32(pixel), uniform(3, 3, ic, oc, seed=1) * F32(weight), uniform(oc, seed=2)
+    y, _ = forward(x, w, b, POOL, S1, P1, S1, False)
+    bound = ref.conv2d(abs(x), abs(w), None, S1, P1, S1)
+    assert_near(y, reference(x, w, b, POOL, S1, P1, S1, False)[0], ref.max_pool2d(bound, POOL, POOL)[0] + abs(b))
+
+
+@pytest.mark.parametrize("pixel", [8e37, 1.5e38, 3e38])
+def test_huge_pixels_in_the_weight_gradient(pixel):
+    x, dy, index = np.zeros((1, 6, 6, 1), F32), np.zeros((1, 2, 2, 1), F32), np.zeros((1, 2, 2, 1), np.uint8)
+    x[0, 2], dy[0, 0, 0] = pixel, 1  # of the first window's winner
+    dw, _ = results(
+        lambda dw, db: conv_pool.conv_pool2d_weight_gradient(x, dy, index, dw, db, 1),
+        *(blank(1, 3, 3, 1, 1), blank(1, 1)),
+        runs=[(1, 1)],
+    )
+    np.testing.assert_array_equal(dw[0], x[0, :3, :3, :, None])
 
 
 BAD = [

@@ -124,9 +124,11 @@ def test_the_prologue_is_left_out_while_the_weights_are_prepared():
         assert program.prepared is weights
         prepared.append(int(y[0, 0]))
     assert prepared == [1, 1, 2, 3, 4, 5]
+    assert program.run(0, 1, first) == 0 and program.prepared is None  # no step, no prologue
     program.prepared = second  # as after a run that left the weights prepared
     program.run(1, 1, second)
-    assert (y == 5).all()
+    program.run(0, 1, second)
+    assert (y == 5).all() and program.prepared is second
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

@@ -1,4 +1,4 @@
-"""The lock between predictions and training."""
+"""The lock between predictions and training, and notes of changes."""
 
 import sys
 import threading
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from dlcore.kernels.locks import SharedLock
+from dlcore.kernels.locks import Changes, SharedLock
 
 
 def state(lock):
@@ -148,3 +148,12 @@ def test_an_interrupted_wait_for_the_lock_leaves_it_usable(side, monkeypatch):
     with lock.write():
         pass
     assert state(lock) == IDLE
+
+
+def test_a_note_tells_whether_it_is_the_next_one():
+    changes = Changes()
+    first = changes.last
+    second = changes.note(first)
+    assert second is changes.last and second is not first
+    assert changes.note(first) is None and changes.last not in (first, second)
+    assert changes.note() is changes.last
