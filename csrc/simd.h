@@ -1,10 +1,11 @@
 /* A thin float32 vector vocabulary, so that every body in the .inc files is written once.
  *
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
- * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is t[i mod 4] in every lane, vlookup16 likewise. vposition says which of the four pixels
- * of a window won, from three comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones
- * into o. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch
- * just the first l lanes (vloadn fills the others with zeros).
+ * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is
+ * t[i mod 4] in every lane, vlookup16 likewise. vposition says which of the four pixels of a window won, from three
+ * comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones into o. vfma_if adds a*b where m
+ * holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch just the first l lanes (vloadn
+ * fills the others with zeros).
  *
  * A vector is VW / 4 quarters `vq` of four floats: vload4s and vstore4s move each from or to a row of its own, `step` floats
  * apart, vtranspose4 transposes the 4x4 blocks that they make in four vectors, vquarter adds the quarters, halves first.

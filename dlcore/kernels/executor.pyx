@@ -179,7 +179,8 @@ cdef class Program:
         self.bound = []
         self.slots = []
         self.slot_bytes = slot_bytes
-        self.c.barrier, self.c.stop = <dlc_barrier *>calloc(1, sizeof(dlc_barrier)), <dlc_counter *>calloc(1, sizeof(dlc_counter))
+        self.c.barrier = <dlc_barrier *>calloc(1, sizeof(dlc_barrier))
+        self.c.stop = <dlc_counter *>calloc(1, sizeof(dlc_counter))
         self.c.stages = <Stage *>calloc(max(len(stages), 1), sizeof(Stage))
         if self.c.stages == NULL or self.c.stop == NULL or self.c.barrier == NULL:
             raise MemoryError()
@@ -215,7 +216,8 @@ cdef class Program:
                         raise ValueError(f"Program: steps of one group have {group.tasks} and {step.tasks} tasks, "
                                          f"grain {grain}")
                     if step.grain != 0 and step.grain != grain:
-                        raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of {grain}")
+                        raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of "
+                                         f"{grain}")
                     group.steps[k].leaf, group.steps[k].args, group.steps[k].tasks = step.leaf, step.args, step.tasks
                     self.work += step.work
                     self.scratch = max(self.scratch, step.scratch)

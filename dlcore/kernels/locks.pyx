@@ -2,7 +2,8 @@
 """A lock for many readers or one writer, whose readers pay next to nothing while nobody writes; and notes of changes.
 
 What both keep changes under the GIL, in C that runs no Python in between: so a reader that need not wait only counts itself,
-and neither a switch of threads nor Ctrl-C can come between the counting and what it stands for, nor between a note and the look at the one before.
+and neither a switch of threads nor Ctrl-C can come between the counting and what it stands for, nor between a note and the
+look at the one before.
 """
 import threading
 

@@ -61,12 +61,16 @@ class Network(Layer):
         self._lock = SharedLock()
         self._training = threading.Lock()
         self._trainer = 0  # thread that holds it
+        self._renew_predictors()
+
+    def _renew_predictors(self) -> None:
+        """A predictor in use goes back to where it came from, and is forgotten with it."""
         self._predictors = Predictors(self._lock, config.get_num_threads, values)
 
     def _forget(self) -> None:
-        """Forget all that is bound. A predictor in use goes back to where it came from, and is forgotten with it."""
+        """Forget all that is bound."""
         self._functions.clear()
-        self._predictors = Predictors(self._lock, config.get_num_threads, values)
+        self._renew_predictors()
         changes.note()
 
     # -- structure
@@ -186,7 +190,7 @@ class Network(Layer):
             if list(bound_to) != list(known) or any(place is not known[of] for of, place in bound_to.items()):
                 self._bound_to = bound_to
                 self._functions.clear()
-                self._predictors = Predictors(self._lock, config.get_num_threads, values)
+                self._renew_predictors()
             self._seen = last if self._notes_changes() else None
 
     def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:
