@@ -310,7 +310,7 @@ class Scale(layers.Layer):
     """A layer as users write them."""
 
     def build(self, input_shape):
-        self.factor = self.add_weight("factor", (input_shape[-1], input_shape[-1]), "ones")
+        self.factor = self.add_weight((input_shape[-1], input_shape[-1]), "ones", name="factor")
 
     def call(self, x, training=False):
         return ops.relu(ops.dense(x, self.factor))

@@ -329,8 +329,8 @@ class TwoWeights(layers.Layer):
     """x (2 a + b): a weight that is scaled, and two that are added."""
 
     def build(self, input_shape):
-        self.a = self.add_weight("a", (input_shape[1], 20))
-        self.b = self.add_weight("b", (input_shape[1], 20))
+        self.a = self.add_weight((input_shape[1], 20), name="a")
+        self.b = self.add_weight((input_shape[1], 20), name="b")
 
     def call(self, x, training=False):
         return ops.dense(x, ops.add(ops.rescale(self.a, 2.0), self.b))

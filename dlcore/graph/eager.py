@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from dlcore.graph.fuse import fuse
 from dlcore.graph.program import build
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock
-from dlcore.ops.base import Tensor
+from dlcore.ops.base import BATCH, Tensor
 from dlcore.ops.data import Store, gather
 
 
@@ -27,23 +28,44 @@ def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
         np.ascontiguousarray(a, np.int32 if a.dtype.kind in "iu" and i < len(given) - 1 else np.float32)
         for i, a in enumerate(given)
     ]
-    batch = given[0].shape[0] if given[0].ndim else 0
-    if batch == 0 or any(a.shape[:1] != (batch,) for a in given):
+    return evaluate(lambda *tensors: [function(*tensors)], given)[0]
+
+
+def evaluate(function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The tensors that function(*tensors) gives, as arrays: (batch, ...), or of the tensor's own shape where it has no
+    batch.
+
+    Args:
+        arrays: (batch, ...) of one batch size, C-contiguous float32 or int32.
+
+    Raises:
+        ValueError: no samples, or different batch sizes.
+    """
+    batch = arrays[0].shape[0] if arrays[0].ndim else 0
+    if batch == 0 or any(a.shape[:1] != (batch,) for a in arrays):
         raise ValueError(
             f"expected arrays with the same number of samples, at least one. "
-            f"Received: shapes {[a.shape for a in given]}"
+            f"Received: shapes {[a.shape for a in arrays]}"
         )
     feeds, tensors = {}, []
-    for i, array in enumerate(given):
+    for i, array in enumerate(arrays):
         dtype = "i" if array.dtype == np.int32 else "f"
-        feed = Feed(dtype, array[0].size)
-        feed.set(array)
-        feeds[f"x{i}"] = feed
+        feeds[f"x{i}"] = Feed(dtype, prod(array.shape[1:]))
+        feeds[f"x{i}"].set(array)
         tensors.append(gather(f"x{i}", array.shape[1:], dtype))
-    y = function(*tensors)
-    fuse([y])
-    out = np.empty((batch, *y.shape[1:]), np.float32)
-    feeds["y"] = Feed("f", out[0].size)
-    feeds["y"].set(out, write=True)
-    build([Store(y, "y")], batch, Clock(), feeds).run()
-    return out
+    results = list(function(*tensors))
+    fuse(results)
+    sinks, placed, values = [], {}, []
+    for i, tensor in enumerate(results):
+        sampled = tensor.shape[:1] == (BATCH,)
+        value = np.empty((batch, *tensor.shape[1:]) if sampled else tensor.shape, np.float32)
+        values.append(value)
+        if sampled:
+            feeds[f"y{i}"] = Feed("f", prod(tensor.shape[1:]))
+            feeds[f"y{i}"].set(value, write=True)
+            sinks.append(Store(tensor, f"y{i}"))
+        elif tensor.op is not None:
+            placed[tensor] = value
+            sinks.append(tensor.op)
+    build(sinks, batch, Clock(), feeds, placed).run()
+    return values

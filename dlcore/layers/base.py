@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from dlcore import initializers
-from dlcore.ops.base import BATCH, Parameter, Tensor, changes
+from dlcore._arguments import Checked
+from dlcore.layers.trace import Call, current, flat, identity, mapped, tracing
+from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
 
@@ -35,35 +38,50 @@ class _Names:
 names = _Names()
 
 
-class Layer:
+class Layer(Checked):
     """Base of all layers. A subclass creates weights in `build(input_shape)` and composes ops in `call(x, training)`.
 
+    https://keras.io/api/layers/base_layer/
+
     Args:
-        name: default is the class's name, numbered.
+        activity_regularizer: a penalty on the output, `function(y)` of one value per sample, added to the loss.
         trainable: whether training changes the weights.
+        dtype: None or "float32", the one dtype of dlcore.
+        name: default is the class's name, numbered.
         input_shape: shape of one sample, for the first layer of a Sequential.
         batch_input_shape: the same with the batch in front.
-        dtype: None or "float32", the one dtype of dlcore.
+
+    Attributes:
+        built: whether the weights exist.
+        weights, trainable_weights, non_trainable_weights: of this layer and of those that it holds as attributes.
+        input, output: symbolic tensors of its last call on some, for models that end in the middle of another.
+        integer_inputs: True in a subclass whose inputs are whole numbers, int32.
     """
+
+    integer_inputs = False
 
     def __init__(
         self,
         *,
-        name: str | None = None,
+        activity_regularizer: Any = None,
         trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
         input_shape: Sequence[int] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
-        dtype: Any = None,
     ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
         if dtype not in (None, "float32", np.float32):
             raise ValueError(
                 f"{self.name}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
             )
+        self.activity_regularizer = activity_regularizer
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
+        self._reader: Callable[[str, tuple[int, ...]], np.ndarray] | None = None
+        self._last_call: Call | None = None
         self.built = False
-        self.output_shape: tuple[Any, ...] | None = None
+        self.output_shape: Any = None
         if batch_input_shape is not None and input_shape is None:
             given: Any = tuple(batch_input_shape)[1:]
         else:
@@ -72,10 +90,10 @@ class Layer:
 
     # -- to be defined by subclasses
 
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        """Create the weights for inputs of this shape (batch included)."""
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for inputs of this shape, batch included; of several inputs, a list of shapes."""
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Any, training: bool = False) -> Any:
         raise TypeError(f"{type(self).__name__} must define call(x, training)")
 
     def get_config(self) -> dict[str, Any]:
@@ -92,13 +110,56 @@ class Layer:
     # -- weights
 
     def add_weight(
-        self, name: str, shape: Sequence[int], initializer: Any = "glorot_uniform", trainable: bool = True
+        self,
+        shape: Sequence[int] | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
     ) -> Parameter:
-        """A new parameter of `shape`; `initializer` by name, instance or function of the shape."""
-        value = initializers.get(initializer)(tuple(shape))
+        """A new parameter.
+
+        Args:
+            shape: its sizes, all known; at least one.
+            initializer: name, instance or function of the shape, default "glorot_uniform".
+            dtype: None or "float32".
+            trainable: whether training changes it.
+            regularizer: a penalty, function of the parameter, added to the loss.
+            constraint: what is done to it after each update.
+            name: default "weight", numbered.
+
+        Raises:
+            ValueError: no shape, or another dtype.
+        """
+        if isinstance(shape, str) or not shape or dtype not in (None, "float32", np.float32):
+            raise ValueError(
+                f"{self.name}: add_weight expects a shape of at least one size, and dtype 'float32'. "
+                f"Received: shape={shape!r}, dtype={dtype!r}"
+            )
+        shape = tuple(int(size) for size in shape)
+        name = name or (f"weight_{len(self._weights)}" if self._weights else "weight")
+        if self._reader is not None:
+            value = self._reader(name, shape)
+        else:
+            value = initializers.get("glorot_uniform" if initializer is None else initializer)(shape)
         parameter = Parameter(shape, value, f"{self.name}/{name}", trainable)
+        parameter.regularizer, parameter.constraint = regularizer, constraint
         self._weights.append(parameter)
         return parameter
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Within `call`: a penalty that training adds to the loss, one value per sample (batch,) or one in all (1,)."""
+        trace = current()
+        if trace is not None:
+            trace.losses.append(loss)
+
+    def add_update(self, op: Op) -> None:
+        """Within `call`: an op that changes a weight at the end of each training step."""
+        trace = current()
+        if trace is not None and trace.training:
+            trace.updates.append(op)
 
     @property
     def trainable(self) -> bool:
@@ -106,20 +167,21 @@ class Layer:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
+        for layer in self._deep():
+            layer._trainable = bool(value)
         changes.note()
 
     def _inner(self) -> list[Layer]:
-        """Layers that this one holds as attributes, alone or in lists; their weights are its own too."""
+        """Layers that this one holds as attributes, alone, in lists or in dicts; their weights are its own too."""
         found = []
         for value in vars(self).values():
-            held = value if isinstance(value, (list, tuple)) else [value]
+            held = value if isinstance(value, (list, tuple)) else value.values() if type(value) is dict else [value]
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
 
     def _deep(self) -> list[Layer]:
         """This layer and all inside it."""
-        return [self, *(deep for layer in self._inner() for deep in layer._deep())]
+        return list(dict.fromkeys([self, *(deep for layer in self._inner() for deep in layer._deep())]))
 
     def _notes_changes(self) -> bool:
         """Whether `changes` tells when other layers came into this one or left it."""
@@ -138,8 +200,12 @@ class Layer:
 
     @property
     def non_trainable_weights(self) -> list[Parameter]:
-        trainable = self.trainable_weights
+        trainable = set(self.trainable_weights)
         return [w for w in self.weights if w not in trainable]
+
+    variables = weights
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the weights, kernel before bias."""
@@ -167,28 +233,98 @@ class Layer:
 
     # -- use
 
-    def __call__(self, x: Any, training: bool = False) -> Any:
-        """Add the layer's ops to the graph of a symbolic tensor; an array is computed at once.
+    def __call__(self, x: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Add the layer's ops to the graph of symbolic tensors; arrays are computed at once.
+
+        Args:
+            x, args, kwargs: as `call` has them. `x` may be a list or dict of tensors.
+            training: whether layers such as Dropout do what they do in training; default as the layer or model around
+                this one, else False.
 
         Raises:
-            ValueError: the shape does not suit the layer.
+            ValueError: a shape does not suit the layer.
         """
-        if not isinstance(x, Tensor):
-            from dlcore.graph.eager import compute
-
-            return compute(lambda tensor: self(tensor, training), x)
-        if not self.built:
-            self.build(x.shape)
-            self.built = True
-        told = "training" in signature(self.call).parameters  # optional, as in Keras
-        y = self.call(x, training) if told else self.call(x)
-        if not isinstance(y, Tensor):
-            raise TypeError(f"{self.name}: call must return a tensor made by dlcore.ops. Received: {y!r}")
-        self.output_shape = y.shape
+        given = flat((x, args, kwargs))
+        if not any(isinstance(value, Tensor) for value in given):
+            return self._compute(x, args, kwargs, bool(training))
+        outer = current()
+        if training is None:
+            training = outer.training if outer is not None else False
+        with tracing(bool(training), outer) as trace:
+            if not self.built:
+                self.build(mapped(lambda t: t.shape, x))
+                self.built = True
+            y = self._called(x, args, kwargs, bool(training))
+        if outer is None and trace.depth == 0:
+            y = mapped(lambda t: identity(t) if any(t is value for value in given) else t, y)
+            self._last_call = Call(self, (x, args, kwargs), y)
         return y
+
+    def _called(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
+        if _takes_training(type(self)):
+            kwargs = {**kwargs, "training": training}
+        y = self.call(x, *args, **kwargs)
+        outputs = flat(y)
+        if not outputs or not all(isinstance(t, Tensor) for t in outputs):
+            raise TypeError(f"{self.name}: call must return a tensor made by dlcore.ops. Received: {y!r}")
+        self.output_shape = mapped(lambda t: t.shape, y)
+        if self.activity_regularizer is not None:
+            for t in outputs:
+                self.add_loss(self.activity_regularizer(t))
+        return y
+
+    def _compute(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
+        from dlcore.graph.eager import evaluate
+
+        if flat((args, kwargs)):
+            raise TypeError(f"{self.name}: arrays are computed from the first argument alone")
+        dtype = np.int32 if self.integer_inputs else np.float32
+        single = not isinstance(x, dict) and not (isinstance(x, (list, tuple)) and any(np.ndim(part) for part in x))
+        arrays = [np.ascontiguousarray(part, dtype) for part in ([x] if single else flat(x))]
+        shape: Any = None
+
+        def function(*tensors: Tensor) -> list[Tensor]:
+            nonlocal shape
+            rest = iter(tensors)
+            shape = self(next(rest) if single else mapped(lambda _: next(rest), x, leaf=True), training=training)
+            return flat(shape)
+
+        with tracing(training):
+            results = iter(evaluate(function, arrays))
+        return mapped(lambda _: next(results), shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shape of the output for inputs of this shape, batch included."""
+        layer = self if self.built else type(self).from_config(self.get_config())
+        several = isinstance(input_shape, list) or (input_shape and isinstance(input_shape[0], (list, tuple)))
+        with tracing(False, None):
+            x = [Tensor(shape) for shape in input_shape] if several else Tensor(tuple(input_shape))
+            return mapped(lambda t: t.shape, layer(x))
+
+    @property
+    def input(self) -> Any:
+        return self._call_on_tensors("input").inputs
+
+    @property
+    def output(self) -> Any:
+        return self._call_on_tensors("output").outputs
+
+    def _call_on_tensors(self, what: str) -> Call:
+        if self._last_call is None:
+            raise AttributeError(f"{self.name}: it has no {what} yet: it was not called on a symbolic tensor")
+        return self._last_call
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_last_call": None}  # which holds the graph of a whole model
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+@functools.cache
+def _takes_training(cls: type[Layer]) -> bool:
+    parameters = signature(cls.call).parameters.values()
+    return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def sample_shape(shape: Any, layer: str, argument: str) -> tuple[int, ...]:

@@ -72,8 +72,8 @@ class Conv2D(Layer):
                 f"multiple of groups={self.groups}. Received: {shown(input_shape)}"
             )
         shape = (*self.kernel_size, input_shape[3] // self.groups, self.filters)
-        self.kernel = self.add_weight("kernel", shape, self.kernel_initializer)
-        self.bias = self.add_weight("bias", (self.filters,), self.bias_initializer) if self.use_bias else None
+        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias") if self.use_bias else None
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         expect_rank(x, 4, self, "(batch, height, width, channels)")

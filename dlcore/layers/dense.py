@@ -53,8 +53,8 @@ class Dense(Layer):
                 f"{self.name}: expected an input of shape (batch, features); a Flatten layer in front makes "
                 f"one. Received: {shown(input_shape)}"
             )
-        self.kernel = self.add_weight("kernel", (input_shape[1], self.units), self.kernel_initializer)
-        self.bias = self.add_weight("bias", (self.units,), self.bias_initializer) if self.use_bias else None
+        self.kernel = self.add_weight((input_shape[1], self.units), self.kernel_initializer, name="kernel")
+        self.bias = self.add_weight((self.units,), self.bias_initializer, name="bias") if self.use_bias else None
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         expect_rank(x, 2, self, "(batch, features)")

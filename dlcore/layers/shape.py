@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from dlcore import ops
 from dlcore.layers.base import Layer
+from dlcore.layers.trace import Call
 from dlcore.ops.base import Tensor
 from dlcore.ops.data import gather
 
@@ -29,17 +32,23 @@ class InputLayer(Layer):
 
     Args:
         shape: of one sample (`input_shape` is the same).
+        dtype: None, "float32" or "uint8", which layers see as float32; "int32" for whole numbers, as Embedding wants.
     """
 
-    def __init__(self, shape: Sequence[int] | None = None, **kwargs: Any):
+    def __init__(self, shape: Sequence[int] | None = None, dtype: Any = None, **kwargs: Any):
         if shape is not None:
             kwargs["input_shape"] = shape
-        super().__init__(**kwargs)
+        given = np.dtype(dtype or "float32")
+        self.kind = "i" if given.kind in "iu" and given.itemsize > 1 else "f"
+        super().__init__(dtype=None if given.kind in "iu" else dtype, **kwargs)
         if self.given_input_shape is None:
             raise ValueError(f"{self.name}: expected a shape. Received: shape=None")
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **({"dtype": "int32"} if self.kind == "i" else {})}
 
 
 def Input(shape: Sequence[int], *, name: str | None = None, dtype: Any = None) -> Tensor:
@@ -48,4 +57,6 @@ def Input(shape: Sequence[int], *, name: str | None = None, dtype: Any = None) -
     https://keras.io/api/layers/core_layers/input/
     """
     layer = InputLayer(shape, name=name, dtype=dtype)
-    return gather(layer.name, layer.given_input_shape or ())
+    x = gather(layer.name, layer.given_input_shape or (), layer.kind)
+    Call(layer, (None, (), {}), x)
+    return x

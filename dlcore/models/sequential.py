@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from dlcore.layers.base import Layer, shown
-from dlcore.layers.shape import InputLayer
+from dlcore.layers.shape import Input, InputLayer
+from dlcore.layers.trace import Call, current
+from dlcore.models.data import Spec
 from dlcore.models.model import Model
 from dlcore.ops.base import Tensor
-from dlcore.ops.data import Gather, gather
 
 
 class Sequential(Model):
@@ -37,13 +36,21 @@ class Sequential(Model):
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
+    def specs(self) -> list[Spec]:
         if self._sample_shape is None:
             raise ValueError(
                 f"{self.name}: the shape of its input is not known yet. Begin with an Input, give the first "
                 "layer an input_shape, or call build or fit"
             )
-        return self._sample_shape
+        first = self._layers[0] if self._layers else None
+        name = first.name if isinstance(first, InputLayer) else "input_layer"
+        return [Spec(name, self._sample_shape, self._kind())]
+
+    def _kind(self) -> str:
+        first: Any = self._layers[0] if self._layers else None
+        while isinstance(first, Sequential):
+            first = first._layers[0] if first._layers else None
+        return "i" if getattr(first, "integer_inputs", False) or getattr(first, "kind", "f") == "i" else "f"
 
     def add(self, layer: Any) -> None:
         """Put a layer on top.
@@ -52,8 +59,8 @@ class Sequential(Model):
             TypeError: not a layer.
             ValueError: its name is taken, or the layers below do not fit under it.
         """
-        if isinstance(layer, Tensor) and isinstance(layer.op, Gather):  # what Input gives
-            layer = InputLayer(layer.shape[1:], name=layer.name)
+        if isinstance(layer, Tensor) and layer.call is not None and isinstance(layer.call.layer, InputLayer):
+            layer = layer.call.layer  # of what Input gives
         if not isinstance(layer, Layer) or layer is self:
             raise TypeError(f"{self.name}: expected a layer. Received: {layer!r}")
         self._idle("add")
@@ -74,7 +81,7 @@ class Sequential(Model):
         self._forget()
         fresh = not layer.built
         try:
-            self.output_shape = layer(Tensor(self.output_shape or ())).shape
+            self._connect(layer(self.output), self.input)
         except ValueError:
             if fresh:
                 layer._weights.clear()
@@ -94,12 +101,18 @@ class Sequential(Model):
         self._changed()
         return layer
 
+    def _connect(self, top: Tensor, bottom: Tensor) -> None:
+        """The model's own symbolic tensors, which other models may start from."""
+        self.output_shape = top.shape
+        self._last_call = Call(self, (bottom, (), {}), None)
+        self._last_call.outputs = top  # without claiming the tensor for this model
+
     def _changed(self) -> None:
         self._forget()
-        self.output_shape = None
+        self.output_shape = self._last_call = None
         first = self._layers[0].given_input_shape if self._layers else None
-        if first is None and self._layers and isinstance(self._layers[0], Sequential):
-            first = self._layers[0]._sample_shape
+        if first is None and self._layers and isinstance(self._layers[0], Model) and self._layers[0].built:
+            first = self._layers[0].sample_shape
         if first is not None:
             self.build((None, *first))
 
@@ -115,7 +128,8 @@ class Sequential(Model):
         before, self._sample_shape = self._sample_shape, None
         fresh = self._unbuilt()
         try:
-            self.call(gather("x", shape))
+            bottom = Input(shape, name="x", dtype="int32" if self._kind() == "i" else None)
+            top = self.call(bottom)
         except ValueError:
             for layer in fresh:  # built for a shape that is not the model's
                 layer._weights.clear()
@@ -125,10 +139,16 @@ class Sequential(Model):
         self._forget()
         self._sample_shape = shape
         self.built = True
+        if current() is None:
+            self._connect(top, bottom)
 
     def _notes_changes(self) -> bool:
         inner = self._inner()
         return inner == list(dict.fromkeys(self._layers)) and all(layer._notes_changes() for layer in inner)
+
+    @property
+    def output_names(self) -> list[str]:
+        return [self._layers[-1].name] if self._layers else []
 
     def _unbuilt(self) -> list[Layer]:
         inner = [deep for layer in self._layers if isinstance(layer, Sequential) for deep in layer._unbuilt()]
@@ -141,18 +161,10 @@ class Sequential(Model):
                 f"Received: {shown(x.shape)}"
             )
         for layer in self._layers:
-            x = layer(x, training)
+            if not isinstance(layer, InputLayer):
+                x = layer(x, training=training)
         self.output_shape = x.shape
         return x
-
-    def _build_for(self, x: Any) -> None:
-        if self._sample_shape is None:
-            shape = np.shape(x)
-            if len(shape) < 2:
-                raise ValueError(f"{self.name}: expected samples with the batch in front. Received: shape {shape}")
-            with self._lock.write():
-                if self._sample_shape is None:  # another thread may have been first
-                    self.build((None, *shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}

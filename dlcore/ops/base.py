@@ -38,6 +38,7 @@ class Tensor:
         self.dtype = dtype
         self.op = op
         self.name = name
+        self.call: Any = None  # of the layer that made it, outside of other layers
 
     @property
     def ndim(self) -> int:
@@ -62,6 +63,8 @@ class Parameter(Tensor):
         trainable: whether training changes it.
 
     Attributes:
+        regularizer: a penalty, function of the parameter, that training adds to the loss, or None.
+        constraint: what is done to the value after each update, or None.
         memory: where the value lies, for programs, which may write it.
     """
 
@@ -69,6 +72,8 @@ class Parameter(Tensor):
         super().__init__(shape, "f", None, name)
         self.place(np.array(value, np.float32).reshape(self.shape), None)
         self.trainable = trainable
+        self.regularizer: Any = None
+        self.constraint: Any = None
 
     @property
     def value(self) -> np.ndarray:

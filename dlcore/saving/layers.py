@@ -64,10 +64,7 @@ def _made(cls: type[Layer], config: dict[str, Any], reading: _Reading) -> Layer:
     reading.names.pop()
     reading.made.append(layer)
 
-    def add_weight(name: str, shape: Sequence[int], initializer: Any = None, trainable: bool = True) -> Parameter:
-        return cls.add_weight(layer, name, shape, lambda shape: reading.read(f"{path}/{name}", tuple(shape)), trainable)
-
-    vars(layer)["add_weight"] = add_weight
+    layer._reader = lambda name, shape: reading.read(f"{path}/{name}", shape)
     return layer
 
 
@@ -84,7 +81,7 @@ def weights_from(read: Read) -> Iterator[None]:
     finally:
         _reading.reset(token)
         for layer in reading.made:
-            del vars(layer)["add_weight"]
+            layer._reader = None
 
 
 def named_weights(model: Sequential) -> dict[str, Parameter]:

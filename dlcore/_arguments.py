@@ -1,0 +1,62 @@
+"""Arguments that nobody knows: refused with the nearest name that is known."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> TypeError:
+    """The error for an argument `name` that `what` does not have."""
+    names = sorted(set(known) - {"self", "args", "kwargs"})
+    near = difflib.get_close_matches(name, names, 1, 0.6)
+    hint = f" Did you mean {near[0]!r}?" if near else f" It has {names}."
+    return TypeError(f"{what} has no argument {name!r}.{hint}")
+
+
+@functools.cache
+def _parameters(cls: type) -> tuple[frozenset[str], bool]:
+    """Names that the constructor takes, and whether it takes any other."""
+    found: set[str] = set()
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        parameters = inspect.signature(base.__init__).parameters.values()
+        found.update(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return frozenset(found), False
+    return frozenset(found), True
+
+
+class Checked:
+    """Base of classes whose constructor names the argument that was meant."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if kwargs:
+            known, any_other = _parameters(cls)
+            for name in kwargs:
+                if name not in known and not any_other:
+                    raise unknown(cls.__name__, name, known)
+        return super().__new__(cls)
+
+
+def checked(function: F) -> F:
+    """The same for a function or method."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            known = inspect.signature(function).parameters
+            wrong = [name for name in kwargs if name not in known]
+            if wrong and error.__traceback__ is not None and error.__traceback__.tb_next is None:
+                raise unknown(function.__name__, wrong[0], known) from None
+            raise
+
+    return call  # type: ignore[return-value]

@@ -1,0 +1,187 @@
+"""Binding a model to its data: the graph of losses, metrics, gradients and updates, and the totals it adds to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlcore import ops, optimizers
+from dlcore.graph.fuse import BACKWARD, fuse
+from dlcore.graph.gradient import gradients
+from dlcore.graph.program import Function
+from dlcore.kernels.data import Feed
+from dlcore.layers.base import shown
+from dlcore.layers.trace import Trace, flat, tracing
+from dlcore.models.arena import WeightArena
+from dlcore.models.objective import Target
+from dlcore.ops.base import BATCH, Op, Tensor
+from dlcore.ops.data import gather
+from dlcore.ops.elementwise import mean_gradient
+from dlcore.ops.metrics import Accumulate
+
+if TYPE_CHECKING:
+    from dlcore.models.network import Network
+
+
+class Log:
+    """A measure of an epoch: totals that the steps add to, and what they mean."""
+
+    def __init__(self, name: str, metric: Any = None):
+        self.name, self.metric = name, metric
+        self.totals: dict[str, np.ndarray] = {}
+
+    def read(self) -> Any:
+        if self.metric is not None:
+            return self.metric.result_of({name: t[:-1] for name, t in self.totals.items()})
+        (total,) = self.totals.values()
+        return float(total[0] / total[1]) if total[1] else 0.0
+
+
+class Bound:
+    """A Function and the logs that it adds to."""
+
+    def __init__(self, function: Function, logs: Sequence[Log]):
+        self.function, self.logs = function, list(logs)
+
+    def reset(self) -> None:
+        for log in self.logs:
+            for total in log.totals.values():
+                total[...] = 0
+
+    def read(self) -> dict[str, Any]:
+        return {log.name: log.read() for log in self.logs}
+
+
+class _Measures:
+    """Logs, their sinks and the memory of their totals, while a graph is made."""
+
+    def __init__(self) -> None:
+        self.logs: list[Log] = []
+        self.sinks: list[Op] = []
+        self.placed: dict[Tensor, Any] = {}
+
+    def mean(self, name: str, values: Tensor) -> None:
+        """The mean over the samples of one value each."""
+        log = Log(name)
+        self.logs.append(log)
+        self._total(log, "mean", values)
+
+    def metric(self, name: str, metric: Any, y: Tensor, p: Tensor, weight: Tensor | None) -> None:
+        if not hasattr(metric, "contributions"):  # TMP
+            self.mean(name, per_sample(metric(y, p), name))
+            return
+        log = Log(name, metric)
+        self.logs.append(log)
+        for key, values in metric.contributions(y, p, weight).items():
+            self._total(log, key, values)
+
+    def _total(self, log: Log, key: str, values: Tensor) -> None:
+        total = log.totals[key] = np.zeros(prod(values.shape[1:]) + 1)
+        tensor = Tensor(total.shape, "d", name=log.name)
+        self.placed[tensor] = total
+        self.sinks.append(Accumulate(values, tensor))
+
+
+def bind(
+    model: Network,
+    targets: Sequence[Target],
+    dtypes: str,
+    weights: Sequence[tuple[int, ...] | None],
+    arena: WeightArena | None,
+    optimizer: optimizers.Optimizer,
+) -> Bound:
+    """The Function that measures the model's outputs against targets, and trains it where there is an `arena`.
+
+    Its feeds are "x0", "x1", ... for the inputs; "y0", ... and, where there are sample weights, "w0", ... for the outputs
+    that have a loss or metrics.
+    """
+    training = arena is not None
+    x = model._gathered()
+    with tracing(training) as trace:
+        outputs = flat(model.call(model._packed(x), training))
+    measures = _Measures()
+    feeds = {f"x{i}": Feed(d, prod(s.shape)) for i, (d, s) in enumerate(zip(dtypes, model.specs, strict=True))}
+    parts: list[tuple[str, Tensor]] = []  # what each output adds to the loss
+    metrics: list[tuple[Any, ...]] = []
+    for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
+        if target.loss is None and not target.metrics:
+            continue
+        shape, dtype = (p.shape[1:-1], "i") if target.sparse else (p.shape[1:], "f")
+        y, weight = gather(f"y{i}", shape, dtype), None
+        feeds[f"y{i}"] = Feed(dtype, prod(shape))
+        if (each := weights[i]) is not None:
+            weight = gather(f"w{i}", each, "f")
+            feeds[f"w{i}"] = Feed("f", prod(each))
+        if target.loss is not None:
+            value = per_sample(getattr(target.loss, "per_sample", lambda y, p, w: target.loss(y, p))(y, p, weight), "loss")  # TMP
+            parts.append((target.name, value if target.weight == 1 else ops.rescale(value, target.weight)))
+        for name, metric, by_weight in target.metrics:
+            metrics.append((name, metric, y, p, weight if by_weight else None))
+    loss = _sum([part for _, part in parts] + _penalties(model, trace))
+    if loss is None:
+        raise ValueError(f"{model.name}: compile needs a loss. Received: loss=None, and no layer adds one")
+    measures.mean("loss", loss)
+    if len(targets) > 1:
+        for name, part in parts:
+            measures.mean(f"{name}_loss", part)
+    for name, metric, y, p, weight in metrics:
+        measures.metric(name, metric, y, p, weight)
+    sinks = measures.sinks
+    read = [tensor for op in sinks for tensor in op.inputs] + [t for op in trace.updates for t in op.inputs]
+    fuse(read)
+    placed = measures.placed
+    if arena is not None:
+        sinks += trace.updates
+        if arena.trainable:
+            found = gradients(loss, mean_gradient(), arena.trainable, ops.add)
+            optimizer.build(arena.layout(), arena.trainable_size)
+            reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
+            fuse([*read, *reached.values()], BACKWARD)
+            updates, memory = optimizer.update(reached)
+            placed.update(memory)
+            sinks += updates
+    return Bound(Function(sinks, feeds, optimizer.clock if training else None, placed, training), measures.logs)
+
+
+def _penalties(model: Network, trace: Trace) -> list[Tensor]:
+    """What layers and regularizers add to the loss: one value per sample, or one in all."""
+    found = [w.regularizer(w) for w in model.trainable_weights if w.regularizer is not None]
+    for penalty in [*found, *trace.losses]:
+        if not isinstance(penalty, Tensor) or penalty.shape not in ((BATCH,), (1,)):
+            raise ValueError(
+                f"{model.name}: a penalty must have the shape (None,), one value per sample, or (1,). "
+                f"Received: {shown(penalty.shape) if isinstance(penalty, Tensor) else penalty!r}"
+            )
+    return [*trace.losses, *found]
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor | None:
+    """The sum of values per sample and of values for all samples, as a tree: many small sums are not a long chain."""
+    if not parts:
+        return None
+    by_sample, whole = ([t for t in parts if (t.shape == (BATCH,)) == own] for own in (True, False))
+    for group in (by_sample, whole):
+        while len(group) > 1:
+            group[:] = [ops.add(*pair) if len(pair) == 2 else pair[0] for pair in _pairs(group)]
+    if not by_sample:
+        return ops.zeros_per_sample() + whole[0]  # type: ignore[no-any-return]
+    return ops.add(by_sample[0], whole[0]) if whole else by_sample[0]
+
+
+def _pairs(group: list[Tensor]) -> list[list[Tensor]]:
+    return [group[i : i + 2] for i in range(0, len(group), 2)]
+
+
+def per_sample(x: Any, name: str) -> Tensor:
+    """Refuse a loss or metric that does not give one value per sample."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name}: expected a tensor made by dlcore.ops. Received: {x!r}")
+    if x.shape != (BATCH,):
+        raise ValueError(f"{name}: expected one value per sample, shape (None,). Received: {shown(x.shape)}")
+    return x
+
+
+
