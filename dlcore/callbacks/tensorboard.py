@@ -113,8 +113,7 @@ class TensorBoard(Callback):
         if self.histogram_freq and epoch % self.histogram_freq == 0:
             for layer in self.model.layers:
                 for weight in layer.weights:
-                    name = f"{layer.name}/{weight.name}/histogram"
-                    self._writer("train").add_histogram(name, np.array(weight.numpy()), epoch)
+                    self._writer("train").add_histogram(f"{weight.name}/histogram", np.array(weight.numpy()), epoch)
         for writer in self._writers.values():
             writer.flush()
 
