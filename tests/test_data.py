@@ -3,6 +3,10 @@
 import contextlib
 import gc
 import itertools
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -772,6 +776,36 @@ def test_a_lost_thread_is_noticed(monkeypatch):
     monkeypatch.setattr("dlcore.models.data.prefetch._work", lambda source, shared: None)
     with pytest.raises(RuntimeError, match="the thread that prepares batches is gone"):
         next(Prefetcher(iter([1])))
+
+
+def test_ctrl_c_while_a_batch_is_in_the_making():
+    def slow():
+        yield X[:4], Y[:4]
+        time.sleep(0.3)
+        yield X[:4], Y[:4]
+
+    with contextlib.closing(bound(slow()).epoch(0)) as chunks:
+        next(chunks)
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        start = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            next(chunks)
+        assert time.monotonic() - start < 2
+    assert gone()
+
+
+def test_a_process_ends_though_a_thread_waits():
+    code = (
+        "import itertools, threading, time\n"
+        "from dlcore.models.data import Prefetcher\n"
+        "ahead = Prefetcher(itertools.count()); next(ahead)\n"
+        "def hang():\n"
+        "    yield 1\n"
+        "    time.sleep(100)\n"
+        "hanging = Prefetcher(hang()); next(hanging)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_only_data_that_needs_it_has_a_thread():

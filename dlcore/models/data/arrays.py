@@ -134,7 +134,7 @@ class ArrayData(Data):
         self.weight_shapes = tuple(None if part is None else part.shape[1:] for part in self.w)
         if check_data:
             self._refuse_bad()
-        self._count(n)
+        self.samples = n
 
     def _ready(self, array: np.ndarray, dtype: str, argument: str) -> Any:
         as_it_is = (np.int32,) if dtype == "i" else (np.float32, np.uint8)
@@ -164,9 +164,10 @@ class ArrayData(Data):
             elif array is not None:
                 finite(array, argument)
 
-    def _count(self, n: int) -> None:
-        self.samples = n
-        self.steps = -(-n // self.batch_size) if self.steps_per_epoch is None else self.steps_per_epoch
+    @property
+    def steps(self) -> int | None:
+        n = len(self.x[0])
+        return -(-n // self.batch_size) if self.steps_per_epoch is None else self.steps_per_epoch
 
     def split(self, share: float) -> tuple[ArrayData, ArrayData | None]:
         """(what to train on, the last `share` of the samples to validate on, or None). After `bind`.
@@ -180,14 +181,13 @@ class ArrayData(Data):
             return self, None
         front, back = self._part(slice(0, at)), self._part(slice(at, n))
         back.steps_per_epoch, back.shuffle = None, False
-        back._count(n - at)
         return front, back
 
     def _part(self, rows: slice) -> ArrayData:
         part = copy.copy(self)
         part.x, part.y = [array[rows] for array in self.x], [array[rows] for array in self.y]
         part.w = [None if array is None else array[rows] for array in self.w]
-        part._count(len(part.x[0]))
+        part.samples = len(part.x[0])
         return part
 
     def weigh_classes(self, class_weight: Any) -> None:

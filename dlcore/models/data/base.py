@@ -68,13 +68,11 @@ class Data:
     Attributes, after `bind`:
         dtypes: "f", "B" or "i" for each input: what its arrays are in every chunk.
         weight_shapes: for each output the shape of one sample's weight, () or (positions, ...), None without weights.
-        steps: of one epoch, None where only the end of the data will tell.
         samples: of one pass, None where nobody knows.
     """
 
     dtypes: tuple[str, ...]
     weight_shapes: tuple[tuple[int, ...] | None, ...]
-    steps: int | None
     samples: int | None
 
     def __init__(self, batch_size: int, steps: int | None, shuffle: bool, where: str, model: str):
@@ -85,6 +83,11 @@ class Data:
         self.check_data = False
         self.class_weight: dict[int, float] | None = None
         self.samples = None
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of one epoch, after `bind`; None where only the end of the data will tell."""
+        return self.steps_per_epoch
 
     def sample_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of one sample, for each array of x in the user's order: for a model without input shape."""

@@ -36,16 +36,20 @@ class Indexed(Stream):
             return None if count is None else int(count)
         return len(self.source)
 
-    def _count(self) -> None:
+    def _look_at_length(self) -> None:
         n = self._length()
         if n is None and self.steps_per_epoch is None:
             raise ValueError(f"{self.model}: an endless {type(self.source).__name__} needs steps_per_epoch")
-        if self.of_samples and n is not None:
-            self.samples, n = n, -(-n // self.batch_size)
-        self.steps = n if self.steps_per_epoch is None else self.steps_per_epoch
+        self.samples = n if self.of_samples else None
+
+    @property
+    def steps(self) -> int | None:
+        if self.steps_per_epoch is not None:
+            return self.steps_per_epoch
+        n = self._length()
+        return -(-n // self.batch_size) if self.of_samples and n is not None else n
 
     def items(self, epoch: int, seed: int, start: int) -> Iterator[tuple[str, Any]]:
-        self._count()  # on_epoch_begin may have changed it
         length, of_epoch = self._length(), self.steps or 0
         per_step = self.batch_size if self.of_samples else 1
         a_pass = None if length is None else max(1, -(-length // per_step))

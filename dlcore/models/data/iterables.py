@@ -37,14 +37,15 @@ class Iterables(Stream):
             self._peeked.append(item)
         return self._peeked[0]
 
-    def _count(self) -> None:
-        self.steps = self.steps_per_epoch
-        if self.steps is None and hasattr(self.source, "__len__"):
-            try:
-                n = len(self.source)
-            except (TypeError, NotImplementedError):  # PyTorch's loader of a dataset without a length
-                return
-            self.steps = -(-n // self.batch_size) if self.of_samples else n
+    @property
+    def steps(self) -> int | None:
+        if self.steps_per_epoch is not None or not hasattr(self.source, "__len__"):
+            return self.steps_per_epoch
+        try:
+            n = len(self.source)
+        except (TypeError, NotImplementedError):  # PyTorch's loader of a dataset without a length
+            return None
+        return -(-n // self.batch_size) if self.of_samples else n
 
     def _take(self) -> Any:
         if self._peeked:

@@ -76,7 +76,6 @@ class Stream(Data):
         super().__init__(batch_size, steps, shuffle, where, model)
         self.source = source
         self.of_samples = False
-        self._weighted = False
 
     def peek(self) -> Any:
         """The first item, which the first epoch gets all the same."""
@@ -113,11 +112,10 @@ class Stream(Data):
         self.check_data = check_data
         self.dtypes = tuple("B" if a.dtype == np.uint8 else a.dtype.char for a in chunk.x)
         self.weight_shapes = tuple(None if w is None else w.shape[1:] for w in chunk.w)
-        self._weighted = any(w is not None for w in chunk.w)
-        self._count()
+        self._look_at_length()
 
-    def _count(self) -> None:
-        self.steps = self.steps_per_epoch
+    def _look_at_length(self) -> None:
+        """What the source's length says about steps and samples, if it has one."""
 
     def weigh_classes(self, class_weight: Any) -> None:
         super().weigh_classes(class_weight)
