@@ -1,4 +1,4 @@
-"""Small helpers of Keras: seeds and one-hot targets."""
+"""Small helpers of Keras: seeds, one-hot targets, and the base of datasets that give batches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore.utils.dataset import PyDataset, Sequence
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
 
 
 def set_random_seed(seed: int) -> None:
