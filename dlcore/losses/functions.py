@@ -19,12 +19,12 @@ from dlcore.ops import Tensor
 EPSILON = 1e-7
 
 
-def _either(function: Callable[..., Any]) -> Callable[..., Any]:
+def either(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of tensors take arrays as well."""
     sparse, scalar = function.__name__.startswith("sparse"), function.__name__ in ("dice", "tversky")
 
     @functools.wraps(function)
-    def either(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+    def called(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(y_pred, Tensor):
             return function(y_true if sparse else _like(y_true, y_pred), y_pred, *args, **kwargs)
         from dlcore.graph.eager import compute
@@ -46,7 +46,8 @@ def _either(function: Callable[..., Any]) -> Callable[..., Any]:
         whole = scalar and (args or kwargs.get("axis")) in ((), None)
         return values[0] if alone or whole else values
 
-    return either
+    called.sparse = sparse  # type: ignore[attr-defined]
+    return called
 
 
 def _like(y: Tensor, p: Tensor) -> Tensor:
@@ -93,32 +94,32 @@ def smoothed(y: Tensor, label_smoothing: float, share: float) -> Tensor:
 # regression
 
 
-@_either
+@either
 def mean_squared_error(y_true: Any, y_pred: Any) -> Any:
     """mean (p - y)^2 over the last axis."""
     return ops.mean_squared_error(y_true, y_pred, positions=True)
 
 
-@_either
+@either
 def mean_absolute_error(y_true: Any, y_pred: Any) -> Any:
     """mean |p - y| over the last axis."""
     return ops.mean(ops.abs(y_pred - y_true), axis=-1)
 
 
-@_either
+@either
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any) -> Any:
     """100 mean |p - y| / max(|y|, 1e-7) over the last axis."""
     return 100.0 * ops.mean(ops.abs((y_true - y_pred) / ops.maximum(ops.abs(y_true), EPSILON)), axis=-1)
 
 
-@_either
+@either
 def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Any:
     """mean (log(1 + p) - log(1 + y))^2 over the last axis, p and y at least 1e-7."""
     first, second = (ops.log1p(ops.maximum(x, EPSILON)) for x in (y_pred, y_true))
     return ops.mean(ops.square(first - second), axis=-1)
 
 
-@_either
+@either
 def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     """mean over the last axis of e^2 / 2 where e = |p - y| <= delta, else delta e - delta^2 / 2."""
     error = ops.abs(y_pred - y_true)
@@ -126,14 +127,14 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Any:
     return ops.mean(0.5 * ops.square(near) + delta * (error - near), axis=-1)
 
 
-@_either
+@either
 def log_cosh(y_true: Any, y_pred: Any) -> Any:
     """mean log cosh (p - y) over the last axis, as e + softplus(-2e) - log 2."""
     error = y_pred - y_true
     return ops.mean(error + ops.softplus(-2.0 * error) - log(2.0), axis=-1)
 
 
-@_either
+@either
 def cosine_similarity(y_true: Any, y_pred: Any, axis: int = -1) -> Any:
     """-(the cosine of the angle between y and p) along `axis`: -1 where they agree, 1 where they are opposite."""
     return -cosine(y_true, y_pred, axis)
@@ -147,7 +148,7 @@ def cosine(y: Tensor, p: Tensor, axis: int = -1) -> Tensor:
     return ops.sum(y * p, axis=axis) * one * other
 
 
-@_either
+@either
 def poisson(y_true: Any, y_pred: Any) -> Any:
     """mean (p - y log(p + 1e-7)) over the last axis."""
     return ops.mean(y_pred - y_true * ops.log(y_pred + EPSILON), axis=-1)
@@ -157,7 +158,7 @@ def poisson(y_true: Any, y_pred: Any) -> Any:
 # probabilities
 
 
-@_either
+@either
 def kl_divergence(y_true: Any, y_pred: Any) -> Any:
     """sum y log(y / p) over the last axis, y and p clipped to [1e-7, 1]."""
     y, p = ops.clip(y_true, EPSILON, 1.0), ops.clip(y_pred, EPSILON, 1.0)
@@ -171,7 +172,7 @@ def _bce(y: Tensor, p: Tensor, from_logits: bool) -> Tensor:
     return loss(ops.reshape(y, single), ops.reshape(p, single), positions=True)
 
 
-@_either
+@either
 def binary_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
@@ -183,7 +184,7 @@ def binary_crossentropy(
     return loss(y_true, y_pred, positions=True)
 
 
-@_either
+@either
 def binary_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -209,7 +210,7 @@ def binary_focal_crossentropy(
     return ops.mean(loss, axis=axis)
 
 
-@_either
+@either
 def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
@@ -220,7 +221,7 @@ def categorical_crossentropy(
     return loss(y, p, positions=True)
 
 
-@_either
+@either
 def categorical_focal_crossentropy(
     y_true: Any,
     y_pred: Any,
@@ -245,7 +246,7 @@ def categorical_focal_crossentropy(
     return ops.sum(loss * ops.Parameter(weights.shape, weights, "alpha", trainable=False), axis=-1)
 
 
-@_either
+@either
 def sparse_categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Any:
@@ -265,19 +266,19 @@ def signs(y: Tensor) -> Tensor:
     return y - ops.equal(y, 0.0)
 
 
-@_either
+@either
 def hinge(y_true: Any, y_pred: Any) -> Any:
     """mean max(1 - y p, 0) over the last axis; y is -1 or 1, or 0 for -1."""
     return ops.mean(ops.maximum(1.0 - signs(y_true) * y_pred, 0.0), axis=-1)
 
 
-@_either
+@either
 def squared_hinge(y_true: Any, y_pred: Any) -> Any:
     """mean max(1 - y p, 0)^2 over the last axis; y is -1 or 1, or 0 for -1."""
     return ops.mean(ops.square(ops.maximum(1.0 - signs(y_true) * y_pred, 0.0)), axis=-1)
 
 
-@_either
+@either
 def categorical_hinge(y_true: Any, y_pred: Any) -> Any:
     """max(1 + max (1 - y) p - sum y p, 0) over the last axis; y is one-hot."""
     right = ops.sum(y_true * y_pred, axis=-1)
@@ -298,7 +299,7 @@ def _spread(value: Tensor, like: Tensor, axis: Any) -> Tensor:
     return value if axis is not None else ops.rescale(ops.sum(like), 0.0) + value
 
 
-@_either
+@either
 def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Any:
     """1 - 2 sum y p / (sum y + sum p + 1e-7): one value for all, or by the axes of a sample that are summed over."""
     both = _total(y_true * y_pred, axis)
@@ -306,7 +307,7 @@ def dice(y_true: Any, y_pred: Any, axis: Any = None) -> Any:
     return _spread(value, y_pred, axis)
 
 
-@_either
+@either
 def tversky(y_true: Any, y_pred: Any, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Any:
     """1 - sum y p / (sum y p + alpha sum y (1 - p) + beta sum p (1 - y) + 1e-7): one value for all, or by `axis`.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import _random, callbacks, config, losses
+from dlcore import _random, callbacks, config, losses, metrics
 from dlcore.graph.program import Function
 from dlcore.kernels.executor import Program
 from dlcore.models.data import inputs, split, validation_pair, whole
@@ -138,7 +138,7 @@ class Model(Network):
     def _run(
         self,
         function: Function,
-        totals: dict[str, np.ndarray],
+        totals: dict[str, metrics.Measured],
         x: np.ndarray,
         y: np.ndarray,
         index: np.ndarray | None,
@@ -147,7 +147,7 @@ class Model(Network):
     ) -> dict[str, float]:
         """One pass over the data. Many steps run in one call, unless a callback asks for every batch."""
         for total in totals.values():
-            total[:] = 0
+            total.reset()
         function.feeds["x"].set(x, index)
         function.feeds["y"].set(y, index)
         done, chunk, threads = 0, 1, config.get_num_threads()
@@ -303,9 +303,9 @@ class Model(Network):
         raise TypeError(f"{self.name}: models cannot be pickled; use save and load_model")
 
 
-def means(totals: dict[str, np.ndarray]) -> dict[str, float]:
-    """Logs from running (sum, count) totals."""
-    return {name: float(total[0] / total[1]) if total[1] else 0.0 for name, total in totals.items()}
+def means(totals: dict[str, metrics.Measured]) -> dict[str, Any]:
+    """Logs from running totals."""
+    return {name: total.result() for name, total in totals.items()}
 
 
 def listed(logs: dict[str, float]) -> Any:

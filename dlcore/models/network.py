@@ -22,7 +22,6 @@ from dlcore.models.arena import WeightArena
 from dlcore.ops.base import BATCH, Parameter, Tensor, changes, values
 from dlcore.ops.data import Store, gather
 from dlcore.ops.elementwise import mean_gradient
-from dlcore.ops.metrics import Accumulate
 
 _networks: weakref.WeakSet[Network] = weakref.WeakSet()
 
@@ -53,7 +52,7 @@ class Network(Layer):
         self._bound_to: dict[Any, Any] = {}  # layers, and weights with their places, when what follows was bound
         self._seen: object = None  # `changes.last` when that was looked at,
         self._placed: object = None  # and when the arena was
-        self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
+        self._functions: dict[Any, tuple[Function, dict[str, metrics.Measured]]] = {}
         self._renew_locks()
         _networks.add(self)
 
@@ -193,7 +192,7 @@ class Network(Layer):
                 self._renew_predictors()
             self._seen = last if self._notes_changes() else None
 
-    def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:
+    def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, metrics.Measured]]:
         """The graph of loss and metrics, with gradients and the optimizer when training, and the totals it adds to."""
         arena = self._weights_in_place() if training else None
         self._drop_stale()
@@ -206,22 +205,24 @@ class Network(Layer):
         p = self.call(x, training)
         y_shape, y_dtype = (p.shape[1:-1], "i") if loss.sparse else (p.shape[1:], "f")
         y = gather("y", y_shape, y_dtype)
-        measured = {"loss": per_sample(loss(y, p), "loss")}
-        for name, measure in self._measures():
-            if name in measured:
+        value = per_sample(loss.per_sample(y, p), "loss")
+        totals = {"loss": metrics.Measured.mean(value)}
+        for name, metric in self._measures():
+            if name in totals:
                 raise ValueError(f"{self.name}: two measures are called {name!r}; give the metric another name")
-            measured[name] = per_sample(measure(y, p), name)
-        fuse(list(measured.values()))
+            totals[name] = metrics.Measured.of(metric, y, p)
+        sinks: list[ops.Op] = [sink for measured in totals.values() for sink in measured.sinks]
+        placed: dict[Tensor, Any] = {}
+        for measured in totals.values():
+            placed.update(measured.placed)
+        read = [tensor for sink in sinks for tensor in sink.inputs]
+        fuse(read)
 
-        totals = {name: np.zeros(2) for name in measured}
-        total_tensors = {name: Tensor((2,), "d", name=name) for name in measured}
-        placed: dict[Tensor, Any] = {total_tensors[name]: totals[name] for name in measured}
-        sinks: list[ops.Op] = [Accumulate(tensor, total_tensors[name]) for name, tensor in measured.items()]
         if arena is not None and arena.trainable:
-            found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
+            found = gradients(value, mean_gradient(), arena.trainable, ops.add)
             optimizer.build(arena.layout(), arena.trainable_size)
             reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
-            fuse([*measured.values(), *reached.values()], BACKWARD)
+            fuse([*read, *reached.values()], BACKWARD)
             updates, memory = optimizer.update(reached)
             placed.update(memory)
             sinks.extend(updates)
