@@ -420,6 +420,40 @@ def categorical_accuracy(y, p):
     return sparse_categorical_accuracy(f64(y).argmax(axis=-1), p)
 
 
+def sparse_top_k_categorical_accuracy(labels, p, k=5):
+    """1 where p[label] is finite and fewer than k entries beat it.  labels (...), p (..., c) -> (...)"""
+    p, labels = f64(p), np.asarray(labels)
+    inside = (labels >= 0) & (labels < p.shape[-1])
+    chosen = _pick(p, np.where(inside, labels, 0))
+    return f64(inside & np.isfinite(chosen) & ((~(p <= chosen[..., None])).sum(axis=-1) < k))
+
+
+def top_k_categorical_accuracy(y, p, k=5):
+    """The same for the label argmax y.  y, p (..., c) -> (...)"""
+    return sparse_top_k_categorical_accuracy(f64(y).argmax(axis=-1), p, k)
+
+
+def threshold_counts(y, p, weight, thresholds, top_k=None):
+    """Weights by truth and by how many thresholds are less than p.  y, p (n, c), weight (n, c) -> (c, 2, t + 1)"""
+    y, p, total = f64(y), f64(p), np.zeros((np.shape(p)[1], 2, len(thresholds) + 1))
+    order = np.argsort(-p, axis=1, kind="stable")
+    for i, j in np.ndindex(p.shape):
+        less = int((f64(thresholds) < p[i, j]).sum())
+        if top_k is not None and j not in order[i, :top_k]:
+            less = 0
+        total[j, int(y[i, j] != 0), less] += weight[i, j]
+    return total
+
+
+def confusion(y, p, weight, classes):
+    """Weights by class and predicted class, both within 0..classes-1.  y, p, weight (n,) -> (classes, classes)"""
+    total = np.zeros((classes, classes))
+    for i, j, w in zip(np.trunc(y), np.trunc(p), weight, strict=True):
+        if 0 <= i < classes and 0 <= j < classes:
+            total[int(i), int(j)] += w
+    return total
+
+
 def binary_accuracy(y, p, threshold=0.5):
     """mean of y == (p > threshold), over the last axis.  y, p (..., c) -> (...)"""
     return f64(f64(y) == (f64(p) > threshold)).mean(axis=-1)

@@ -2,18 +2,50 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Callable, Sequence
+=======
+from collections.abc import Callable, Mapping, Sequence
+>>>>>>> wip-loss
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from dlcore.graph.fuse import fuse
-from dlcore.graph.program import build
+from dlcore.graph.program import Function, build
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock
+<<<<<<< HEAD
 from dlcore.ops.base import BATCH, Tensor
+=======
+from dlcore.ops.base import Op, Tensor
+>>>>>>> wip-loss
 from dlcore.ops.data import Store, gather
+
+
+class Sinks:
+    """Sinks of a graph that runs on arrays: called with arrays (batch, ...) of the shapes that it was made for."""
+
+    def __init__(self, make: Callable[..., tuple[Sequence[Op], Mapping[Tensor, Any]]], *arrays: np.ndarray):
+        """`make(*tensors)` gives the sinks and the memory of their totals; int32 arrays become class numbers."""
+        self.feeds = {
+            f"x{i}": Feed("i" if a.dtype == np.int32 else "f", prod(a.shape[1:])) for i, a in enumerate(arrays)
+        }
+        tensors = [
+            gather(name, array.shape[1:], self.feeds[name].dtype)
+            for name, array in zip(self.feeds, arrays, strict=True)
+        ]
+        sinks, placed = make(*tensors)
+        fuse([tensor for sink in sinks for tensor in sink.inputs])
+        self.function = Function(sinks, self.feeds, placed=placed)
+
+    def __call__(self, *arrays: np.ndarray) -> None:
+        for feed, array in zip(self.feeds.values(), arrays, strict=True):
+            feed.set(array)
+        for program, steps in self.function.runs(len(arrays[0]), len(arrays[0])):
+            program.run(steps)
+        self.function.clear()
 
 
 def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:

@@ -76,7 +76,8 @@ def softmax_crossentropy(op: Op, readers: Readers) -> bool:
             and reader.inputs[1] is op.output
             and reader.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
         ):
-            fused = SoftmaxCrossentropy(reader.inputs[0], op.inputs[0])
+            positions = len(reader.output.shape) > 1
+            fused = SoftmaxCrossentropy(reader.inputs[0], op.inputs[0], positions, **reader.options)
             take_output(fused, reader.output, 0)
             take_output(fused, op.output, 1)  # whoever reads the probabilities still does
             return True
@@ -110,7 +111,7 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
     if not (isinstance(op, SoftmaxCrossentropyGradient) and isinstance(op.inputs[0].op, MeanGradient)):
         return False
     forward = op.inputs[2].op
-    if not (isinstance(forward, SoftmaxCrossentropy) and len(forward.outputs) == 2):
+    if not (isinstance(forward, SoftmaxCrossentropy) and len(forward.outputs) == 2 and op.options == forward.options):
         return False
     forward.outputs.append(op.output)
     take_output(forward, op.output, 2)

@@ -168,20 +168,11 @@ def _compile_config(model: Model) -> dict[str, Any] | None:
         return {
             "optimizer": optimizer,
             "loss": losses.serialize(model.loss),
-            "metrics": [_metric_name(metric) for metric in model._metrics],
+            "metrics": [metrics.serialize(metric) for metric in model._metrics],
         }
     except ValueError as error:
         warnings.warn(f"{model.name} is saved as not compiled; call compile after loading it: {error}", stacklevel=4)
         return None
-
-
-def _metric_name(metric: Any) -> str:
-    if isinstance(metric, str):
-        return metric
-    for name, function in metrics._BY_NAME.items():
-        if function is metric:
-            return name
-    raise ValueError(f"metrics: {metric!r} has no name in a file")
 
 
 def _plain(value: Any) -> Any:

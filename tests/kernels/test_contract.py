@@ -142,10 +142,20 @@ def cases(n=3, c=7):
         z, dz = ("z", "dz") if name.endswith("logits") else ("p", "dp")
         yield Case(getattr(losses, name), "loss", y=p, loss=one, **{z: p})
         yield Case(getattr(losses, name + "_gradient"), dz, dloss=one, y=p, **{z: p, dz: p})
+    maps, each = np.arange(n * 2, dtype=np.int32).reshape(n, 2) % c, uniform(n, 2)  # one value for each position
+    odds = abs(uniform(n, 2, c))
+    yield Case(losses.sparse_categorical_crossentropy, "loss", y=maps, p=odds, loss=each, ignore=0)
+    yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=each, y=maps, p=odds, dp=odds, ignore=0)
     yield Case(metrics.sparse_categorical_accuracy, "out", y=labels, p=p, out=one)
     yield Case(metrics.categorical_accuracy, "out", y=p, p=p, out=one)
     yield Case(metrics.binary_accuracy, "out", y=p, p=p, out=one)
+    yield Case(metrics.sparse_top_k_categorical_accuracy, "out", y=labels, p=p, out=one, k=2)
+    yield Case(metrics.top_k_categorical_accuracy, "out", y=p, p=p, out=one, k=2)
     yield Case(metrics.accumulate, "total", ["total"], x=one, total=np.zeros(2))
+    yield Case(metrics.accumulate, "total", ["total"], x=flat, total=np.zeros(c + 1))
+    at = dict(thresholds=np.float32([0, 0.3, 1]), total=np.zeros((1, 2, 4)))
+    yield Case(metrics.threshold_counts, "total", ["total"], y=p, p=p, weight=one, top_k=2, column=0, **at)
+    yield Case(metrics.confusion, "total", ["total"], y=one, p=one, weight=one, total=np.zeros((c + 1, c + 1)))
     thin, few = uniform(c, 9), uniform(n, c)
     yield Case(narrow.transpose, "wt", w=thin, wt=uniform(9, c))
     yield Case(narrow.narrow_forward, "y", x=few, wt=uniform(9, c), b=uniform(9), y=uniform(n, 9))
@@ -227,7 +237,7 @@ def test_refuses_wrong_buffers_by_name(i):
 # Where such an array is right all the same.
 ALLOWED = {
     *(("elementwise.fill", "y", what) for what in ("rank", "more rows", "longer rows")),  # the only array
-    *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),
+    *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),  # one value a sample
     *(("data." + f, name, "more rows") for f, name in (("gather", "y"), ("store", "x"))),
     ("elementwise.reduce_chunks", "parts", "more rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
