@@ -131,6 +131,10 @@ typedef struct {
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
+    /* norms */
+    float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);
+    void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, ptrdiff_t n);
+
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);
     void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2, float epsilon,

@@ -13,6 +13,7 @@ import numpy as np
 
 from dlcore.kernels.executor import Clock
 from dlcore.ops.base import Op, Parameter, Tensor
+from dlcore.ops.norms import constrain
 from dlcore.ops.optimizers import Update
 
 
@@ -98,6 +99,9 @@ class Optimizer:
                 placed[slot] = self.slots[name][self._layout[parameter]].reshape(parameter.shape)
             state = self.state(slots)
             updates.append(Update(self.kernel, parameter, gradient, state, rate, **self.options()))
+            constraint = getattr(parameter, "constraint", None)
+            if constraint is not None and (op := constrain(parameter, constraint)) is not None:
+                updates.append(op)
         return updates, placed
 
     def state(self, slots: dict[str, Tensor]) -> list[Tensor | None]:

@@ -502,3 +502,34 @@ def dropout_gradient(dy, rate, seed, layer, step):
 def gather(data, index, scale=1.0):
     """y[i] = data[index[i]] * scale.  data (rows, ...) of any dtype, index (n,) -> y (n, ...)"""
     return f64(np.asarray(data)[index]) * scale
+
+
+# -- penalties and projections
+
+
+def penalty(x, l1, l2):
+    """l1 sum |x| + l2 sum x^2 of each sample."""
+    x = np.float64(x).reshape(len(x), -1)
+    return l1 * np.abs(x).sum(1) + l2 * (x * x).sum(1)
+
+
+def penalty_gradient(dy, x, l1, l2):
+    x = np.float64(x)
+    return np.float64(dy).reshape(-1, *[1] * (x.ndim - 1)) * (l1 * np.sign(x) + 2 * l2 * x)
+
+
+def orthogonal(x, factor, rows):
+    """factor times the mean of |n_i . n_j| over pairs of rows."""
+    x = np.float64(x) if rows else np.float64(x).T
+    if len(x) == 1:
+        return 0.0
+    n = x / np.linalg.norm(x, axis=1, keepdims=True)
+    products = np.abs(n @ n.T)
+    return factor * (products.sum() - np.trace(products)) / (len(x) * (len(x) - 1))
+
+
+def project(x, axes, low, high, rate):
+    """x scaled towards norms in [low, high] along the axes."""
+    x = np.float64(x)
+    norm = np.sqrt((x * x).sum(axes, keepdims=True)) if axes else np.abs(x)
+    return x * (rate * np.clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm)

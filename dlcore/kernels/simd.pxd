@@ -105,6 +105,8 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
                                          Py_ssize_t dw_step) noexcept nogil
         int masked_fma
+        float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
+        void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
                     Py_ssize_t n) noexcept nogil
         void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,

@@ -30,6 +30,7 @@ from dlcore.kernels import (
     memory,
     metrics,
     narrow,
+    norms,
     optimizers,
     pooling,
     random,
@@ -39,8 +40,8 @@ from dlcore.kernels import (
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [random, softmax]
+MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, norms]
+MODULES += [optimizers, pooling, random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -151,6 +152,18 @@ def cases(n=3, c=7):
     yield Case(narrow.narrow_forward, "y", x=few, wt=uniform(9, c), b=uniform(9), y=uniform(n, 9))
     yield Case(narrow.narrow_input_gradient, "dx", dy=uniform(n, 9), wt=uniform(9, c), dx=few)
     yield Case(narrow.narrow_weight_gradient, "dw", x=few, dy=uniform(n, 9), dw=thin)
+    long, parts, factors = uniform(5, 1000), np.zeros(2), dict(l1=0.5, l2=2.0)
+    yield Case(norms.penalty_parts, "parts", x=long, parts=parts, **factors)
+    yield Case(norms.total, "y", parts=np.ones(3), y=uniform(1))
+    yield Case(norms.weight_penalty_gradient, "dx", dy=uniform(1), x=long, dx=long, **factors)
+    yield Case(norms.penalty, "y", x=x, y=one, **factors)
+    yield Case(norms.penalty_gradient, "dx", dy=one, x=x, dx=x, **factors)
+    matrix = uniform(c, 9)
+    yield Case(norms.orthogonal_parts, "parts", x=matrix, parts=np.zeros(c), factor=0.5, rows=True)
+    yield Case(norms.orthogonal_gradient, "dx", dy=uniform(1), x=matrix, dx=matrix, factor=0.5, rows=False)
+    yield Case(norms.project, "y", x=w, y=w, axes=[0, 1, 2], low=0.5, high=1.0, rate=0.5)
+    yield Case(norms.non_negative, "y", x=long, y=long)
+    yield Case(norms.copy, "y", x=long, y=long)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
@@ -230,6 +243,11 @@ ALLOWED = {
     *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),
     *(("data." + f, name, "more rows") for f, name in (("gather", "y"), ("store", "x"))),
     ("elementwise.reduce_chunks", "parts", "more rows"),
+    *(("norms.total", "parts", what) for what in ("more rows", "longer rows")),
+    *(("norms.penalty_parts", "x", what) for what in ("rank", "more rows", "longer rows")),  # in as many blocks
+    ("norms.penalty", "x", "rank"),
+    ("norms.penalty", "x", "longer rows"),
+    ("norms.orthogonal_parts", "x", "longer rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
