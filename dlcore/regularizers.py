@@ -17,8 +17,8 @@ from dlcore.ops.norms import orthogonal, penalty
 
 
 class Regularizer:
-    """Called with a weight, gives a tensor (1,) to add to the loss; with an activation (batch, ...), one value per sample
-    (batch,), whose mean is added; with an array, a float."""
+    """Called with a weight, gives a tensor (1,) to add to the loss; with an activation (batch, ...), one value per
+    sample (batch,), whose mean is added; with an array, a float."""
 
     def __call__(self, x: Any) -> Any:
         raise TypeError(f"{type(self).__name__} must define __call__(x)")
@@ -102,11 +102,10 @@ class OrthogonalRegularizer(Regularizer):
         self.mode = mode
 
     def __call__(self, x: Any) -> Any:
-        symbolic = isinstance(x, Tensor)
-        w = x if symbolic else np.ascontiguousarray(x, np.float32)
+        w = x if isinstance(x, Tensor) else np.ascontiguousarray(x, np.float32)
         if len(w.shape) != 2 or w.shape[0] is BATCH:
             raise ValueError(f"OrthogonalRegularizer: expected a weight of rank 2. Received: shape {w.shape}")
-        if symbolic:
+        if isinstance(w, Tensor):
             return orthogonal(w, self.factor, self.mode == "rows")
         parts = np.empty(w.shape[0 if self.mode == "rows" else 1])
         kernels.orthogonal_parts(w, parts, self.factor, self.mode == "rows").run()

@@ -97,7 +97,7 @@ def test_refuses(make, message):
 
 def test_refuses_functions_that_give_something_else():
     w = Parameter(W.shape, W, "w")
-    with pytest.raises(TypeError, match="w: a constraint must return a tensor made by dlcore.ops. Received: 3"):
+    with pytest.raises(TypeError, match=r"w: a constraint must return a tensor made by dlcore.ops. Received: 3"):
         constrain(w, lambda w: 3)
     other = Parameter((3,), np.ones(3), "other")
     with pytest.raises(ValueError, match=r"w: a constraint must keep the shape \(7, 5\). Received: \(3,\)"):

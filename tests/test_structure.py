@@ -51,7 +51,8 @@ OPS_THEMSELVES = "dlcore.ops.base"  # the Op protocol
 DATA_GATES = ("dlcore.ops.data", "dlcore.kernels.data", "dlcore.kernels.executor", "dlcore.kernels.memory")
 LOCKS = "dlcore.kernels.locks"
 WORDS = ("dlcore.activations", "dlcore.initializers", "dlcore._random", "dlcore.losses", "dlcore.metrics",
-         "dlcore.optimizers", "dlcore.callbacks", "dlcore.config", "dlcore.regularizers", "dlcore.constraints")  # fmt: skip
+         "dlcore.optimizers", "dlcore.callbacks", "dlcore.config", "dlcore.regularizers",
+         "dlcore.constraints")  # fmt: skip
 MAY_USE = {  # room: what its files may import of dlcore. The longest match holds.
     "dlcore.kernels": (),
     "dlcore.ops": ("dlcore.kernels", "dlcore.ops"),

@@ -138,8 +138,8 @@ def _leads(ops: list[Op], readers: dict[Tensor, list[Op]]) -> dict[Op, Op]:
 
 
 def _chains(ops: list[Op], leads: Mapping[Op, Op]) -> dict[Op, Group]:
-    """By update: what runs with it: the op in front, the update itself, those that follow it, and those that prepare the
-    weights."""
+    """By update: what runs with it: the op in front, the update itself, those that follow it, and those that prepare
+    the weights."""
     preparing: dict[Tensor, list[Op]] = {}
     following: dict[Tensor, list[Op]] = {}
     for op in ops:

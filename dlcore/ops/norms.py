@@ -41,8 +41,8 @@ class WeightPenaltyGradient(Op):
         super().__init__([dy, x], x.shape)
 
     def bind(self, at):
-        buffers = [at.buffer(tensor) for tensor in (*self.inputs, self.output)]
-        return kernels.weight_penalty_gradient(*buffers, self.l1, self.l2)
+        dy, x, dx = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
+        return kernels.weight_penalty_gradient(dy, x, dx, self.l1, self.l2)
 
 
 class Penalty(Op):
@@ -63,8 +63,8 @@ class PenaltyGradient(Op):
         super().__init__([dy, x], x.shape)
 
     def bind(self, at):
-        buffers = [at.buffer(tensor) for tensor in (*self.inputs, self.output)]
-        return kernels.penalty_gradient(*buffers, self.l1, self.l2)
+        dy, x, dx = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
+        return kernels.penalty_gradient(dy, x, dx, self.l1, self.l2)
 
 
 def penalty(x: Tensor, l1: float, l2: float) -> Tensor:
@@ -93,13 +93,13 @@ class OrthogonalGradient(Op):
         super().__init__([dy, x], x.shape)
 
     def bind(self, at):
-        buffers = [at.buffer(tensor) for tensor in (*self.inputs, self.output)]
-        return kernels.orthogonal_gradient(*buffers, self.factor, self.rows)
+        dy, x, dx = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
+        return kernels.orthogonal_gradient(dy, x, dx, self.factor, self.rows)
 
 
 def orthogonal(x: Tensor, factor: float, rows: bool = True) -> Tensor:
-    """(1,): factor times the mean of |n_i . n_j| over pairs of different rows (or columns) of a matrix, divided by their
-    norms."""
+    """(1,): factor times the mean of |n_i . n_j| over pairs of different rows (or columns) of a matrix, divided by
+    their norms."""
     return Total(OrthogonalParts(x, factor, rows).output).output
 
 
@@ -180,7 +180,7 @@ def constrain(parameter: Parameter, function: Callable[[Tensor], Tensor]) -> Op 
         last.into = parameter
     else:
         last = Assign(y, parameter)
-    pending = [last]
+    pending: list[Op] = [last]
     while pending:
         op = pending.pop()
         op.commits, op.follows = True, parameter
