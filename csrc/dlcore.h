@@ -139,6 +139,21 @@ typedef struct {
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);
     void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2, float epsilon,
                  ptrdiff_t n);
+    void (*optimizer_gradient)(const float *g, const float *sum, float scale, float clip, float *out, ptrdiff_t n);
+    void (*moving_average)(const float *w, float *mean, float keep, float take, ptrdiff_t n);
+    void (*amsgrad)(float *w, const float *g, float *m, float *v, float *h, float alpha, float rate1, float rate2,
+                    float epsilon, ptrdiff_t n);
+    void (*nadam)(float *w, const float *g, float *m, float *v, float am, float ag, float rate1, float rate2,
+                  float correction, float epsilon, ptrdiff_t n);
+    void (*adamax)(float *w, const float *g, float *m, float *u, float alpha, float rate1, float beta2, float epsilon,
+                   ptrdiff_t n);
+    void (*rmsprop)(float *w, const float *g, float *v, float *m, float *a, float lr, float rho, float rate,
+                    float momentum, float epsilon, ptrdiff_t n);
+    void (*adagrad)(float *w, const float *g, float *s, float lr, float epsilon, ptrdiff_t n);
+    void (*adadelta)(float *w, const float *g, float *s, float *d, float lr, float rho, float rate, float epsilon,
+                     ptrdiff_t n);
+    void (*lion)(float *w, const float *g, float *m, float lr, float beta1, float rate1, float beta2, float rate2,
+                 ptrdiff_t n);
 
     /* random */
     void (*dropout)(const float *x, float *y, ptrdiff_t n, uint64_t first, uint32_t layer, uint32_t step, uint64_t seed,

@@ -66,7 +66,7 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
     "dlcore._random": (),
     "dlcore.losses": ("dlcore.ops", "dlcore.graph.eager"),
     "dlcore.metrics": ("dlcore.ops", "dlcore.losses"),
-    "dlcore.optimizers": ("dlcore.ops", "dlcore.kernels.executor"),
+    "dlcore.optimizers": ("dlcore.optimizers", "dlcore.ops", "dlcore.kernels.executor", "dlcore.graph.program"),
     "dlcore.config": ("dlcore.kernels.executor", "dlcore.kernels.simd", "dlcore._version", "dlcore._build_config"),
     "dlcore.callbacks": ("dlcore._extras",),
     "dlcore.utils": ("dlcore._random",),

@@ -167,6 +167,24 @@ def cases(n=3, c=7):
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    amsgrad = dict(h=abs(weights), clock=clock, **state)
+    yield Case(optimizers.adam, "w m v h", ["w", "m", "v", "h"], **amsgrad)
+    yield Case(optimizers.nadam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    state = dict(w=weights, g=weights, learning_rate=lr)
+    yield Case(optimizers.adamax, "w m u", ["w", "m", "u"], m=weights, u=abs(weights), clock=clock, **state)
+    root = dict(v=abs(weights) + 1, m=weights, mean=weights / 2, momentum=0.9)
+    yield Case(optimizers.rmsprop, "w v m mean", ["w", "v", "m", "mean"], **root, **state)
+    yield Case(optimizers.adagrad, "w s", ["w", "s"], s=abs(weights), **state)
+    yield Case(optimizers.adadelta, "w s d", ["w", "s", "d"], s=abs(weights), d=abs(weights), **state)
+    yield Case(optimizers.lion, "w m", ["w", "m"], m=weights, **state)
+    every = dict(acc=weights, average=weights, scale=np.array([0.5]), every=1, weight_decay=0.1, clip=0.5)
+    for t in (1, 2):  # a step between updates, and one that is an update
+        every |= dict(every=2, ema_momentum=0.9, overwrite=1, clock=ex.Clock())
+        every["clock"].step = t
+        writes = ["w", "v", "acc", "average"]
+        yield Case(optimizers.sgd, " ".join(writes), writes, v=weights, momentum=0.9, **state, **every)
+    yield Case(optimizers.squares, "parts", g=weights, acc=weights, parts=np.zeros(3))
+    yield Case(optimizers.clip_norm, "scale", parts=np.ones(3), scale=np.zeros(1), limit=0.5)
     pool = dict(pool=(3, 3), **PADDED)
     py = uniform(n, 3, 4, c)
     yield Case(pooling.max_pool2d_forward, "y index", x=x, y=py, index=index, **pool)
@@ -246,6 +264,8 @@ ALLOWED = {
     *(("norms.total", "parts", what) for what in ("more rows", "longer rows")),
     *(("norms.penalty_parts", "x", what) for what in ("rank", "more rows", "longer rows")),  # in as many blocks
     ("norms.penalty", "x", "rank"),
+    *((name, "learning_rate", what) for name in NAMES for what in ("more rows", "longer rows")),  # a power of two
+    *(("optimizers.clip_norm", "parts", what) for what in ("more rows", "longer rows")),
     ("norms.penalty", "x", "longer rows"),
     ("norms.orthogonal_parts", "x", "longer rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
