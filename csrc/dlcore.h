@@ -131,9 +131,28 @@ typedef struct {
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
+    /* norms */
+    float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);
+    void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, ptrdiff_t n);
+
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);
     void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2, float epsilon,
+                 ptrdiff_t n);
+    void (*optimizer_gradient)(const float *g, const float *sum, float scale, float clip, float *out, ptrdiff_t n);
+    void (*moving_average)(const float *w, float *mean, float keep, float take, ptrdiff_t n);
+    void (*amsgrad)(float *w, const float *g, float *m, float *v, float *h, float alpha, float rate1, float rate2,
+                    float epsilon, ptrdiff_t n);
+    void (*nadam)(float *w, const float *g, float *m, float *v, float am, float ag, float rate1, float rate2,
+                  float correction, float epsilon, ptrdiff_t n);
+    void (*adamax)(float *w, const float *g, float *m, float *u, float alpha, float rate1, float beta2, float epsilon,
+                   ptrdiff_t n);
+    void (*rmsprop)(float *w, const float *g, float *v, float *m, float *a, float lr, float rho, float rate,
+                    float momentum, float epsilon, ptrdiff_t n);
+    void (*adagrad)(float *w, const float *g, float *s, float lr, float epsilon, ptrdiff_t n);
+    void (*adadelta)(float *w, const float *g, float *s, float *d, float lr, float rho, float rate, float epsilon,
+                     ptrdiff_t n);
+    void (*lion)(float *w, const float *g, float *m, float lr, float beta1, float rate1, float beta2, float rate2,
                  ptrdiff_t n);
 
     /* random */

@@ -483,6 +483,55 @@ def adam(w, g, m, v, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
     return w - alpha * m / (np.sqrt(v) + epsilon), m, v
 
 
+def amsgrad(w, g, m, v, h, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Adam with h = max(h, v) in the place of v -> w, m, v, h."""
+    _, m, v = adam(w, g, m, v, step, lr, beta1, beta2, epsilon)
+    h = np.maximum(f64(h), v)
+    return f64(w) - lr * np.sqrt(1 - beta2**step) / (1 - beta1**step) * m / (np.sqrt(h) + epsilon), m, v, h
+
+
+def nadam(w, g, m, v, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Dozat 2016 with the schedule u_t = b1 (1 - 0.96^t / 2) -> w, m, v."""
+    _, m, v = adam(w, g, m, v, step, lr, beta1, beta2, epsilon)
+    u = beta1 * (1 - 0.5 * 0.96 ** np.arange(1, step + 2))
+    whole = np.prod(u[:-1])
+    m_hat = u[-1] * m / (1 - whole * u[-1]) + (1 - u[-2]) * f64(g) / (1 - whole)
+    return f64(w) - lr * m_hat / (np.sqrt(v / (1 - beta2**step)) + epsilon), m, v
+
+
+def adamax(w, g, m, u, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Kingma and Ba 2015, section 7.1 -> w, m, u."""
+    m, u = f64(m) + (f64(g) - m) * (1 - beta1), np.maximum(beta2 * f64(u), np.abs(f64(g)))
+    return f64(w) - lr / (1 - beta1**step) * m / (u + epsilon), m, u
+
+
+def rmsprop(w, g, v, m, mean, lr, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False):
+    """v = rho v + (1-rho) g^2; m = momentum m + lr g / sqrt(v [- mean^2 if centered] + eps); w -= m -> w, v, m, mean."""
+    g, mean = f64(g), rho * f64(mean) + (1 - rho) * f64(g)
+    v = rho * f64(v) + (1 - rho) * g * g
+    m = momentum * f64(m) + lr * g / np.sqrt(v - mean * mean * centered + epsilon)
+    return f64(w) - m, v, m, mean
+
+
+def adagrad(w, g, s, lr, epsilon=1e-7):
+    """s += g^2; w -= lr g / sqrt(s + eps) -> w, s."""
+    s = f64(s) + f64(g) ** 2
+    return f64(w) - lr * f64(g) / np.sqrt(s + epsilon), s
+
+
+def adadelta(w, g, s, d, lr, rho=0.95, epsilon=1e-7):
+    """s and d are decaying means of the squares of g and of the step -> w, s, d."""
+    s = rho * f64(s) + (1 - rho) * f64(g) ** 2
+    step = np.sqrt(f64(d) + epsilon) * f64(g) / np.sqrt(s + epsilon)
+    return f64(w) - lr * step, s, rho * f64(d) + (1 - rho) * step**2
+
+
+def lion(w, g, m, lr, beta1=0.9, beta2=0.99):
+    """w -= lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g -> w, m."""
+    g, m = f64(g), f64(m)
+    return f64(w) - lr * np.sign(beta1 * m + (1 - beta1) * g), beta2 * m + (1 - beta2) * g
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Random numbers
 
@@ -536,3 +585,34 @@ def dropout_gradient(dy, rate, seed, layer, step):
 def gather(data, index, scale=1.0):
     """y[i] = data[index[i]] * scale.  data (rows, ...) of any dtype, index (n,) -> y (n, ...)"""
     return f64(np.asarray(data)[index]) * scale
+
+
+# -- penalties and projections
+
+
+def penalty(x, l1, l2):
+    """l1 sum |x| + l2 sum x^2 of each sample."""
+    x = np.float64(x).reshape(len(x), -1)
+    return l1 * np.abs(x).sum(1) + l2 * (x * x).sum(1)
+
+
+def penalty_gradient(dy, x, l1, l2):
+    x = np.float64(x)
+    return np.float64(dy).reshape(-1, *[1] * (x.ndim - 1)) * (l1 * np.sign(x) + 2 * l2 * x)
+
+
+def orthogonal(x, factor, rows):
+    """factor times the mean of |n_i . n_j| over pairs of rows."""
+    x = np.float64(x) if rows else np.float64(x).T
+    if len(x) == 1:
+        return 0.0
+    n = x / np.linalg.norm(x, axis=1, keepdims=True)
+    products = np.abs(n @ n.T)
+    return factor * (products.sum() - np.trace(products)) / (len(x) * (len(x) - 1))
+
+
+def project(x, axes, low, high, rate):
+    """x scaled towards norms in [low, high] along the axes."""
+    x = np.float64(x)
+    norm = np.sqrt((x * x).sum(axes, keepdims=True)) if axes else np.abs(x)
+    return x * (rate * np.clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm)

@@ -9,7 +9,7 @@ from harness import uniform
 
 from dlcore import Sequential, layers, optimizers
 from dlcore.callbacks import Callback
-from dlcore.optimizers import SGD, Adam
+from dlcore.optimizers import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, RMSprop
 
 OPTIMIZERS = [
     SGD, Adam, lambda: SGD(0.1), lambda: SGD(0.1, momentum=0.9), lambda: SGD(0.1, momentum=0.9, nesterov=True),
@@ -88,9 +88,23 @@ def test_the_old_spelling_of_the_learning_rate(cls):
 
 
 def test_defaults_are_those_of_keras():
-    assert SGD().get_config() == {"learning_rate": 0.01, "name": "sgd", "momentum": 0.0, "nesterov": False}
-    expected = {"learning_rate": 0.001, "name": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
-    assert Adam().get_config() == expected
+    common = {"weight_decay": None, "clipnorm": None, "global_clipnorm": None, "clipvalue": None, "use_ema": False,
+              "ema_momentum": 0.99, "ema_overwrite_frequency": None, "loss_scale_factor": None,
+              "gradient_accumulation_steps": None}  # fmt: skip
+    betas = {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+    own = {
+        SGD: {"learning_rate": 0.01, "momentum": 0.0, "nesterov": False},
+        Adam: {**betas, "amsgrad": False},
+        AdamW: {**betas, "amsgrad": False, "weight_decay": 0.004},
+        Nadam: betas,
+        Adamax: betas,
+        Adagrad: {"learning_rate": 0.001, "initial_accumulator_value": 0.1, "epsilon": 1e-7},
+        Adadelta: {"learning_rate": 0.001, "rho": 0.95, "epsilon": 1e-7},
+        RMSprop: {"learning_rate": 0.001, "rho": 0.9, "momentum": 0.0, "epsilon": 1e-7, "centered": False},
+        Lion: {"learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.99},
+    }
+    for cls, config in own.items():
+        assert cls().get_config() == {"name": cls.__name__.lower(), **common, **config}
 
 
 def test_the_learning_rate_may_change_at_any_time():

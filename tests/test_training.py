@@ -410,9 +410,9 @@ def test_moments_follow_their_weights():
     a, b = (ops.Parameter((n,), np.zeros(n), "w") for n in (3, 4))
     adam = Adam()
     adam.build({a: slice(0, 3), b: slice(16, 20)}, 32)
-    adam.slots["m"][:] = np.arange(32)
+    adam.slots["momentum"][:] = np.arange(32)
     adam.build({b: slice(0, 4)}, 16)
-    assert adam.slots["m"].tolist() == [16, 17, 18, 19, *[0] * 12] and adam.slots["v"].shape == (16,)
+    assert adam.slots["momentum"].tolist() == [16, 17, 18, 19, *[0] * 12] and adam.slots["velocity"].shape == (16,)
 
 
 class Block(layers.Layer):

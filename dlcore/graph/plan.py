@@ -138,20 +138,25 @@ def _leads(ops: list[Op], readers: dict[Tensor, list[Op]]) -> dict[Op, Op]:
 
 
 def _chains(ops: list[Op], leads: Mapping[Op, Op]) -> dict[Op, Group]:
-    """By update: what runs with it: the op in front, the update itself, and those that prepare the weights."""
+    """By update: what runs with it: the op in front, the update itself, those that follow it, and those that prepare
+    the weights."""
     preparing: dict[Tensor, list[Op]] = {}
+    following: dict[Tensor, list[Op]] = {}
     for op in ops:
         if op.prepares:
             preparing.setdefault(op.inputs[0], []).append(op)
+        if op.follows is not None:
+            following.setdefault(op.follows, []).append(op)
     chains: dict[Op, Group] = {}
     for op in ops:
         if op.updates is None:
             continue
         lead, after = leads.get(op), preparing.get(op.updates, [])
-        whole = prod(op.updates.shape) <= WHOLE_FLOATS
+        followers = following.get(op.updates, [])
+        whole = bool(followers) or prod(op.updates.shape) <= WHOLE_FLOATS
         block = lead.block if lead else next((o.block for o in after if o.block), None)
         after = [o for o in after if whole or (o.block and o.block == block)]
-        chains[op] = Group([*([lead] if lead else []), op, *after], block, whole)
+        chains[op] = Group([*([lead] if lead else []), op, *followers, *after], block, whole)
     return chains
 
 

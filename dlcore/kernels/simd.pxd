@@ -105,10 +105,28 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
                                          Py_ssize_t dw_step) noexcept nogil
         int masked_fma
+        float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
+        void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
                     Py_ssize_t n) noexcept nogil
         void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,
                      float epsilon, Py_ssize_t n) noexcept nogil
+        void (*optimizer_gradient)(const float *g, const float *sum, float scale, float clip, float *out,
+                         Py_ssize_t n) noexcept nogil
+        void (*moving_average)(const float *w, float *mean, float keep, float take, Py_ssize_t n) noexcept nogil
+        void (*amsgrad)(float *w, const float *g, float *m, float *v, float *h, float alpha, float rate1, float rate2,
+                        float epsilon, Py_ssize_t n) noexcept nogil
+        void (*nadam)(float *w, const float *g, float *m, float *v, float am, float ag, float rate1, float rate2,
+                      float correction, float epsilon, Py_ssize_t n) noexcept nogil
+        void (*adamax)(float *w, const float *g, float *m, float *u, float alpha, float rate1, float beta2,
+                       float epsilon, Py_ssize_t n) noexcept nogil
+        void (*rmsprop)(float *w, const float *g, float *v, float *m, float *a, float lr, float rho, float rate,
+                        float momentum, float epsilon, Py_ssize_t n) noexcept nogil
+        void (*adagrad)(float *w, const float *g, float *s, float lr, float epsilon, Py_ssize_t n) noexcept nogil
+        void (*adadelta)(float *w, const float *g, float *s, float *d, float lr, float rho, float rate, float epsilon,
+                         Py_ssize_t n) noexcept nogil
+        void (*lion)(float *w, const float *g, float *m, float lr, float beta1, float rate1, float beta2, float rate2,
+                     Py_ssize_t n) noexcept nogil
         void (*dropout)(const float *x, float *y, Py_ssize_t n, uint64_t first, uint32_t layer, uint32_t step,
                         uint64_t seed, uint32_t threshold, float scale) noexcept nogil
 

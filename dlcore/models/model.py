@@ -211,6 +211,8 @@ class Model(Network):
                 hooks.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            if self.optimizer is not None:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
             hooks.on_train_end(logs)
         finally:
             hooks.close()
@@ -296,6 +298,8 @@ class Model(Network):
             for program, steps in function.runs(len(x), batch_size):
                 while steps:
                     count = 1 if each else min(steps, chunk)
+                    if function.training and self.optimizer is not None:
+                        count = self.optimizer.prepare(count)
                     if hooks is not None and each:
                         hooks.on_train_batch_begin(done)
                     start = time.perf_counter()

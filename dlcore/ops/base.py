@@ -149,6 +149,7 @@ class Op:
         prepares: True when the op only brings its one input, a parameter, into the form that others read: it runs when
             the parameter changed, not at each step. `block` is then that of the input.
         updates: the parameter that a step changes, or None.
+        follows: the parameter that the op reads or changes after its update, in one task with it, or None.
     """
 
     axis = SAMPLE
@@ -158,6 +159,7 @@ class Op:
     block: int | None = None
     prepares = False
     updates: Parameter | None = None
+    follows: Parameter | None = None
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
         self.inputs = list(inputs)

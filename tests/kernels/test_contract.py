@@ -30,6 +30,7 @@ from dlcore.kernels import (
     memory,
     metrics,
     narrow,
+    norms,
     optimizers,
     pooling,
     random,
@@ -39,8 +40,8 @@ from dlcore.kernels import (
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [random, softmax]
+MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, norms]
+MODULES += [optimizers, pooling, random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -161,9 +162,39 @@ def cases(n=3, c=7):
     yield Case(narrow.narrow_forward, "y", x=few, wt=uniform(9, c), b=uniform(9), y=uniform(n, 9))
     yield Case(narrow.narrow_input_gradient, "dx", dy=uniform(n, 9), wt=uniform(9, c), dx=few)
     yield Case(narrow.narrow_weight_gradient, "dw", x=few, dy=uniform(n, 9), dw=thin)
+    long, parts, factors = uniform(5, 1000), np.zeros(2), dict(l1=0.5, l2=2.0)
+    yield Case(norms.penalty_parts, "parts", x=long, parts=parts, **factors)
+    yield Case(norms.total, "y", parts=np.ones(3), y=uniform(1))
+    yield Case(norms.weight_penalty_gradient, "dx", dy=uniform(1), x=long, dx=long, **factors)
+    yield Case(norms.penalty, "y", x=x, y=one, **factors)
+    yield Case(norms.penalty_gradient, "dx", dy=one, x=x, dx=x, **factors)
+    matrix = uniform(c, 9)
+    yield Case(norms.orthogonal_parts, "parts", x=matrix, parts=np.zeros(c), factor=0.5, rows=True)
+    yield Case(norms.orthogonal_gradient, "dx", dy=uniform(1), x=matrix, dx=matrix, factor=0.5, rows=False)
+    yield Case(norms.project, "y", x=w, y=w, axes=[0, 1, 2], low=0.5, high=1.0, rate=0.5)
+    yield Case(norms.non_negative, "y", x=long, y=long)
+    yield Case(norms.copy, "y", x=long, y=long)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    amsgrad = dict(h=abs(weights), clock=clock, **state)
+    yield Case(optimizers.adam, "w m v h", ["w", "m", "v", "h"], **amsgrad)
+    yield Case(optimizers.nadam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    state = dict(w=weights, g=weights, learning_rate=lr)
+    yield Case(optimizers.adamax, "w m u", ["w", "m", "u"], m=weights, u=abs(weights), clock=clock, **state)
+    root = dict(v=abs(weights) + 1, m=weights, mean=weights / 2, momentum=0.9)
+    yield Case(optimizers.rmsprop, "w v m mean", ["w", "v", "m", "mean"], **root, **state)
+    yield Case(optimizers.adagrad, "w s", ["w", "s"], s=abs(weights), **state)
+    yield Case(optimizers.adadelta, "w s d", ["w", "s", "d"], s=abs(weights), d=abs(weights), **state)
+    yield Case(optimizers.lion, "w m", ["w", "m"], m=weights, **state)
+    every = dict(acc=weights, average=weights, scale=np.array([0.5]), every=1, weight_decay=0.1, clip=0.5)
+    for t in (1, 2):  # a step between updates, and one that is an update
+        every |= dict(every=2, ema_momentum=0.9, overwrite=1, clock=ex.Clock())
+        every["clock"].step = t
+        writes = ["w", "v", "acc", "average"]
+        yield Case(optimizers.sgd, " ".join(writes), writes, v=weights, momentum=0.9, **state, **every)
+    yield Case(optimizers.squares, "parts", g=weights, acc=weights, parts=np.zeros(3))
+    yield Case(optimizers.clip_norm, "scale", parts=np.ones(3), scale=np.zeros(1), limit=0.5)
     pool = dict(pool=(3, 3), **PADDED)
     py = uniform(n, 3, 4, c)
     yield Case(pooling.max_pool2d_forward, "y index", x=x, y=py, index=index, **pool)
@@ -240,6 +271,13 @@ ALLOWED = {
     *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),  # one value a sample
     *(("data." + f, name, "more rows") for f, name in (("gather", "y"), ("store", "x"))),
     ("elementwise.reduce_chunks", "parts", "more rows"),
+    *(("norms.total", "parts", what) for what in ("more rows", "longer rows")),
+    *(("norms.penalty_parts", "x", what) for what in ("rank", "more rows", "longer rows")),  # in as many blocks
+    ("norms.penalty", "x", "rank"),
+    *((name, "learning_rate", what) for name in NAMES for what in ("more rows", "longer rows")),  # a power of two
+    *(("optimizers.clip_norm", "parts", what) for what in ("more rows", "longer rows")),
+    ("norms.penalty", "x", "longer rows"),
+    ("norms.orthogonal_parts", "x", "longer rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
