@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Callable, Sequence
-=======
 from collections.abc import Callable, Mapping, Sequence
->>>>>>> wip-loss
 from math import prod
 from typing import Any
 
@@ -16,11 +12,7 @@ from dlcore.graph.fuse import fuse
 from dlcore.graph.program import Function, build
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock
-<<<<<<< HEAD
-from dlcore.ops.base import BATCH, Tensor
-=======
-from dlcore.ops.base import Op, Tensor
->>>>>>> wip-loss
+from dlcore.ops.base import BATCH, Op, Tensor
 from dlcore.ops.data import Store, gather
 
 

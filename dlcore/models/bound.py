@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from dlcore import ops, optimizers
 from dlcore.graph.fuse import BACKWARD, fuse
 from dlcore.graph.gradient import gradients
@@ -15,74 +13,29 @@ from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed
 from dlcore.layers.base import shown
 from dlcore.layers.trace import Trace, flat, tracing
+from dlcore.metrics import Measured
 from dlcore.models.arena import WeightArena
 from dlcore.models.objective import Target
 from dlcore.ops.base import BATCH, Op, Tensor
 from dlcore.ops.data import gather
 from dlcore.ops.elementwise import mean_gradient
-from dlcore.ops.metrics import Accumulate
 
 if TYPE_CHECKING:
     from dlcore.models.network import Network
 
 
-class Log:
-    """A measure of an epoch: totals that the steps add to, and what they mean."""
-
-    def __init__(self, name: str, metric: Any = None):
-        self.name, self.metric = name, metric
-        self.totals: dict[str, np.ndarray] = {}
-
-    def read(self) -> Any:
-        if self.metric is not None:
-            return self.metric.result_of({name: t[:-1] for name, t in self.totals.items()})
-        (total,) = self.totals.values()
-        return float(total[0] / total[1]) if total[1] else 0.0
-
-
 class Bound:
-    """A Function and the logs that it adds to."""
+    """A Function and the measures that it adds to, by their names in logs."""
 
-    def __init__(self, function: Function, logs: Sequence[Log]):
-        self.function, self.logs = function, list(logs)
+    def __init__(self, function: Function, measured: dict[str, Measured]):
+        self.function, self.measured = function, measured
 
     def reset(self) -> None:
-        for log in self.logs:
-            for total in log.totals.values():
-                total[...] = 0
+        for measured in self.measured.values():
+            measured.reset()
 
     def read(self) -> dict[str, Any]:
-        return {log.name: log.read() for log in self.logs}
-
-
-class _Measures:
-    """Logs, their sinks and the memory of their totals, while a graph is made."""
-
-    def __init__(self) -> None:
-        self.logs: list[Log] = []
-        self.sinks: list[Op] = []
-        self.placed: dict[Tensor, Any] = {}
-
-    def mean(self, name: str, values: Tensor) -> None:
-        """The mean over the samples of one value each."""
-        log = Log(name)
-        self.logs.append(log)
-        self._total(log, "mean", values)
-
-    def metric(self, name: str, metric: Any, y: Tensor, p: Tensor, weight: Tensor | None) -> None:
-        if not hasattr(metric, "contributions"):  # TMP
-            self.mean(name, per_sample(metric(y, p), name))
-            return
-        log = Log(name, metric)
-        self.logs.append(log)
-        for key, values in metric.contributions(y, p, weight).items():
-            self._total(log, key, values)
-
-    def _total(self, log: Log, key: str, values: Tensor) -> None:
-        total = log.totals[key] = np.zeros(prod(values.shape[1:]) + 1)
-        tensor = Tensor(total.shape, "d", name=log.name)
-        self.placed[tensor] = total
-        self.sinks.append(Accumulate(values, tensor))
+        return {name: measured.result() for name, measured in self.measured.items()}
 
 
 def bind(
@@ -102,7 +55,6 @@ def bind(
     x = model._gathered()
     with tracing(training) as trace:
         outputs = flat(model.call(model._packed(x), training))
-    measures = _Measures()
     feeds = {f"x{i}": Feed(d, prod(s.shape)) for i, (d, s) in enumerate(zip(dtypes, model.specs, strict=True))}
     parts: list[tuple[str, Tensor]] = []  # what each output adds to the loss
     metrics: list[tuple[Any, ...]] = []
@@ -116,23 +68,22 @@ def bind(
             weight = gather(f"w{i}", each, "f")
             feeds[f"w{i}"] = Feed("f", prod(each))
         if target.loss is not None:
-            value = per_sample(getattr(target.loss, "per_sample", lambda y, p, w: target.loss(y, p))(y, p, weight), "loss")  # TMP
+            value = per_sample(target.loss.per_sample(y, p, weight), "loss")
             parts.append((target.name, value if target.weight == 1 else ops.rescale(value, target.weight)))
         for name, metric, by_weight in target.metrics:
             metrics.append((name, metric, y, p, weight if by_weight else None))
     loss = _sum([part for _, part in parts] + _penalties(model, trace))
     if loss is None:
         raise ValueError(f"{model.name}: compile needs a loss. Received: loss=None, and no layer adds one")
-    measures.mean("loss", loss)
+    measured = {"loss": Measured.mean(loss)}
     if len(targets) > 1:
-        for name, part in parts:
-            measures.mean(f"{name}_loss", part)
-    for name, metric, y, p, weight in metrics:
-        measures.metric(name, metric, y, p, weight)
-    sinks = measures.sinks
+        measured.update((f"{name}_loss", Measured.mean(part)) for name, part in parts)
+    for name, metric, *tensors in metrics:
+        measured[name] = Measured.of(metric, *tensors)
+    sinks: list[Op] = [sink for one in measured.values() for sink in one.sinks]
     read = [tensor for op in sinks for tensor in op.inputs] + [t for op in trace.updates for t in op.inputs]
     fuse(read)
-    placed = measures.placed
+    placed: dict[Tensor, Any] = {t: memory for one in measured.values() for t, memory in one.placed.items()}
     if arena is not None:
         sinks += trace.updates
         if arena.trainable:
@@ -143,7 +94,7 @@ def bind(
             updates, memory = optimizer.update(reached)
             placed.update(memory)
             sinks += updates
-    return Bound(Function(sinks, feeds, optimizer.clock if training else None, placed, training), measures.logs)
+    return Bound(Function(sinks, feeds, optimizer.clock if training else None, placed, training), measured)
 
 
 def _penalties(model: Network, trace: Trace) -> list[Tensor]:

@@ -10,13 +10,9 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
 from dlcore import _random, callbacks, config
 from dlcore._arguments import checked
 from dlcore.callbacks import line, resolve_verbose
-=======
-from dlcore import _random, callbacks, config, losses, metrics
->>>>>>> wip-loss
 from dlcore.graph.program import Function
 from dlcore.kernels.executor import Program
 from dlcore.layers.base import Layer
@@ -254,7 +250,6 @@ class Model(Network):
     def _steps(
         self,
         function: Function,
-<<<<<<< HEAD
         chunk: Chunk,
         training: bool,
         each: bool,
@@ -266,6 +261,8 @@ class Model(Network):
         for program, steps in function.runs(chunk.rows, chunk.batch):
             while steps:
                 count = 1 if each else min(steps, size)
+                if training and self.optimizer is not None:
+                    count = self.optimizer.prepare(count)
                 if hooks is not None and each:
                     hooks.on_train_batch_begin(done)
                 start = time.perf_counter()
@@ -279,47 +276,6 @@ class Model(Network):
                 steps -= count
                 done += count
                 yield count
-=======
-        totals: dict[str, metrics.Measured],
-        x: np.ndarray,
-        y: np.ndarray,
-        index: np.ndarray | None,
-        batch_size: int,
-        hooks: callbacks.CallbackList | None,
-    ) -> dict[str, float]:
-        """One pass over the data. Many steps run in one call, unless a callback asks for every batch."""
-        for total in totals.values():
-            total.reset()
-        function.feeds["x"].set(x, index)
-        function.feeds["y"].set(y, index)
-        done, chunk, threads = 0, 1, config.get_num_threads()
-        each = hooks is not None and hooks.wants_batches
-        try:
-            for program, steps in function.runs(len(x), batch_size):
-                while steps:
-                    count = 1 if each else min(steps, chunk)
-                    if function.training and self.optimizer is not None:
-                        count = self.optimizer.prepare(count)
-                    if hooks is not None and each:
-                        hooks.on_train_batch_begin(done)
-                    start = time.perf_counter()
-                    if function.training:
-                        self._step(program, count, threads)
-                    else:
-                        with self._lock.read():
-                            program.run(count, threads, values.last)
-                    seconds = time.perf_counter() - start
-                    chunk = max(1, min(4 * chunk, int(REPORT_SECONDS * count / max(seconds, 1e-9))))
-                    steps -= count
-                    done += count
-                    if hooks is not None:
-                        hooks.on_progress(done, count, means(totals))
-                        if self.stop_training and each:
-                            return means(totals)
-        finally:
-            function.clear()
-        return means(totals)
->>>>>>> wip-loss
 
     def _step(self, program: Program, count: int, threads: int) -> None:
         """Training steps, during which nobody predicts. They leave the weights prepared, but for this program alone."""
@@ -502,14 +458,8 @@ class Model(Network):
         self._renew()
 
 
-<<<<<<< HEAD
 BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
          "_predictors", "_idle_functions", "history")  # fmt: skip
-=======
-def means(totals: dict[str, metrics.Measured]) -> dict[str, Any]:
-    """Logs from running totals."""
-    return {name: total.result() for name, total in totals.items()}
->>>>>>> wip-loss
 
 
 def feed(function: Function, chunk: Chunk, outputs: Sequence[int]) -> None:

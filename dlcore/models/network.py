@@ -25,10 +25,6 @@ from dlcore.models.data import Spec
 from dlcore.models.objective import Objective, Target
 from dlcore.ops.base import Parameter, Tensor, changes, values
 from dlcore.ops.data import Store, gather
-<<<<<<< HEAD
-=======
-from dlcore.ops.elementwise import mean_gradient
->>>>>>> wip-loss
 
 _networks: weakref.WeakSet[Network] = weakref.WeakSet()
 
@@ -63,13 +59,9 @@ class Network(Layer):
         self._bound_to: dict[Any, Any] = {}  # layers, and weights with their places, when what follows was bound
         self._seen: object = None  # `changes.last` when that was looked at,
         self._placed: object = None  # and when the arena was
-<<<<<<< HEAD
         self._functions: dict[Any, Bound] = {}
         self._shapes: list[tuple[Any, ...]] | None = None  # of the outputs
         self._structure: Any = 0  # numbers of the outputs, as the model's call gives them
-=======
-        self._functions: dict[Any, tuple[Function, dict[str, metrics.Measured]]] = {}
->>>>>>> wip-loss
         self._renew_locks()
         _networks.add(self)
 
@@ -274,7 +266,6 @@ class Network(Layer):
                 self._renew_predictors()
             self._seen = last if self._notes_changes() else None
 
-<<<<<<< HEAD
     def _function(self, dtypes: str, weights: tuple[Any, ...], training: bool) -> Bound:
         """The graph of losses and metrics, with gradients and the optimizer when training.
 
@@ -289,49 +280,6 @@ class Network(Layer):
             optimizer, _ = self._compiled()
             self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
         return self._functions[key]
-=======
-    def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, metrics.Measured]]:
-        """The graph of loss and metrics, with gradients and the optimizer when training, and the totals it adds to."""
-        arena = self._weights_in_place() if training else None
-        self._drop_stale()
-        key = (x_dtype, training)
-        known = self._functions.get(key)
-        if known is not None:
-            return known
-        optimizer, loss = self._compiled()
-        x = gather("x", self.sample_shape)
-        p = self.call(x, training)
-        y_shape, y_dtype = (p.shape[1:-1], "i") if loss.sparse else (p.shape[1:], "f")
-        y = gather("y", y_shape, y_dtype)
-        value = per_sample(loss.per_sample(y, p), "loss")
-        totals = {"loss": metrics.Measured.mean(value)}
-        for name, metric in self._measures():
-            if name in totals:
-                raise ValueError(f"{self.name}: two measures are called {name!r}; give the metric another name")
-            totals[name] = metrics.Measured.of(metric, y, p)
-        sinks: list[ops.Op] = [sink for measured in totals.values() for sink in measured.sinks]
-        placed: dict[Tensor, Any] = {}
-        for measured in totals.values():
-            placed.update(measured.placed)
-        read = [tensor for sink in sinks for tensor in sink.inputs]
-        fuse(read)
-
-        if arena is not None and arena.trainable:
-            found = gradients(value, mean_gradient(), arena.trainable, ops.add)
-            optimizer.build(arena.layout(), arena.trainable_size)
-            reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
-            fuse([*read, *reached.values()], BACKWARD)
-            updates, memory = optimizer.update(reached)
-            placed.update(memory)
-            sinks.extend(updates)
-        feeds = {
-            "x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-            "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64))),
-        }
-        function = Function(sinks, feeds, optimizer.clock if training else None, placed, training)
-        self._functions[key] = function, totals
-        return function, totals
->>>>>>> wip-loss
 
     def _idle(self, what: str) -> None:
         """Refuse to change a model that is training or evaluating."""
