@@ -33,7 +33,7 @@ def numbers(x: Any, argument: str) -> np.ndarray:
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
-    """Shape of an array, a tensor, a number or nested lists; () for rows of different lengths: `numbers` refuses them."""
+    """Shape of an array, a tensor, a number or nested lists; () for rows of different lengths (see `numbers`)."""
     try:
         return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
     except ValueError:
