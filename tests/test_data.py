@@ -182,6 +182,21 @@ def test_a_mapped_file_of_other_numbers_is_not_read_whole(tmp_path):
     same(epoch(front, start=1), [X[4:7]])
 
 
+def test_large_targets_in_a_mapped_file_are_converted_batch_by_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlcore.models.data.arrays.LARGE", 10)
+    y = np.memmap(tmp_path / "y", np.float64, "w+", shape=(N, 2))
+    y[:] = np.arange(2 * N).reshape(N, 2)
+    seen = []
+
+    def check(part, argument):
+        seen.append(len(part))
+        return numbers(part, argument)
+
+    data = bound(X, y, targets=[Target("map", check)])
+    same(epoch(data, what=1), [y[:4], y[4:8], y[8:]])
+    assert seen == [1, 4, 4, 2]
+
+
 def test_whole_numbers_for_an_input_that_reads_those():
     specs = [Spec("tokens", (2,), "i")]
     x = np.arange(8).reshape(4, 2)
@@ -299,6 +314,7 @@ NAN[7, 1, 2, 0], INF[3, 0, 0, 1] = np.nan, -np.inf
         (X.astype(str), {}, r"x: expected an array of numbers"),
         (np.ma.masked_greater(X, 5), {}, r"x: expected an array of numbers\. Received: MaskedArray"),
         ([[1, 2], [3]], {}, r"x: expected an array of numbers\. Received: list, but"),
+        ([[[1, 2], [3]]], {}, r"x: expected an array of numbers\. Received: list, but"),
         (X, {"y": None}, r"y: expected targets\. Received: y=None"),
         (X, {"y": Y[:9]}, r"x and y must have the same number of samples\. Received: 10 and 9"),
         (X, {"y": Y[:9], "where": "validation_data: "}, r"validation_data: x and y must have the same number"),

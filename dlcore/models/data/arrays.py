@@ -16,6 +16,7 @@ from dlcore.models.data.checks import (
     finite,
     numbers,
     parts,
+    shape_of,
     shaped,
     share_of,
     weights_by_class,
@@ -88,7 +89,7 @@ class ArrayData(Data):
         x = self.given[0]
         if isinstance(x, dict):
             given = list(x.values())
-        elif isinstance(x, (list, tuple)) and x and all(np.ndim(part) >= 2 for part in x):
+        elif isinstance(x, (list, tuple)) and x and all(len(shape_of(part)) >= 2 for part in x):
             given = list(x)
         else:
             given = [x]
@@ -105,7 +106,7 @@ class ArrayData(Data):
         self.specs, self.targets, self.check_data = tuple(specs), tuple(targets), check_data
         names = [spec.name for spec in specs]
         rank = len(specs[0].shape) + 1
-        found = parts(x, names, lambda part: np.ndim(part) == rank, f"{self.where}x", self.model, "inputs")
+        found = parts(x, names, lambda part: len(shape_of(part)) == rank, f"{self.where}x", self.model, "inputs")
         self.x = []
         for spec, part in zip(specs, found, strict=True):
             argument = self._named("x", spec.name, len(specs))
@@ -122,13 +123,16 @@ class ArrayData(Data):
         if targets:
             if y is None:
                 raise ValueError(f"{self.where}y: expected targets. Received: y=None")
-            found = parts(y, outputs, lambda part: np.ndim(part) > 0 and len(part) == n, f"{self.where}y", self.model,
+            found = parts(y, outputs, lambda part: shape_of(part)[:1] == (n,), f"{self.where}y", self.model,
                           "outputs")  # fmt: skip
             arguments = [self._named("y", name, len(outputs)) for name in outputs]
             for target, part, argument in zip(targets, found, arguments, strict=True):
-                large = isinstance(part, np.ndarray) and part.nbytes > LARGE and part.dtype.str[1:] not in ("f4", "i4")
-                self.y.append(Rows(part, target.check, argument) if large and mapped(part)
-                              else target.check(part, argument))  # fmt: skip
+                large = isinstance(part, np.ndarray) and part.nbytes > LARGE
+                if large and part.dtype not in (np.float32, np.int32) and mapped(part):
+                    target.check(part[:1], argument)
+                    self.y.append(Rows(part, target.check, argument))
+                else:
+                    self.y.append(target.check(part, argument))
             self._same_length(self.y, arguments, n)
         self.w = self._weights(w, n)
         self.weight_shapes = tuple(None if part is None else part.shape[1:] for part in self.w)

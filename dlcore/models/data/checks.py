@@ -32,6 +32,14 @@ def numbers(x: Any, argument: str) -> np.ndarray:
     return array
 
 
+def shape_of(x: Any) -> tuple[int, ...]:
+    """Shape of an array, a tensor, a number or nested lists; () for rows of different lengths (see `numbers`)."""
+    try:
+        return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
+    except ValueError:
+        return ()
+
+
 def inputs(x: Any, shape: tuple[int, ...], argument: str, model: str, dtype: str = "f") -> np.ndarray:
     """Samples as a program reads them: C-contiguous float32 or uint8 (n, *shape), the caller's own memory if it is so.
 

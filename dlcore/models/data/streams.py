@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore.models.data.base import Chunk, Data, Spec, Target
-from dlcore.models.data.checks import finite, inputs, numbers, parts, weights_by_class
+from dlcore.models.data.checks import finite, inputs, numbers, parts, shape_of, weights_by_class
 from dlcore.models.data.prefetch import Prefetcher
 
 
@@ -26,7 +26,7 @@ def leaves(x: Any) -> list[Any]:
     """The arrays of x, in the user's order."""
     if isinstance(x, Mapping):
         return list(x.values())
-    if isinstance(x, (list, tuple)) and x and all(np.ndim(part) > 0 for part in x):
+    if isinstance(x, (list, tuple)) and x and all(shape_of(part) for part in x):
         return list(x)
     return [x]
 
@@ -36,7 +36,7 @@ def collated(values: Sequence[Any], argument: str) -> Any:
     first = values[0]
     if isinstance(first, Mapping):
         return {key: collated([value[key] for value in values], f"{argument}[{key!r}]") for key in first}
-    if isinstance(first, (list, tuple)) and first and all(np.ndim(part) > 0 for part in first):
+    if isinstance(first, (list, tuple)) and first and all(shape_of(part) for part in first):
         return [collated([value[i] for value in values], f"{argument}[{i}]") for i in range(len(first))]
     arrays = [numbers(value, argument) for value in values]
     for i, array in enumerate(arrays):
@@ -51,17 +51,17 @@ def collated(values: Sequence[Any], argument: str) -> Any:
 def is_sample(x: Any, specs: Sequence[Spec]) -> bool:
     """Whether x is one sample and not a batch, by the rank of its arrays."""
     found = list(x.values()) if isinstance(x, Mapping) else list(x) if len(specs) > 1 else [x]
-    if len(specs) == 1 and isinstance(x, (list, tuple)) and len(x) == 1 and np.ndim(x[0]) >= len(specs[0].shape):
+    if len(specs) == 1 and isinstance(x, (list, tuple)) and len(x) == 1 and len(shape_of(x[0])) >= len(specs[0].shape):
         found = [x[0]]
     for part, spec in zip(found, specs, strict=False):
-        shape = tuple(np.shape(part))
+        shape = shape_of(part)
         if shape == spec.shape or (*shape, 1) == spec.shape:
             return True
         if shape[1:] == spec.shape or (*shape[1:], 1) == spec.shape:
             return False
         if len(shape) != len(spec.shape):
             return len(shape) < len(spec.shape)
-    return bool(found) and len(np.shape(found[0])) <= len(specs[0].shape)
+    return bool(found) and len(shape_of(found[0])) <= len(specs[0].shape)
 
 
 class Stream(Data):
@@ -88,7 +88,7 @@ class Stream(Data):
     def sample_shapes(self) -> list[tuple[int, ...]]:
         x, y, _ = unpacked(self.peek(), f"{self.where}{self.thing} 0")
         arrays = [numbers(part, f"{self.where}x") for part in leaves(x)]
-        one = not self._always_batches() and y is not None and np.ndim(next(iter(leaves(y)), 0)) == 0
+        one = not self._always_batches() and y is not None and not shape_of(next(iter(leaves(y)), 0))
         for array in arrays:
             if array.ndim < 2 - one:
                 raise ValueError(
@@ -163,7 +163,7 @@ class Stream(Data):
         given, y, w = unpacked(item, f"{self.where}{name}")
         names, many = [spec.name for spec in self.specs], len(self.specs)
         rank = len(self.specs[0].shape) + 1
-        found = parts(given, names, lambda p: np.ndim(p) == rank, f"{self.where}x{of}", self.model, "inputs")
+        found = parts(given, names, lambda p: len(shape_of(p)) == rank, f"{self.where}x{of}", self.model, "inputs")
         x: list[np.ndarray] = []
         for i, (spec, part) in enumerate(zip(self.specs, found, strict=True)):
             argument = self._named("x", spec.name, many, of)
@@ -182,7 +182,7 @@ class Stream(Data):
         if self.targets:
             if y is None:
                 raise ValueError(f"{self.where}{name}: expected (x, y), but there is no y")
-            found = parts(y, outputs, lambda p: np.ndim(p) > 0 and len(p) == n, f"{self.where}y{of}", self.model,
+            found = parts(y, outputs, lambda p: shape_of(p)[:1] == (n,), f"{self.where}y{of}", self.model,
                           "outputs")  # fmt: skip
             for target, part in zip(self.targets, found, strict=True):
                 argument = self._named("y", target.name, len(outputs), of)
