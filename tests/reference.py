@@ -506,7 +506,7 @@ def adamax(w, g, m, u, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
 
 
 def rmsprop(w, g, v, m, mean, lr, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False):
-    """v = rho v + (1-rho) g^2; m = momentum m + lr g / sqrt(v [- mean^2 if centered] + eps); w -= m -> w, v, m, mean."""
+    """v = rho v + (1-rho) g^2; m = momentum m + lr g / sqrt(v (- mean^2) + eps); w -= m -> w, v, m, mean."""
     g, mean = f64(g), rho * f64(mean) + (1 - rho) * f64(g)
     v = rho * f64(v) + (1 - rho) * g * g
     m = momentum * f64(m) + lr * g / np.sqrt(v - mean * mean * centered + epsilon)

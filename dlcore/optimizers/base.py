@@ -87,6 +87,8 @@ class Optimizer(Settings):
         for name in self._slot_names():
             fresh = np.full(size or 0, self.starts.get(name, 0.0), np.float32)
             for parameter, place in layout.items():
+                if name == "average":  # of a weight that has no gradients, too
+                    fresh[place] = parameter.value.reshape(-1)
                 if parameter in self._layout:
                     fresh[place] = self.slots[name][self._layout[parameter]]
             self.slots[name] = fresh
