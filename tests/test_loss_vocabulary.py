@@ -195,9 +195,7 @@ def test_another_axis(axis):
         losses.categorical_crossentropy(y, p, axis=axis), ref.categorical_crossentropy(*moved), rtol=1e-5
     )
     np.testing.assert_allclose(losses.cosine_similarity(y, p, axis), twins.cosine_similarity(*moved), rtol=1e-5)
-    np.testing.assert_allclose(
-        losses.binary_crossentropy(y, p, axis=axis), ref.binary_crossentropy(*moved), rtol=1e-5
-    )
+    np.testing.assert_allclose(losses.binary_crossentropy(y, p, axis=axis), ref.binary_crossentropy(*moved), rtol=1e-5)
     labels = labels_of((3, 4, 4))
     loss = losses.SparseCategoricalCrossentropy(axis=axis, reduction=None)
     np.testing.assert_allclose(loss(labels, p), ref.sparse_categorical_crossentropy(labels, moved[1]), rtol=1e-5)
@@ -237,7 +235,9 @@ def test_functions_take_tensors_and_arrays_of_any_rank():
         assert function(y[0, 0], p[0, 0]) == pytest.approx(twin(y, p)[0, 0], rel=1e-5)
         assert losses.get(name)(y[0, 0], p[0, 0]) == pytest.approx(twin(y, p)[0, 0], rel=1e-5)
     np.testing.assert_allclose(losses.mean_squared_error(y[:, :, 0], p[:, :, :1]), (y - p)[:, :, 0] ** 2, rtol=1e-5)
-    with pytest.raises(ValueError, match=r"hinge: expected y_true and y_pred of one shape. Received: \(3, 2, 4\), \(3,"):
+    with pytest.raises(
+        ValueError, match=r"hinge: expected y_true and y_pred of one shape. Received: \(3, 2, 4\), \(3,"
+    ):
         losses.hinge(y, p[:, 0])
 
 
@@ -287,7 +287,9 @@ def test_refuses_in_training():
     a, b, w = gathers(p=real(3, 2, 4), y=real(3, 2, 4), w=real(3, 3))
     with pytest.raises(ValueError, match="mean_squared_error: training needs a reduction, .*reduction=None"):
         losses.MeanSquaredError(reduction=None).per_sample(b, a)
-    with pytest.raises(ValueError, match=r"sample_weight of shape \(batch, 3\) does not go with values of .*\(batch, 2\)"):
+    with pytest.raises(
+        ValueError, match=r"sample_weight of shape \(batch, 3\) does not go with values of .*\(batch, 2\)"
+    ):
         losses.MeanSquaredError().per_sample(b, a, w)
     with pytest.raises(TypeError, match=r"<lambda>: expected a tensor made by dlcore.ops. Received: 3"):
         losses.get(lambda y, p: 3).per_sample(b, a)
@@ -308,7 +310,9 @@ def test_class_weights():
     np.testing.assert_array_equal(class_weights({1: 4}, bit, losses.BinaryCrossentropy(), 1), [1, 4, 4])
     np.testing.assert_allclose(class_weights("balanced", np.int32([5, 5, 2]), SPARSE, 9), [0.75, 0.75, 1.5])
     some = losses.SparseCategoricalCrossentropy(ignore_class=-1)
-    np.testing.assert_allclose(class_weights("balanced", np.int32([[0, -1], [0, 1]]), some, 2), [[0.75, 1], [0.75, 1.5]])
+    np.testing.assert_allclose(
+        class_weights("balanced", np.int32([[0, -1], [0, 1]]), some, 2), [[0.75, 1], [0.75, 1.5]]
+    )
 
 
 @pytest.mark.parametrize("bad, message", [

@@ -34,7 +34,13 @@ from dlcore.ops.losses import (
     mean_squared_error,
     sparse_categorical_crossentropy,
 )
-from dlcore.ops.metrics import binary_accuracy, categorical_accuracy, sparse_categorical_accuracy
+from dlcore.ops.metrics import (
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
 from dlcore.ops.pooling import average_pool2d, max_pool2d
 from dlcore.ops.random import dropout
 from dlcore.ops.reduction import (
@@ -139,12 +145,14 @@ __all__ = [
     "softplus",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",
+    "sparse_top_k_categorical_accuracy",
     "sqrt",
     "square",
     "stop_gradient",
     "subtract",
     "sum",
     "tanh",
+    "top_k_categorical_accuracy",
     "variance",
     "where",
 ]
