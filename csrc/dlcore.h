@@ -9,7 +9,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH };
+enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH }; /* what the epilogue of a tile knows */
+
+/* functions of one variable, with up to three parameters; see unary.inc */
+enum {
+    DLC_ABS, DLC_SIGN, DLC_SQUARE, DLC_SQRT, DLC_RSQRT, DLC_RECIPROCAL, DLC_EXP, DLC_EXPM1, DLC_LOG, DLC_LOG1P, DLC_POWER,
+    DLC_CLIP, DLC_FLOOR, DLC_CEIL, DLC_ROUND, DLC_SIN, DLC_COS, DLC_ERF, DLC_SOFTPLUS, DLC_LOG_SIGMOID, DLC_RAMP, DLC_ELU,
+    DLC_CELU, DLC_GELU, DLC_GELU_TANH, DLC_SILU, DLC_MISH, DLC_SOFTSIGN, DLC_HARD_SIGMOID, DLC_HARD_SILU,
+    DLC_SOFT_SHRINK, DLC_HARD_SHRINK, DLC_TANH_SHRINK, DLC_THRESHOLD, DLC_SQUAREPLUS, DLC_SPARSE_PLUS
+};
+
+/* of two; the comparisons give 1 or 0 */
+enum { DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_EQUAL, DLC_NOT_EQUAL,
+       DLC_GREATER, DLC_GREATER_EQUAL };
+
+enum { DLC_SUM, DLC_MAX, DLC_MIN };
 
 #define DLC_MR 6       /* rows of the register tile, the same for every instruction set */
 #define DLC_TILES 16   /* Winograd tiles in a block */
@@ -100,6 +114,15 @@ typedef struct {
     void (*scale_u8)(const uint8_t *x, float alpha, float *y, ptrdiff_t n);
     float (*softmax)(const float *x, float *y, ptrdiff_t n);
     void (*softmax_gradient)(const float *dy, const float *y, float *dx, ptrdiff_t n);
+
+    /* elementwise; a step is 0 for one number that is used n times, or 1 */
+    void (*unary)(int kind, const float *p, const float *x, float *y, ptrdiff_t n);
+    void (*unary_gradient)(int kind, const float *p, const float *dy, const float *v, float *dx, ptrdiff_t n);
+    void (*binary)(int kind, const float *a, int a_step, const float *b, int b_step, float *y, ptrdiff_t n);
+    void (*select)(const float *c, int c_step, const float *a, int a_step, const float *b, int b_step, float *y,
+                   ptrdiff_t n);
+    float (*reduce)(int kind, const float *x, ptrdiff_t n);
+    void (*reduce_rows)(int kind, const float *x, ptrdiff_t rows, ptrdiff_t n, float *y, int accumulate);
 
     /* losses */
     float (*squared_error)(const float *y, const float *p, ptrdiff_t n);

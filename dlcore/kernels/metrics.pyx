@@ -10,7 +10,7 @@ from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 ctypedef struct Accuracy:
     Ref y, p, out
     Py_ssize_t units, rows, n   # values of one sample, rows of one value, entries of a row
-    double threshold
+    float threshold             # as p is: Keras compares in float32
     Py_ssize_t k                # the label is to be among so many greatest
 
 

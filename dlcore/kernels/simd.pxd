@@ -4,6 +4,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "dlcore.h" nogil:
     enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH
+    enum: DLC_ABS, DLC_SIGN, DLC_SQUARE, DLC_SQRT, DLC_RSQRT, DLC_RECIPROCAL, DLC_EXP, DLC_EXPM1, DLC_LOG, DLC_LOG1P
+    enum: DLC_POWER, DLC_CLIP, DLC_FLOOR, DLC_CEIL, DLC_ROUND, DLC_SIN, DLC_COS, DLC_ERF, DLC_SOFTPLUS, DLC_LOG_SIGMOID
+    enum: DLC_RAMP, DLC_ELU, DLC_CELU, DLC_GELU, DLC_GELU_TANH, DLC_SILU, DLC_MISH, DLC_SOFTSIGN, DLC_HARD_SIGMOID
+    enum: DLC_HARD_SILU, DLC_SOFT_SHRINK, DLC_HARD_SHRINK, DLC_TANH_SHRINK, DLC_THRESHOLD, DLC_SQUAREPLUS
+    enum: DLC_SPARSE_PLUS
+    enum: DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_EQUAL, DLC_NOT_EQUAL
+    enum: DLC_GREATER, DLC_GREATER_EQUAL
+    enum: DLC_SUM, DLC_MAX, DLC_MIN
     enum: DLC_MR
     enum: DLC_TILES
 
@@ -78,6 +86,16 @@ cdef extern from "dlcore.h" nogil:
         void (*scale_u8)(const uint8_t *x, float alpha, float *y, Py_ssize_t n) noexcept nogil
         float (*softmax)(const float *x, float *y, Py_ssize_t n) noexcept nogil
         void (*softmax_gradient)(const float *dy, const float *y, float *dx, Py_ssize_t n) noexcept nogil
+        void (*unary)(int kind, const float *p, const float *x, float *y, Py_ssize_t n) noexcept nogil
+        void (*unary_gradient)(int kind, const float *p, const float *dy, const float *v, float *dx,
+                               Py_ssize_t n) noexcept nogil
+        void (*binary)(int kind, const float *a, int a_step, const float *b, int b_step, float *y,
+                       Py_ssize_t n) noexcept nogil
+        void (*select)(const float *c, int c_step, const float *a, int a_step, const float *b, int b_step, float *y,
+                       Py_ssize_t n) noexcept nogil
+        float (*reduce)(int kind, const float *x, Py_ssize_t n) noexcept nogil
+        void (*reduce_rows)(int kind, const float *x, Py_ssize_t rows, Py_ssize_t n, float *y,
+                            int accumulate) noexcept nogil
         float (*squared_error)(const float *y, const float *p, Py_ssize_t n) noexcept nogil
         void (*squared_error_gradient)(const float *y, const float *p, float alpha, float *dp, Py_ssize_t n) noexcept nogil
         void (*max_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels, Py_ssize_t c,

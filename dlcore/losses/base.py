@@ -112,13 +112,15 @@ class Loss:
         mean = weights.weighted_mean(values, weight, self.name)
         if self.reduction == "sum" and not self.whole_batch:
             return ops.scale_by_batch(ops.rescale(mean, float(prod(values.shape[1:]))))
+        share = valid if valid is None else weights.mean_of_positions(valid)
         if self.reduction == "mean_with_sample_weight" and weight is not None:
-            ones = valid if valid is not None else ops.rescale(ops.stop_gradient(values), 0.0, 1.0)
-            valid = weights.weighted_mean(ones, weight, self.name)
-        if valid is None:
-            return mean
-        share = ops.batch_mean(weights.weighted_mean(valid, None, self.name))
-        return ops.divide(mean, ops.maximum(share, TINY))
+            if valid is None:  # the sum of the weights as they are given, each once however many positions it is for
+                each = weights.aligned(weight, values, self.name)
+                times = prod(each.shape[1:]) / prod(values.shape[1:])
+                share = ops.rescale(weights.mean_of_positions(each), times)
+            else:
+                share = weights.weighted_mean(valid, weight, self.name)
+        return mean if share is None else ops.divide(mean, ops.maximum(ops.batch_mean(share), TINY))
 
     def target(self, y: Any, shape: tuple[int, ...], argument: str = "y") -> np.ndarray:
         """Targets as training reads them: float32 of the predictions' shape. `shape` is that of one prediction.

@@ -73,16 +73,11 @@ def axis_of(name: str, axis: Any, ndim: int) -> int:
     return found
 
 
-def _last(name: str, axis: int, *tensors: Tensor) -> list[Tensor]:
-    """The tensors with `axis` moved to the end."""
-    moved = []
-    for tensor in tensors:
-        at = axis_of(name, axis, tensor.ndim)
-        if at == tensor.ndim - 1:
-            moved.append(tensor)
-        else:
-            moved.append(ops.permute(tensor, [*[i for i in range(1, tensor.ndim) if i != at], at]))
-    return moved
+def _log_probabilities(p: Tensor, from_logits: bool, axis: int) -> Tensor:
+    """log p, normalised along `axis` and clipped."""
+    if from_logits:
+        return ops.log_softmax(p, axis)
+    return ops.log(ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON))
 
 
 def smoothed(y: Tensor, label_smoothing: float, share: float) -> Tensor:
@@ -215,10 +210,12 @@ def categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Any:
     """-sum y log p over `axis`, p normalised. Label smoothing draws targets towards 1 / classes."""
-    y, p = _last("categorical_crossentropy", axis, y_true, y_pred)
-    y = smoothed(y, label_smoothing, 1.0 / p.shape[-1])
+    axis = axis_of("categorical_crossentropy", axis, y_pred.ndim)
+    y = smoothed(y_true, label_smoothing, 1.0 / y_pred.shape[axis])
+    if axis != y_pred.ndim - 1:
+        return -ops.sum(y * _log_probabilities(y_pred, from_logits, axis), axis)
     loss = ops.softmax_crossentropy if from_logits else ops.categorical_crossentropy
-    return loss(y, p, positions=True)
+    return loss(y, y_pred, positions=True)
 
 
 @either
@@ -235,15 +232,14 @@ def categorical_focal_crossentropy(
 
     Lin et al., Focal Loss for Dense Object Detection, https://arxiv.org/abs/1708.02002
     """
-    y, p = _last("categorical_focal_crossentropy", axis, y_true, y_pred)
-    y = smoothed(y, label_smoothing, 1.0 / p.shape[-1])
-    p = ops.softmax(p) if from_logits else p
-    q = ops.clip(p / ops.sum(p, axis=-1, keepdims=True), EPSILON, 1.0 - EPSILON)
-    loss = ops.power(1.0 - q, gamma) * (-1.0 * y) * ops.log(q)
-    if isinstance(alpha, (int, float)):
-        return alpha * ops.sum(loss, axis=-1)
-    weights = np.asarray(alpha, np.float32)
-    return ops.sum(loss * ops.Parameter(weights.shape, weights, "alpha", trainable=False), axis=-1)
+    axis = axis_of("categorical_focal_crossentropy", axis, y_pred.ndim)
+    y = smoothed(y_true, label_smoothing, 1.0 / y_pred.shape[axis])
+    p = ops.softmax(y_pred, axis) if from_logits else y_pred
+    q = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
+    loss = ops.power(1.0 - q, gamma) * y * ops.log(q)
+    if not isinstance(alpha, (int, float)):
+        alpha = np.asarray(alpha, np.float32).reshape(-1, *[1] * (p.ndim - 1 - axis))
+    return -ops.sum(alpha * loss, axis)
 
 
 @either
@@ -251,9 +247,15 @@ def sparse_categorical_crossentropy(
     y_true: Any, y_pred: Any, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Any:
     """-log of the probability of class y, 0 where y is `ignore_class`. y has the axes of p without `axis`."""
-    (p,) = _last("sparse_categorical_crossentropy", axis, y_pred)
-    loss = ops.softmax_crossentropy if from_logits else ops.sparse_categorical_crossentropy
-    return loss(y_true, p, positions=True, ignore=ignore_class)
+    axis = axis_of("sparse_categorical_crossentropy", axis, y_pred.ndim)
+    if axis == y_pred.ndim - 1:
+        loss = ops.softmax_crossentropy if from_logits else ops.sparse_categorical_crossentropy
+        return loss(y_true, y_pred, positions=True, ignore=ignore_class)
+    y = ops.cast(y_true, "float32")
+    classes = np.arange(y_pred.shape[axis], dtype=np.float32).reshape(-1, *[1] * (y_pred.ndim - 1 - axis))
+    one_hot = ops.equal(ops.reshape(y, (*y.shape[:axis], 1, *y.shape[axis:])), classes)
+    value = -ops.sum(one_hot * _log_probabilities(y_pred, from_logits, axis), axis)
+    return value if ignore_class is None else value * ops.not_equal(y, float(ignore_class))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def reduce(values: np.ndarray, weight: Any, valid: Any, reduction: str | None, n
         return float(total)
     count = each.size
     if reduction == "mean_with_sample_weight" and (weight is not None or valid is not None):
-        count = np.broadcast_to(factor, each.shape).sum()
+        count = factor.sum()
     return float(total / count) if count else 0.0
 
 

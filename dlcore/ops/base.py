@@ -7,7 +7,7 @@ row a slab).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -28,10 +28,18 @@ SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
 
+# What Python's operators do with tensors, by name; `ops.broadcast` fills it in.
+operators: dict[str, Callable[..., Tensor]] = {}
+
 
 class Tensor:
     """A value of a graph: `shape` (axis 0 is BATCH for activations), `dtype` one of "f" "i" "B" "d", and the op that
-    computes it (None for parameters and totals)."""
+    computes it (None for parameters and totals).
+
+    + - * / ** abs and < <= > >= are the ops of those names (`ops.add`, `ops.less`, ...) with other tensors, arrays and
+    numbers. == tells whether two are one tensor: they are keys of dictionaries."""
+
+    __array_ufunc__ = None  # array + tensor is the tensor's to compute
 
     def __init__(self, shape: Sequence[Any], dtype: str = "f", op: Op | None = None, name: str = ""):
         self.shape: Shape = tuple(shape)
@@ -43,6 +51,54 @@ class Tensor:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    def __add__(self, other: Any) -> Tensor:
+        return operators["add"](self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return operators["add"](self, other)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return operators["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return operators["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return operators["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return operators["multiply"](self, other)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return operators["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return operators["divide"](other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return operators["power"](self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return operators["power"](other, self)
+
+    def __neg__(self) -> Tensor:
+        return operators["negative"](self)
+
+    def __abs__(self) -> Tensor:
+        return operators["abs"](self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return operators["less"](self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return operators["less_equal"](self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return operators["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return operators["greater_equal"](self, other)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or (self.op and type(self.op).__name__)} {self.shape}>"
@@ -150,6 +206,7 @@ class Op:
             the parameter changed, not at each step. `block` is then that of the input.
         updates: the parameter that a step changes, or None.
         follows: the parameter that the op reads or changes after its update, in one task with it, or None.
+        constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
     axis = SAMPLE
@@ -160,6 +217,7 @@ class Op:
     prepares = False
     updates: Parameter | None = None
     follows: Parameter | None = None
+    constant = False
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
         self.inputs = list(inputs)

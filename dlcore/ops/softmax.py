@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from dlcore.kernels import softmax as kernels
 from dlcore.ops.base import Op, Tensor
-from dlcore.ops.elementwise import add
+from dlcore.ops.broadcast import add, stop_gradient, where
+from dlcore.ops.reduction import Axis, axes_of, max, sum
+from dlcore.ops.unary import abs, exp, log
 
 
 class Softmax(Op):
@@ -32,9 +35,41 @@ class SoftmaxGradient(Op):
         return kernels.gradient(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output))
 
 
-def softmax(x: Tensor) -> Tensor:
-    """exp(x) / sum exp(x) over the last axis of (batch, ..., c)."""
-    return Softmax(x).output
+def softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """exp(x) / sum exp(x) over an axis of a sample of x (batch, ...).
+
+    Raises:
+        ValueError: there is no such axis, or it is the batch.
+    """
+    if axes_of("softmax", x, axis) == (x.ndim - 1,):
+        return Softmax(x).output
+    e = exp(x - _largest(x, axis))
+    return e / sum(e, axis, keepdims=True)
+
+
+def _largest(x: Tensor, axis: Axis) -> Tensor:
+    """The maximum, as a constant; 0 where it is infinite, so that inf - inf is not met."""
+    top = stop_gradient(max(x, axis, keepdims=True))
+    return where(abs(top) < inf, top, 0.0)
+
+
+def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log sum exp(x) over axes of a sample (None: all), without overflow."""
+    top = _largest(x, axis)
+    axes = axes_of("logsumexp", x, axis)
+    y = log(sum(exp(x - top), axis, keepdims=True)) + top
+    return y if keepdims else sum(y, axes)  # over axes of one element: the shape changes, nothing else
+
+
+def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
+    """log(softmax(x)) over an axis of a sample, without its rounding.
+
+    Raises:
+        ValueError: there is no such axis, or it is the batch.
+    """
+    axes_of("log_softmax", x, axis)
+    shifted = x - _largest(x, axis)
+    return shifted - log(sum(exp(shifted), axis, keepdims=True))
 
 
 class SoftmaxCrossentropy(Op):

@@ -20,6 +20,7 @@ from harness import BALLAST, F32, blank, guarded, lines_of, packed, run, same_bi
 import dlcore
 from dlcore.kernels import (
     activations,
+    broadcast,
     conv,
     conv_pool,
     data,
@@ -34,14 +35,16 @@ from dlcore.kernels import (
     optimizers,
     pooling,
     random,
+    reduction,
     simd,
     softmax,
+    unary,
 )
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, norms]
-MODULES += [optimizers, pooling, random, softmax]
+MODULES = [activations, broadcast, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, norms]
+MODULES += [optimizers, pooling, random, reduction, softmax, unary]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -84,6 +87,11 @@ def cases(n=3, c=7):
         feed.set(np.arange(n * c).reshape(n, c).astype(dtype), write=True)
     yield Case(activations.forward, "y", x=x, y=x, kind="tanh")
     yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu")
+    yield Case(broadcast.binary, "y", a=x, b=x, y=x, kind="divide")
+    yield Case(broadcast.binary, "y", a=x, b=uniform(n, 1, 4, 1), y=x, kind="maximum")
+    yield Case(broadcast.select, "y", c=x, a=x, b=uniform(c), y=x)
+    yield Case(broadcast.cast, "y", x=labels, y=one, source="i", target="f")
+    yield Case(broadcast.cast, "y", x=one, y=labels, source="f", target="i")
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
     yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
     yield Case(
@@ -206,6 +214,12 @@ def cases(n=3, c=7):
     yield Case(pooling.max_pool2d_forward, "y index", x=x2, y=y2, index=np.zeros(y2.shape, np.uint8), **whole)
     yield Case(pooling.max_pool2d_gradient, "dx", dy=y2, index=np.zeros(y2.shape, np.uint8), dx=x2, **whole)
     yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
+    for axes, shape in (((0, 1), (n, c)), ((2,), (n, 5, 4)), ((1,), (n, 5, c)), ((0, 2), (n, 4))):
+        yield Case(reduction.reduce, "y", x=x, y=uniform(*shape), kind="max", axes=axes)
+        yield Case(reduction.expand, "x", y=uniform(*shape), x=x, axes=axes)
+        chunk = dict(y=uniform(min(n, 1), *shape[1:]), axes=axes, grain=max(n, 1))
+        yield Case(reduction.batch_sum, "y", x=x, **chunk)
+    yield Case(reduction.argmax, "y", x=x, y=uniform(n, 5, c), axis=1)
     yield Case(softmax.forward, "y", x=x, y=x)
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
@@ -213,6 +227,8 @@ def cases(n=3, c=7):
         gradient = dict(dlogits=p, dloss=0.5)
         yield Case(softmax.crossentropy, "loss p dlogits", logits=flat, labels=target, loss=one, p=p, **gradient)
         yield Case(softmax.crossentropy_gradient, "dlogits", dloss=one, labels=target, p=p, dlogits=p)
+    yield Case(unary.forward, "y", x=x, y=x, kind="erf")
+    yield Case(unary.gradient, "dx", dy=x, v=x, dx=x, kind="gelu")
 
 
 NAMES = [case.name for case in cases()]
@@ -283,6 +299,13 @@ ALLOWED = {
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    # operands broadcast, in any number of dimensions
+    *(("broadcast.binary", name, "scalar") for name in "ab"),
+    *(("broadcast.select", name, "scalar") for name in "cab"),
+    *((f"broadcast.{f}", name, "rank") for f in ("binary", "select") for name in "caby"),
+    # a sum sees the size of what it gives, with ones in the place of axes or without
+    *(("reduction." + f, "y", "rank") for f in ("reduce", "argmax", "batch_sum", "expand")),
+    *(("reduction." + f, "x", "longer rows") for f in ("reduce", "batch_sum", "expand")),  # where the last axis goes
     # labels do not tell the number of classes
     *((name, "p", "longer rows") for name in NAMES if name.split(".sparse")[0] in ("losses", "metrics")),
 }
