@@ -127,3 +127,16 @@ def _tree_sum(x: np.ndarray) -> np.ndarray:
 
 
 seeds = _Seeds()
+
+
+def stream(seed: int | None, layer: str) -> int:
+    """The stream of a layer's random numbers, 0 to 2^64 - 1: its seed, or the next of `seeds`.
+
+    Raises:
+        ValueError: not a whole number.
+    """
+    if seed is None:
+        return seeds.next()
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)):
+        raise ValueError(f"{layer}: seed must be a whole number or None. Received: seed={seed!r}")
+    return int(seed) & (2**64 - 1)

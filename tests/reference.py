@@ -495,6 +495,32 @@ def dropout_gradient(dy, rate, seed, layer, step):
     return dropout(dy, rate, seed, layer, step)
 
 
+def masked(x, noise_shape, rate, seed, layer, step, scale, shift=0.0, low=0.0):
+    """y = x * scale + shift where the mask of noise_shape, broadcast to x, keeps x, else low"""
+    return np.where(dropout_mask(noise_shape, rate, seed, layer, step), f64(x) * scale + shift, low)
+
+
+def normal_numbers(shape, seed, layer, step):
+    """Standard normal numbers (Box & Muller): a word pair (v, w) of philox4x32 gives r cos a and r sin a with
+    r = sqrt(-2 log((v / 2 + 1/2) / 2^31)), v / 2 rounded down, and a = 2 pi w / 2^32 with the low 8 bits of w dropped
+
+    Element e takes the first pair of block e // 4 for e % 4 = 0 (cosine) and 1 (sine), the second for 2 and 3.
+    """
+    size = int(np.prod(shape))
+    block = np.arange(-(-size // 4), dtype=np.uint64)
+    counter = block & np.uint64(MASK32), block >> np.uint64(32), layer & MASK32, step & MASK32
+    pairs = philox4x32(counter, (seed & MASK32, seed >> 32 & MASK32)).T.reshape(-1, 2)
+    r = np.sqrt(-2 * np.log(((pairs[:, 0] >> np.uint64(1)).astype(np.float64) + 0.5) / 2.0**31))
+    a = 2 * np.pi * ((pairs[:, 1] >> np.uint64(8)).astype(np.float64) / 2.0**24)
+    return np.stack([r * np.cos(a), r * np.sin(a)], axis=1).reshape(-1)[:size].reshape(shape)
+
+
+def gaussian(x, stddev, seed, layer, step, multiply=False):
+    """y = x + stddev * z, or x * (1 + stddev * z).  Any shape"""
+    z = stddev * normal_numbers(np.shape(x), seed, layer, step)
+    return f64(x) * (1 + z) if multiply else f64(x) + z
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Data
 

@@ -6,13 +6,21 @@ from dlcore.layers.conv import Conv2D
 from dlcore.layers.dense import Dense
 from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
 from dlcore.layers.preprocessing import Rescaling
-from dlcore.layers.random import Dropout
+from dlcore.layers.random import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from dlcore.layers.shape import Flatten, Input, InputLayer
 
 Convolution2D = Conv2D
 
 __all__ = [
     "Activation",
+    "AlphaDropout",
     "AveragePooling2D",
     "AvgPool2D",
     "Conv2D",
@@ -20,6 +28,8 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "InputLayer",
     "Layer",
@@ -28,4 +38,6 @@ __all__ = [
     "ReLU",
     "Rescaling",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
 ]

@@ -14,7 +14,7 @@ from dlcore.ops.losses import (
 )
 from dlcore.ops.metrics import binary_accuracy, categorical_accuracy, sparse_categorical_accuracy
 from dlcore.ops.pooling import average_pool2d, max_pool2d
-from dlcore.ops.random import dropout
+from dlcore.ops.random import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from dlcore.ops.shape import reshape
 from dlcore.ops.softmax import softmax, softmax_crossentropy
 
@@ -23,6 +23,7 @@ __all__ = [
     "Parameter",
     "Tensor",
     "add",
+    "alpha_dropout",
     "average_pool2d",
     "bias_add",
     "binary_accuracy",
@@ -33,6 +34,8 @@ __all__ = [
     "conv2d",
     "dense",
     "dropout",
+    "gaussian_dropout",
+    "gaussian_noise",
     "max_pool2d",
     "mean_squared_error",
     "relu",

@@ -164,7 +164,11 @@ def cases(n=3, c=7):
     y2, x2 = uniform(n, 2, 2, c), uniform(n, 4, 4, c)
     yield Case(pooling.max_pool2d_forward, "y index", x=x2, y=y2, index=np.zeros(y2.shape, np.uint8), **whole)
     yield Case(pooling.max_pool2d_gradient, "dx", dy=y2, index=np.zeros(y2.shape, np.uint8), dx=x2, **whole)
-    yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
+    draw = dict(seed=1, layer=2, clock=clock)
+    yield Case(random.dropout, "y", x=x, y=x, rate=0.5, **draw)
+    yield Case(random.gaussian, "y", x=x, y=x, stddev=0.5, **draw)
+    for noise in ((n, 1, 1, c), (n, 5, 1, 1), (1, 1, 4, c)):
+        yield Case(random.masked, "y", x=x, y=x, noise_shape=noise, rate=0.5, scale=2, shift=1, low=3, **draw)
     yield Case(softmax.forward, "y", x=x, y=x)
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
