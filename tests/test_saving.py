@@ -41,6 +41,13 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "GaussianNoise": (ROW, lambda: [layers.GaussianNoise(0.4, seed=7), layers.Dense(2)]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
+    "RandomBrightness": (IMAGE, lambda: [layers.RandomBrightness((-0.1, 0.3), (0, 1), seed=7)]),
+    "RandomContrast": (IMAGE, lambda: [layers.RandomContrast((0.1, 0.3), [0, 1])]),
+    "RandomCrop": (IMAGE, lambda: [layers.RandomCrop(7, 8, seed=7), layers.RandomCrop(9, 5)]),
+    "RandomFlip": (IMAGE, lambda: [layers.RandomFlip("vertical", seed=7)]),
+    "RandomRotation": (IMAGE, lambda: [layers.RandomRotation(0.1, "wrap", "nearest")]),
+    "RandomTranslation": (IMAGE, lambda: [layers.RandomTranslation((-0.1, 0.3), 0.2, "constant", fill_value=2)]),
+    "RandomZoom": (IMAGE, lambda: [layers.RandomZoom(0.1), layers.RandomZoom(0.1, (0.2, 0.3), seed=7)]),
     "ReLU": (ROW, lambda: [layers.ReLU()]),
     "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
     "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(

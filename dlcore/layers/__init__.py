@@ -1,6 +1,15 @@
 """Layers, by the names of Keras."""
 
 from dlcore.layers.activations import Activation, ReLU, Softmax
+from dlcore.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from dlcore.layers.base import Layer
 from dlcore.layers.conv import Conv2D
 from dlcore.layers.dense import Dense
@@ -35,6 +44,13 @@ __all__ = [
     "Layer",
     "MaxPool2D",
     "MaxPooling2D",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "Rescaling",
     "Softmax",

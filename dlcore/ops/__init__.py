@@ -1,6 +1,15 @@
 """Operations on symbolic tensors: the vocabulary of layers, and of custom losses, metrics and activations."""
 
 from dlcore.ops.activations import relu, sigmoid, tanh
+from dlcore.ops.augmentation import (
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip,
+    random_rotation,
+    random_translation,
+    random_zoom,
+)
 from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import conv2d
 from dlcore.ops.dense import dense
@@ -38,6 +47,13 @@ __all__ = [
     "gaussian_noise",
     "max_pool2d",
     "mean_squared_error",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_flip",
+    "random_rotation",
+    "random_translation",
+    "random_zoom",
     "relu",
     "rescale",
     "reshape",

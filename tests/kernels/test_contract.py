@@ -20,6 +20,7 @@ from harness import BALLAST, F32, blank, guarded, lines_of, packed, run, same_bi
 import dlcore
 from dlcore.kernels import (
     activations,
+    augmentation,
     conv,
     conv_pool,
     data,
@@ -39,7 +40,20 @@ from dlcore.kernels import (
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
+MODULES = [
+    activations,
+    augmentation,
+    conv,
+    conv_pool,
+    data,
+    dense,
+    elementwise,
+    losses,
+    metrics,
+    narrow,
+    optimizers,
+    pooling,
+]
 MODULES += [random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -83,6 +97,18 @@ def cases(n=3, c=7):
         feed.set(np.arange(n * c).reshape(n, c).astype(dtype), write=True)
     yield Case(activations.forward, "y", x=x, y=x, kind="tanh")
     yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu")
+    draw = dict(seed=1, clock=clock)
+    for kind, fill in (("rotate", "constant"), ("zoom", "reflect"), ("translate", "wrap"), ("flip", "nearest")):
+        how = dict(kind=kind, height=(0.2, 0.7), width=(-0.3, 0.3), fill_mode=fill, interpolation="bilinear", **draw)
+        yield Case(augmentation.affine, "y", x=x, y=uniform(n, 5, 4, c), **how)
+        yield Case(augmentation.affine_gradient, "dx", dy=x, dx=uniform(n, 5, 4, c), **how)
+    for kind, bounds in (("crop", (0, 2)), ("resize", (0, 0))):
+        how = dict(kind=kind, height=bounds, width=(0, 0), **draw)
+        yield Case(augmentation.affine, "y", x=x, y=uniform(n, 3, 4, c), **how)
+        yield Case(augmentation.affine_gradient, "dx", dy=uniform(n, 3, 4, c), dx=x, **how)
+    how = dict(contrast=(0.5, 1.5), brightness=(-0.1, 0.1), value_range=(-0.9, 0.9), **draw)
+    yield Case(augmentation.adjust, "y", x=x, y=x, **how)
+    yield Case(augmentation.adjust_gradient, "dx", dy=x, x=x, dx=x, **how)
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
     yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
     yield Case(
