@@ -109,7 +109,7 @@ cdef inline float *pixel(const Affine *a, float *x, Py_ssize_t iy, Py_ssize_t ix
 
 cdef void sample(const Affine *a, const double *m, float *x, float *y, float *outside) noexcept nogil:
     """One image. `outside` is a pixel of the fill value; of no interest in the transpose, which adds there what is lost."""
-    cdef Py_ssize_t oy, ox, y0, x0, k
+    cdef Py_ssize_t oy, ox, y0, x0, k, right, down, row = a.iw * a.c
     cdef double u, v
     cdef float fy, fx, w00, w01, w10, w11
     cdef float *p00
@@ -134,10 +134,17 @@ cdef void sample(const Affine *a, const double *m, float *x, float *y, float *ou
                 continue
             x0, y0 = floor_of(u), floor_of(v)
             fx, fy = <float>(u - x0), <float>(v - y0)
-            p00 = pixel(a, x, y0, x0, outside)
-            p01 = pixel(a, x, y0, x0 + 1, outside) if fx > 0 else p00  # so that a NaN stays where it is
-            p10 = pixel(a, x, y0 + 1, x0, outside) if fy > 0 else p00
-            p11 = pixel(a, x, y0 + 1, x0 + 1, outside) if fx > 0 and fy > 0 else (p01 if fx > 0 else p10)
+            right, down = fx > 0, fy > 0  # weights of 0 read nothing, so that a NaN stays where it is
+            if x0 >= 0 and y0 >= 0 and x0 + right < a.iw and y0 + down < a.ih:
+                p00 = x + (y0 * a.iw + x0) * a.c
+                p01 = p00 + right * a.c
+                p10 = p00 + down * row
+                p11 = p10 + right * a.c
+            else:
+                p00 = pixel(a, x, y0, x0, outside)
+                p01 = pixel(a, x, y0, x0 + right, outside)
+                p10 = pixel(a, x, y0 + down, x0, outside)
+                p11 = pixel(a, x, y0 + down, x0 + right, outside)
             w00, w01, w10, w11 = (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx
             if a.transposed:
                 for k in range(a.c):
