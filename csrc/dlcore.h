@@ -181,6 +181,9 @@ typedef struct {
     /* random */
     void (*dropout)(const float *x, float *y, ptrdiff_t n, uint64_t first, uint32_t layer, uint32_t step, uint64_t seed,
                     uint32_t threshold, float scale);
+    void (*gaussian)(const float *x, float *y, ptrdiff_t n, uint64_t first, uint32_t layer, uint32_t step, uint64_t seed,
+                     float stddev, int multiply);
+    void (*random_words)(uint64_t counter, uint32_t layer, uint32_t step, uint64_t seed, uint32_t words[4]);
 } dlc_tiles;
 
 /* The table called `isa`, or NULL when it was not compiled in or this processor cannot run it. */

@@ -578,6 +578,95 @@ def dropout_gradient(dy, rate, seed, layer, step):
     return dropout(dy, rate, seed, layer, step)
 
 
+def masked(x, noise_shape, rate, seed, layer, step, scale, shift=0.0, low=0.0):
+    """y = x * scale + shift where the mask of noise_shape, broadcast to x, keeps x, else low"""
+    return np.where(dropout_mask(noise_shape, rate, seed, layer, step), f64(x) * scale + shift, low)
+
+
+def normal_numbers(shape, seed, layer, step):
+    """Standard normal numbers (Box & Muller): a word pair (v, w) of philox4x32 gives r cos a and r sin a with
+    r = sqrt(-2 log((v / 2 + 1/2) / 2^31)), v / 2 rounded down, and a = 2 pi w / 2^32 with the low 8 bits of w dropped
+
+    Element e takes the first pair of block e // 4 for e % 4 = 0 (cosine) and 1 (sine), the second for 2 and 3.
+    """
+    size = int(np.prod(shape))
+    block = np.arange(-(-size // 4), dtype=np.uint64)
+    counter = block & np.uint64(MASK32), block >> np.uint64(32), layer & MASK32, step & MASK32
+    pairs = philox4x32(counter, (seed & MASK32, seed >> 32 & MASK32)).T.reshape(-1, 2)
+    r = np.sqrt(-2 * np.log(((pairs[:, 0] >> np.uint64(1)).astype(np.float64) + 0.5) / 2.0**31))
+    a = 2 * np.pi * ((pairs[:, 1] >> np.uint64(8)).astype(np.float64) / 2.0**24)
+    return np.stack([r * np.cos(a), r * np.sin(a)], axis=1).reshape(-1)[:size].reshape(shape)
+
+
+def gaussian(x, stddev, seed, layer, step, multiply=False):
+    """y = x + stddev * z, or x * (1 + stddev * z).  Any shape"""
+    z = stddev * normal_numbers(np.shape(x), seed, layer, step)
+    return f64(x) * (1 + z) if multiply else f64(x) + z
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Augmentation
+
+
+def sample_numbers(n, seed, step):
+    """(n, 4) uniform numbers in [0, 1): the words of philox4x32((sample, 0, 0, step), seed) / 2^32"""
+    sample = np.arange(n, dtype=np.uint64)
+    words = philox4x32((sample & np.uint64(MASK32), sample >> np.uint64(32), 0, step & MASK32),
+                       (seed & MASK32, seed >> 32 & MASK32))  # fmt: skip
+    return words.T.astype(np.float64) / 2.0**32
+
+
+def affine_matrix(kind, p, q, ih, iw, oh, ow):
+    """2x3 matrix from an output pixel (x, y, 1) to the point (x, y) of the input: p along the height, q the width"""
+    cy, cx = (ih - 1) / 2, (iw - 1) / 2
+    linear, centre = np.eye(2), np.array([cx, cy])
+    if kind == "flip":
+        linear = np.diag([-1.0 if q else 1.0, -1.0 if p else 1.0])
+    elif kind == "rotate":
+        linear = np.array(
+            [[np.cos(2 * np.pi * p), -np.sin(2 * np.pi * p)], [np.sin(2 * np.pi * p), np.cos(2 * np.pi * p)]]
+        )
+    elif kind == "zoom":
+        linear = np.diag([1 + q, 1 + p])
+    shift = centre - linear @ centre
+    if kind == "translate":
+        shift = np.array([-q * iw, -p * ih])
+    elif kind == "crop":
+        shift = np.array([q, p])
+    elif kind == "resize":
+        linear = np.diag([iw / ow, ih / oh])
+        shift = linear @ [0.5, 0.5] - 0.5
+    return np.column_stack([linear, shift])
+
+
+def affine(x, m, size, fill_mode="constant", interpolation="nearest", fill_value=0.0):
+    """y[oy, ox] = x at m (ox, oy, 1), for one image x (h, w, c) -> (*size, c)"""
+    x = f64(x)
+    modes = {"nearest": "edge", "reflect": "symmetric", "wrap": "wrap"}
+    border = 3 * max(x.shape[:2])
+    pad = dict(constant_values=fill_value) if fill_mode == "constant" else dict(mode=modes[fill_mode])
+    wide = np.pad(x, ((border, border), (border, border), (0, 0)), **pad)
+    y = np.empty((*size, x.shape[2]))
+    for oy in range(size[0]):
+        for ox in range(size[1]):
+            u, v = m @ [ox, oy, 1] + border
+            if interpolation == "nearest":
+                y[oy, ox] = wide[int(np.floor(v + 0.5)), int(np.floor(u + 0.5))]
+                continue
+            v0, u0 = int(np.floor(v)), int(np.floor(u))
+            top = wide[v0, u0] * (1 - (u - u0)) + wide[v0, u0 + 1] * (u - u0)
+            low = wide[v0 + 1, u0] * (1 - (u - u0)) + wide[v0 + 1, u0 + 1] * (u - u0)
+            y[oy, ox] = top * (1 - (v - v0)) + low * (v - v0)
+    return y
+
+
+def adjust(x, factor, shift, value_range):
+    """y = clip((x - mean) * factor + mean + shift), mean of each channel of each image.  x (n, h, w, c)"""
+    x = f64(x)
+    mean = x.mean(axis=(1, 2), keepdims=True)
+    return np.clip((x - mean) * factor + mean + shift, *value_range)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Data
 

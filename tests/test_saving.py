@@ -28,6 +28,7 @@ from dlcore.saving.layers import MAX_LAYERS
 IMAGE, ROW = (9, 8, 2), (6,)
 CASES = {  # class -> shape of a sample, and the layers to save
     "Activation": (ROW, lambda: [layers.Activation("tanh")]),
+    "AlphaDropout": (ROW, lambda: [layers.AlphaDropout(0.4, seed=7), layers.Dense(2)]),
     "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
     "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
                                              kernel_initializer=initializers.HeNormal(seed=3)),
@@ -36,13 +37,24 @@ CASES = {  # class -> shape of a sample, and the layers to save
                             layers.Dense(3, use_bias=False, trainable=False)]),
     "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
     "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
+    "GaussianDropout": (ROW, lambda: [layers.GaussianDropout(0.4), layers.Dense(2)]),
+    "GaussianNoise": (ROW, lambda: [layers.GaussianNoise(0.4, seed=7), layers.Dense(2)]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
+    "RandomBrightness": (IMAGE, lambda: [layers.RandomBrightness((-0.1, 0.3), (0, 1), seed=7)]),
+    "RandomContrast": (IMAGE, lambda: [layers.RandomContrast((0.1, 0.3), [0, 1])]),
+    "RandomCrop": (IMAGE, lambda: [layers.RandomCrop(7, 8, seed=7), layers.RandomCrop(9, 5)]),
+    "RandomFlip": (IMAGE, lambda: [layers.RandomFlip("vertical", seed=7)]),
+    "RandomRotation": (IMAGE, lambda: [layers.RandomRotation(0.1, "wrap", "nearest")]),
+    "RandomTranslation": (IMAGE, lambda: [layers.RandomTranslation((-0.1, 0.3), 0.2, "constant", fill_value=2)]),
+    "RandomZoom": (IMAGE, lambda: [layers.RandomZoom(0.1), layers.RandomZoom(0.1, (0.2, 0.3), seed=7)]),
     "ReLU": (ROW, lambda: [layers.ReLU()]),
     "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
     "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
         [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
     "Softmax": (ROW, lambda: [layers.Softmax()]),
+    "SpatialDropout1D": ((5, 4), lambda: [layers.SpatialDropout1D(0.4, seed=7)]),
+    "SpatialDropout2D": (IMAGE, lambda: [layers.SpatialDropout2D(0.4)]),
 }  # fmt: skip
 
 

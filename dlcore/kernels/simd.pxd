@@ -147,6 +147,10 @@ cdef extern from "dlcore.h" nogil:
                      Py_ssize_t n) noexcept nogil
         void (*dropout)(const float *x, float *y, Py_ssize_t n, uint64_t first, uint32_t layer, uint32_t step,
                         uint64_t seed, uint32_t threshold, float scale) noexcept nogil
+        void (*gaussian)(const float *x, float *y, Py_ssize_t n, uint64_t first, uint32_t layer, uint32_t step,
+                         uint64_t seed, float stddev, int multiply) noexcept nogil
+        void (*random_words)(uint64_t counter, uint32_t layer, uint32_t step, uint64_t seed,
+                             uint32_t *words) noexcept nogil
 
     const dlc_tiles *dlc_find(const char *isa)
     const char *dlc_isas[]

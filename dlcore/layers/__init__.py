@@ -1,18 +1,35 @@
 """Layers, by the names of Keras."""
 
 from dlcore.layers.activations import Activation, ReLU, Softmax
+from dlcore.layers.augmentation import (
+    RandomBrightness,
+    RandomContrast,
+    RandomCrop,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    RandomZoom,
+)
 from dlcore.layers.base import Layer
 from dlcore.layers.conv import Conv2D
 from dlcore.layers.dense import Dense
 from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
 from dlcore.layers.preprocessing import Rescaling
-from dlcore.layers.random import Dropout
+from dlcore.layers.random import (
+    AlphaDropout,
+    Dropout,
+    GaussianDropout,
+    GaussianNoise,
+    SpatialDropout1D,
+    SpatialDropout2D,
+)
 from dlcore.layers.shape import Flatten, Input, InputLayer
 
 Convolution2D = Conv2D
 
 __all__ = [
     "Activation",
+    "AlphaDropout",
     "AveragePooling2D",
     "AvgPool2D",
     "Conv2D",
@@ -20,12 +37,23 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GaussianDropout",
+    "GaussianNoise",
     "Input",
     "InputLayer",
     "Layer",
     "MaxPool2D",
     "MaxPooling2D",
+    "RandomBrightness",
+    "RandomContrast",
+    "RandomCrop",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
+    "RandomZoom",
     "ReLU",
     "Rescaling",
     "Softmax",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
 ]

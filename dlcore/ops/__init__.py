@@ -1,6 +1,15 @@
 """Operations on symbolic tensors: the vocabulary of layers, and of custom losses, metrics and activations."""
 
 from dlcore.ops.activations import relu, sigmoid, tanh
+from dlcore.ops.augmentation import (
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip,
+    random_rotation,
+    random_translation,
+    random_zoom,
+)
 from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.broadcast import (
     add,
@@ -54,6 +63,7 @@ from dlcore.ops.reduction import (
     sum,
     variance,
 )
+from dlcore.ops.random import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from dlcore.ops.shape import reshape
 from dlcore.ops.softmax import log_softmax, logsumexp, softmax, softmax_crossentropy
 from dlcore.ops.unary import (
@@ -85,6 +95,7 @@ __all__ = [
     "abs",
     "add",
     "argmax",
+    "alpha_dropout",
     "average_pool2d",
     "batch_mean",
     "batch_sum",
@@ -120,6 +131,8 @@ __all__ = [
     "logical_or",
     "logsumexp",
     "max",
+    "gaussian_dropout",
+    "gaussian_noise",
     "max_pool2d",
     "maximum",
     "mean",
@@ -131,6 +144,13 @@ __all__ = [
     "not_equal",
     "power",
     "reciprocal",
+    "random_brightness",
+    "random_contrast",
+    "random_crop",
+    "random_flip",
+    "random_rotation",
+    "random_translation",
+    "random_zoom",
     "relu",
     "rescale",
     "reshape",

@@ -20,6 +20,7 @@ from harness import BALLAST, F32, blank, guarded, lines_of, packed, run, same_bi
 import dlcore
 from dlcore.kernels import (
     activations,
+    augmentation,
     broadcast,
     conv,
     conv_pool,
@@ -43,8 +44,10 @@ from dlcore.kernels import (
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, broadcast, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, norms]
-MODULES += [optimizers, pooling, random, reduction, softmax, unary]
+MODULES = [
+    activations, augmentation, broadcast, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow,
+    norms, optimizers, pooling, random, reduction, softmax, unary,
+]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -92,6 +95,18 @@ def cases(n=3, c=7):
     yield Case(broadcast.select, "y", c=x, a=x, b=uniform(c), y=x)
     yield Case(broadcast.cast, "y", x=labels, y=one, source="i", target="f")
     yield Case(broadcast.cast, "y", x=one, y=labels, source="f", target="i")
+    draw = dict(seed=1, clock=clock)
+    for kind, fill in (("rotate", "constant"), ("zoom", "reflect"), ("translate", "wrap"), ("flip", "nearest")):
+        how = dict(kind=kind, height=(0.2, 0.7), width=(-0.3, 0.3), fill_mode=fill, interpolation="bilinear", **draw)
+        yield Case(augmentation.affine, "y", x=x, y=uniform(n, 5, 4, c), **how)
+        yield Case(augmentation.affine_gradient, "dx", dy=x, dx=uniform(n, 5, 4, c), **how)
+    for kind, bounds in (("crop", (0, 2)), ("resize", (0, 0))):
+        how = dict(kind=kind, height=bounds, width=(0, 0), **draw)
+        yield Case(augmentation.affine, "y", x=x, y=uniform(n, 3, 4, c), **how)
+        yield Case(augmentation.affine_gradient, "dx", dy=uniform(n, 3, 4, c), dx=x, **how)
+    how = dict(contrast=(0.5, 1.5), brightness=(-0.1, 0.1), value_range=(-0.9, 0.9), **draw)
+    yield Case(augmentation.adjust, "y", x=x, y=x, **how)
+    yield Case(augmentation.adjust_gradient, "dx", dy=x, x=x, dx=x, **how)
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
     yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
     yield Case(
@@ -220,6 +235,11 @@ def cases(n=3, c=7):
         chunk = dict(y=uniform(min(n, 1), *shape[1:]), axes=axes, grain=max(n, 1))
         yield Case(reduction.batch_sum, "y", x=x, **chunk)
     yield Case(reduction.argmax, "y", x=x, y=uniform(n, 5, c), axis=1)
+    draw = dict(seed=1, layer=2, clock=clock)
+    yield Case(random.dropout, "y", x=x, y=x, rate=0.5, **draw)
+    yield Case(random.gaussian, "y", x=x, y=x, stddev=0.5, **draw)
+    for noise in ((n, 1, 1, c), (n, 5, 1, 1), (1, 1, 4, c)):
+        yield Case(random.masked, "y", x=x, y=x, noise_shape=noise, rate=0.5, scale=2, shift=1, low=3, **draw)
     yield Case(softmax.forward, "y", x=x, y=x)
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
