@@ -5,6 +5,7 @@ from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import conv2d
 from dlcore.ops.dense import dense
 from dlcore.ops.elementwise import add, bias_add, rescale
+from dlcore.ops.embedding import embedding, one_hot
 from dlcore.ops.losses import (
     binary_crossentropy,
     binary_crossentropy_logits,
@@ -15,7 +16,23 @@ from dlcore.ops.losses import (
 from dlcore.ops.metrics import binary_accuracy, categorical_accuracy, sparse_categorical_accuracy
 from dlcore.ops.pooling import average_pool2d, max_pool2d
 from dlcore.ops.random import dropout
-from dlcore.ops.shape import reshape
+from dlcore.ops.resize import resize
+from dlcore.ops.shape import (
+    broadcast_to,
+    concatenate,
+    crop,
+    expand_dims,
+    flip,
+    pad,
+    permute,
+    repeat,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    transpose,
+    upsample,
+)
 from dlcore.ops.softmax import softmax, softmax_crossentropy
 
 __all__ = [
@@ -28,20 +45,36 @@ __all__ = [
     "binary_accuracy",
     "binary_crossentropy",
     "binary_crossentropy_logits",
+    "broadcast_to",
     "categorical_accuracy",
     "categorical_crossentropy",
+    "concatenate",
     "conv2d",
+    "crop",
     "dense",
     "dropout",
+    "embedding",
+    "expand_dims",
+    "flip",
     "max_pool2d",
     "mean_squared_error",
+    "one_hot",
+    "pad",
+    "permute",
     "relu",
+    "repeat",
     "rescale",
     "reshape",
+    "resize",
     "sigmoid",
     "softmax",
     "softmax_crossentropy",
     "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",
+    "split",
+    "squeeze",
+    "stack",
     "tanh",
+    "transpose",
+    "upsample",
 ]

@@ -25,6 +25,7 @@ from dlcore.kernels import (
     data,
     dense,
     elementwise,
+    embedding,
     locks,
     losses,
     memory,
@@ -33,6 +34,8 @@ from dlcore.kernels import (
     optimizers,
     pooling,
     random,
+    resize,
+    shape,
     simd,
     softmax,
 )
@@ -40,8 +43,14 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [random, softmax]
+MODULES += [embedding, random, resize, shape, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
+
+
+@functools.wraps(shape.concatenate)
+def concatenate(x0, x1, y, axis):
+    """One argument for each array, as the table wants it."""
+    return shape.concatenate([x0, x1], y, axis)
 
 
 class Case:
@@ -136,6 +145,11 @@ def cases(n=3, c=7):
     yield Case(elementwise.bias_gradient, "db", dy=y, db=uniform(min(n, 1), 9), grain=max(n, 1))
     yield Case(elementwise.reduce_chunks, "parts y", ["parts"], parts=uniform(5, c, 3), y=uniform(c, 3))
     yield Case(elementwise.fill, "y", y=x, value=3.0)
+    numbers, table = np.arange(n, dtype=np.int32) % 4, uniform(4, c)
+    for ids in (numbers, numbers.astype(F32)):
+        yield Case(embedding.lookup, "y", ids=ids, table=table, y=flat)
+        yield Case(embedding.gradient, "dtable", dy=flat, ids=ids, dtable=table, rows=3)
+        yield Case(embedding.one_hot, "y", ids=ids, y=flat)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
     yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
     for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
@@ -165,6 +179,13 @@ def cases(n=3, c=7):
     yield Case(pooling.max_pool2d_forward, "y index", x=x2, y=y2, index=np.zeros(y2.shape, np.uint8), **whole)
     yield Case(pooling.max_pool2d_gradient, "dx", dy=y2, index=np.zeros(y2.shape, np.uint8), dx=x2, **whole)
     yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
+    rows, cols = ((np.arange(k)[:, None] % k // 2, np.ones((k, 1))) for k in (3, 4))
+    yield Case(resize.resize_forward, "y", x=x, y=py, rows=rows, cols=cols)
+    yield Case(resize.resize_gradient, "dx", dy=py, dx=x, rows=rows, cols=cols)
+    border = [(5, 4 * c, 6 * c), (4, c, c), (c, 1, 1)]
+    yield Case(shape.copy, "y", x=x, y=uniform(n, 7, 6, c), dims=border, y_offset=7 * c)
+    yield Case(shape.copy, "y", x=x, y=uniform(n, 5, c), dims=[(5, 4 * c, c), (4, c, 0), (c, 1, 1)], accumulate=True)
+    yield Case(concatenate, "y", x0=x, x1=uniform(n, 5, 4, 9), y=uniform(n, 5, 4, c + 9), axis=3)
     yield Case(softmax.forward, "y", x=x, y=x)
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
@@ -235,6 +256,10 @@ ALLOWED = {
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    # numbers do not tell how many there may be
+    *(("embedding." + f, name, what) for f, name, what in (
+        ("lookup", "table", "more rows"), ("gradient", "dtable", "more rows"), ("one_hot", "y", "longer rows"))),
+    *(("shape.copy", name, "longer rows") for name in "xy"),  # a region of them is meant
     # labels do not tell the number of classes
     *((name, "p", "longer rows") for name in NAMES if name.split(".sparse")[0] in ("losses", "metrics")),
 }
@@ -286,11 +311,11 @@ def test_slab_tensors(grain, threads):
         program.run(threads=threads)
         return out, dw
 
-    arrays = {name: blank(*shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}
+    arrays = {name: blank(*sizes, dtype=dtype) for name, (sizes, dtype) in shapes.items()}
     slots, offset = {}, 0
-    for name, (shape, dtype) in shapes.items():
-        offset += -(-grain * int(np.prod(shape[1:])) * size[dtype] // 64) * 64
-        slots[name] = slot_buffer(-offset, shape, dtype)
+    for name, (sizes, dtype) in shapes.items():
+        offset += -(-grain * int(np.prod(sizes[1:])) * size[dtype] // 64) * 64
+        slots[name] = slot_buffer(-offset, sizes, dtype)
     for a, b_ in zip(outputs(arrays, 0), outputs(slots, offset), strict=True):
         assert np.isfinite(a).all() and same_bits(a, b_)
     assert repr(slots["y"]) == "<Buffer float32[7, 4, 3, 9] of a slab>"
