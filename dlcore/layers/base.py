@@ -25,7 +25,7 @@ class _Names:
 
     def next(self, cls: str) -> str:
         stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
-        stem = stem.replace("2_d", "2d")
+        stem = re.sub(r"(?<=\d)_d", "d", stem)
         with self.lock:
             count = self.counts.get(stem, 0)
             self.counts[stem] = count + 1
