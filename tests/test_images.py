@@ -62,7 +62,7 @@ def test_batches_in_order(folder, capsys):
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic"])
-@pytest.mark.parametrize("aspect", [{}, {"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}])
+@pytest.mark.parametrize("aspect", [{}, {"crop_to_aspect_ratio": True}])
 def test_sizes_are_those_of_the_layer(folder, interpolation, aspect):
     x = read(folder, shuffle=False, interpolation=interpolation, batch_size=1, **aspect)[3][0]
     given = picture(9, 6, 3, seed=5)[None].astype(np.float32)
@@ -71,6 +71,18 @@ def test_sizes_are_those_of_the_layer(folder, interpolation, aspect):
     small = read(folder, shuffle=False, interpolation=interpolation, batch_size=1, dtype="uint8", **aspect)[3][0]
     assert small.dtype == np.uint8
     np.testing.assert_allclose(small, expected.clip(0, 255), atol=0.51)
+
+
+@pytest.mark.parametrize("size, inner, corner", [
+    ((8, 20), (8, 5), (0, 7)), ((9, 3), (4, 3), (2, 0)), ((9, 6), (9, 6), (0, 0)), ((3, 40), (3, 2), (0, 19)),
+])  # fmt: skip
+def test_padded_images_are_resized_first(folder, size, inner, corner):
+    x = read(folder, shuffle=False, batch_size=1, pad_to_aspect_ratio=True, image_size=size)[3][0][0]
+    expected = np.zeros((*size, 3))
+    (top, left), (height, width) = corner, inner
+    given = picture(9, 6, 3, seed=5)[None].astype(np.float32)
+    expected[top : top + height, left : left + width] = layers.Resizing(*inner)(given)[0]
+    np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-3)
 
 
 def test_kinds_of_labels_and_colours(folder):

@@ -86,18 +86,20 @@ class ImageDataset:
             pixels = pixels[top : top + height, left : left + width]
         elif self.aspect == "pad":
             (ih, iw), (height, width) = pixels.shape[:2], self.image_size
-            top, left = max(iw * height // width - ih, 0) // 2, max(ih * width // height - iw, 0) // 2
-            pixels = np.pad(pixels, ((top, top), (left, left), (0, 0)))
-        return self._resized(pixels)
+            inner = (min(height, max(ih * width // iw, 1)), min(width, max(iw * height // ih, 1)))
+            top, left = max(height * iw - ih * width, 0) // (2 * iw), max(width * ih - iw * height, 0) // (2 * ih)
+            padded = np.zeros((height, width, pixels.shape[2]), self.dtype)
+            padded[top : top + inner[0], left : left + inner[1]] = self._resized(pixels, inner)
+            return padded
+        return self._resized(pixels, self.image_size)
 
-    def _resized(self, pixels: np.ndarray) -> np.ndarray:
+    def _resized(self, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         """As the layer Resizing does it."""
-        if pixels.shape[:2] == self.image_size:
+        if pixels.shape[:2] == size:
             return pixels.astype(self.dtype)
-        taps_of = INTERPOLATIONS[self.interpolation]
         y: Any = pixels
         for axis in (0, 1):
-            index, weight = taps_of(pixels.shape[axis], self.image_size[axis])
+            index, weight = INTERPOLATIONS[self.interpolation](pixels.shape[axis], size[axis])
             shape = (-1, 1, 1) if axis == 0 else (1, -1, 1)
             weight = weight.astype(np.float32)
             y = sum(y.take(index[:, t], axis) * weight[:, t].reshape(shape) for t in range(index.shape[1]))
@@ -200,7 +202,8 @@ def image_dataset_from_directory(
         subset: "training", "validation", or "both" for a list of two datasets.
         interpolation: "bilinear", "nearest" or "bicubic", as the layer Resizing does it.
         follow_links: whether to enter folders that are links.
-        crop_to_aspect_ratio, pad_to_aspect_ratio: cut off what would be distorted, or add a border of zeros.
+        crop_to_aspect_ratio, pad_to_aspect_ratio: cut off what would be distorted, or add a border of zeros around the
+            resized image.
         data_format: None or "channels_last".
         format: "tf" or "grain", without effect: there is one kind of dataset.
         verbose: whether to print how many files and classes were found.
