@@ -17,6 +17,7 @@ from dlcore.kernels import shape as kernels
 from dlcore.ops.base import BATCH, Op, Tensor
 
 Dim = tuple[int, int, int]  # size, and strides in x and in y
+Pair = tuple[int, int]
 
 
 class Reshape(Op):
@@ -51,6 +52,12 @@ class Copy(Op):
             at.buffer(x), at.buffer(self.output), self.dims, self.x_offset, self.y_offset,
             int(self.value) if x.dtype == "i" else self.value, self.accumulate, _lead(x) == 0, x.dtype,
         )  # fmt: skip
+
+
+class Pad(Copy):
+    """`border` is ((top, bottom), (left, right)) where that much of zeros around images is all there is."""
+
+    border: tuple[Pair, Pair] | None = None
 
 
 class Concatenate(Op):
@@ -247,7 +254,7 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = -1) -
     return [_range(x, axis, a, b - a) for a, b in pairwise(cuts)]
 
 
-def _widths(x: Tensor, widths: Any, name: str) -> list[tuple[int, int]]:
+def _widths(x: Tensor, widths: Any, name: str) -> list[Pair]:
     """(before, after) for every axis."""
     pairs = [(index(before), index(after)) for before, after in widths]
     if len(pairs) < x.ndim:  # from the first axis behind the batch on
@@ -261,7 +268,7 @@ def _widths(x: Tensor, widths: Any, name: str) -> list[tuple[int, int]]:
     return pairs
 
 
-def crop(x: Tensor, cropping: Sequence[tuple[int, int]]) -> Tensor:
+def crop(x: Tensor, cropping: Sequence[Pair]) -> Tensor:
     """x without so many entries (before, after) of its axes: ((top, bottom), (left, right)) crops axes 1 and 2; with
     one pair for each axis, the first is that of axis 0.
 
@@ -275,7 +282,7 @@ def crop(x: Tensor, cropping: Sequence[tuple[int, int]]) -> Tensor:
     return _region(x, tuple(shape), [before for before, _ in pairs], [1] * x.ndim)
 
 
-def pad(x: Tensor, pad_width: Sequence[tuple[int, int]], constant_values: float = 0.0) -> Tensor:
+def pad(x: Tensor, pad_width: Sequence[Pair], constant_values: float = 0.0) -> Tensor:
     """x between so many entries (before, after) of a constant: ((top, bottom), (left, right)) pads axes 1 and 2; with
     one pair for each axis, as in keras.ops.pad, the first is that of axis 0.
 
@@ -286,7 +293,10 @@ def pad(x: Tensor, pad_width: Sequence[tuple[int, int]], constant_values: float 
     shape = tuple(n if n is BATCH else n + sum(pair) for n, pair in zip(x.shape, pairs, strict=True))
     xs, ys, axes = _strides(x.shape), _strides(shape), range(_lead(x), x.ndim)
     offset = sum(pairs[i][0] * ys[i] for i in axes)
-    return Copy(x, shape, [(x.shape[i], xs[i], ys[i]) for i in axes], 0, offset, constant_values).output
+    op = Pad(x, shape, [(x.shape[i], xs[i], ys[i]) for i in axes], 0, offset, constant_values)
+    if x.ndim == 4 and _lead(x) and constant_values == 0 and pairs[3] == (0, 0):
+        op.border = (pairs[1], pairs[2])
+    return op.output
 
 
 # ---------------------------------------------------------------------------------------------------------------------
