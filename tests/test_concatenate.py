@@ -59,3 +59,11 @@ def test_embeddings_train_alike_on_any_number_of_threads(optimizer, size):
         found.append(model.get_weights())
     for a, b in zip(*found, strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+def test_embeddings_of_arrays():
+    layer = layers.Embedding(5, 3, weights=[uniform(5, 3)])
+    for ids in (np.array([[0, 4], [2, 2]]), np.uint8([[0, 4], [2, 2]]), [[0, 4], [2, 2]]):
+        np.testing.assert_array_equal(layer(ids), uniform(5, 3)[np.array(ids)])
+    assert layer(np.array([3, 1])).shape == (2, 3)
+    assert np.isnan(layer(np.array([[5, -1]]))).all()
