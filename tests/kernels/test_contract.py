@@ -257,8 +257,9 @@ ALLOWED = {
     ("dense.pack", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
     # numbers do not tell how many there may be
-    *(("embedding." + f, name, what) for f, name, what in (
-        ("lookup", "table", "more rows"), ("gradient", "dtable", "more rows"), ("one_hot", "y", "longer rows"))),
+    ("embedding.lookup", "table", "more rows"),
+    ("embedding.gradient", "dtable", "more rows"),
+    ("embedding.one_hot", "y", "longer rows"),
     *(("shape.copy", name, "longer rows") for name in "xy"),  # a region of them is meant
     # labels do not tell the number of classes
     *((name, "p", "longer rows") for name in NAMES if name.split(".sparse")[0] in ("losses", "metrics")),
