@@ -705,3 +705,31 @@ def project(x, axes, low, high, rate):
     x = np.float64(x)
     norm = np.sqrt((x * x).sum(axes, keepdims=True)) if axes else np.abs(x)
     return x * (rate * np.clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm)
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables, and images of another size
+
+
+def embedding_gradient(dy, ids, v):
+    """dtable[k] = sum of dy where ids = k.  dy (..., d), ids (...) -> (v, d)"""
+    dtable = np.zeros((v, np.shape(dy)[-1]))
+    np.add.at(dtable, np.asarray(ids, int).ravel(), _rows(dy))
+    return dtable
+
+
+def _matrix(taps, size):
+    """(index, weight), each (out, taps), as a matrix (out, size)."""
+    index, weight = taps
+    matrix = np.zeros((len(index), size))
+    for t in range(index.shape[1]):
+        matrix[np.arange(len(index)), index[:, t].astype(int)] += f64(weight)[:, t]
+    return matrix
+
+
+def resample(x, rows, cols):
+    """y = rows @ x @ cols.T in the plane.  x (n, ih, iw, c), (index, weight) of each axis -> (n, oh, ow, c)"""
+    return np.einsum("ai,bj,nijc->nabc", _matrix(rows, x.shape[1]), _matrix(cols, x.shape[2]), f64(x))
+
+
+def resample_gradient(dy, x_shape, rows, cols):
+    """dx = rows.T @ dy @ cols in the plane.  dy (n, oh, ow, c) -> (n, ih, iw, c)"""
+    return np.einsum("ai,bj,nabc->nijc", _matrix(rows, x_shape[1]), _matrix(cols, x_shape[2]), f64(dy))

@@ -62,6 +62,11 @@ def conv_pool_with_a_layer_below(x, below, w, b):
     return [mse(ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, w, strides=(1, 2)), b)), (2, 2), (2, 2)))]
 
 
+def padded_conv(x, w):
+    x = ops.pad(ops.conv2d(x, w), ((1, 0), (2, 1)))
+    return [mse(ops.conv2d(x, w, strides=(1, 2), padding=((0, 1), (1, 0))))]
+
+
 def softmax_sparse(x, y, w):
     p = ops.softmax(ops.dense(x, w))
     return [ops.sparse_categorical_crossentropy(y, p), p, ops.sparse_categorical_accuracy(y, p)]
@@ -92,6 +97,7 @@ def scaled_images(x, w):
 
 
 CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that come
+    (padded_conv, fuse.padding, [IMAGES], [(2, 3, 3, 3)], {"Pad": 1}, {}),
     (conv_bias, fuse.bias, [IMAGES], [(3, 2, 3, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 40), (40,)], {"BiasAdd": 1}, {}),
@@ -138,6 +144,17 @@ def test_against_the_unfused_twin(graph, patterns, data, shapes, gone, new):
             assert {kind: ops_left.count(kind) for kind in wanted} == wanted
         for a, b in zip(got, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("pad", [
+    lambda x: ops.pad(x, ((1, 1), (1, 1)), 0.5), lambda x: ops.pad(x, ((1, 1), (1, 1), (0, 1))),
+    lambda x: ops.pad(ops.pad(x, ((0, 0), (0, 0), (0, 1))), ((1, 1),))[..., :3],
+])  # fmt: skip
+def test_other_padding_stays(pad):
+    targets = [mse(ops.conv2d(pad(gathers(x=IMAGES)[0]), *weights((2, 2, pad(gathers(x=IMAGES)[0]).shape[3], 3))))]
+    before = names(targets)
+    fuse.fuse(targets, (fuse.padding,))
+    assert names(targets) == before
 
 
 def test_every_pattern_has_a_case():

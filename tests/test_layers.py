@@ -11,6 +11,7 @@ from harness import uniform
 from dlcore import activations, layers, ops, utils
 from dlcore.layers import base
 from dlcore.ops.data import gather
+from dlcore.ops.resize import INTERPOLATIONS, bilinear
 
 ACTIVATIONS = {  # y from x, dx from (dy, y)
     "linear": (lambda x: x, lambda dy, y: dy),
@@ -93,6 +94,28 @@ def flat(x):
     return np.float64(x).reshape(len(x), -1), lambda dy: [dy.reshape(x.shape)]
 
 
+def linear(function):
+    """The twin of a layer that computes sums of its inputs, by the matrix that it is."""
+
+    def twin(x):
+        size = int(np.prod(x.shape[1:]))
+        matrix = function(np.eye(size).reshape(size, *x.shape[1:])).reshape(size, -1)
+        y = function(np.float64(x))
+        return y, lambda dy: [(dy.reshape(len(dy), -1) @ matrix.T).reshape(x.shape)]
+
+    return twin
+
+
+def resized(interpolation, height, width):
+    taps = INTERPOLATIONS[interpolation]
+    return linear(lambda x: ref.resample(x, taps(x.shape[1], height), taps(x.shape[2], width)))
+
+
+def looked_up(x, table):
+    ids = np.trunc(x).astype(int)  # of [-1, 1): all zero
+    return np.float64(table)[ids], lambda dy: [np.zeros_like(x), ref.embedding_gradient(dy, ids, len(table))]
+
+
 IMAGE = (9, 8, 6)
 TABLE = [  # layer class, arguments, input shape of a sample, output shape, shapes of weights, slow twin
     ("Dense", dict(units=5), (7,), (5,), [(7, 5), (5,)], dense()),
@@ -121,6 +144,39 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
      average_pool((2, 3), (1, 1), True)),
     ("Flatten", dict(), IMAGE, (432,), [], flat),
     ("Flatten", dict(), (3,), (3,), [], flat),
+    ("Reshape", dict(target_shape=(3, -1, 2)), IMAGE, (3, 72, 2), [], linear(lambda x: x.reshape(len(x), 3, 72, 2))),
+    ("Reshape", dict(target_shape=[12]), (4, 3), (12,), [], flat),
+    ("Permute", dict(dims=(3, 1, 2)), IMAGE, (6, 9, 8), [], linear(lambda x: x.transpose(0, 3, 1, 2))),
+    ("Permute", dict(dims=(2, 1)), (4, 3), (3, 4), [], linear(lambda x: x.transpose(0, 2, 1))),
+    ("RepeatVector", dict(n=3), (5,), (3, 5), [], linear(lambda x: x[:, None].repeat(3, 1))),
+    ("ZeroPadding1D", dict(), (4, 3), (6, 3), [], linear(lambda x: np.pad(x, ((0, 0), (1, 1), (0, 0))))),
+    ("ZeroPadding1D", dict(padding=(0, 2)), (4, 3), (6, 3), [], linear(lambda x: np.pad(x, ((0, 0), (0, 2), (0, 0))))),
+    ("ZeroPadding2D", dict(), IMAGE, (11, 10, 6), [], linear(lambda x: np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))),
+    ("ZeroPadding2D", dict(padding=(2, 0)), IMAGE, (13, 8, 6), [],
+     linear(lambda x: np.pad(x, ((0, 0), (2, 2), (0, 0), (0, 0))))),
+    ("ZeroPadding2D", dict(padding=((0, 1), (2, 3))), IMAGE, (10, 13, 6), [],
+     linear(lambda x: np.pad(x, ((0, 0), (0, 1), (2, 3), (0, 0))))),
+    ("Cropping1D", dict(), (4, 3), (2, 3), [], linear(lambda x: x[:, 1:-1])),
+    ("Cropping1D", dict(cropping=(0, 3)), (4, 3), (1, 3), [], linear(lambda x: x[:, :1])),
+    ("Cropping2D", dict(), IMAGE, IMAGE, [], linear(lambda x: x)),
+    ("Cropping2D", dict(cropping=2), IMAGE, (5, 4, 6), [], linear(lambda x: x[:, 2:-2, 2:-2])),
+    ("Cropping2D", dict(cropping=((0, 1), (2, 3))), IMAGE, (8, 3, 6), [], linear(lambda x: x[:, :-1, 2:-3])),
+    ("UpSampling1D", dict(size=3), (4, 3), (12, 3), [], linear(lambda x: x.repeat(3, 1))),
+    ("UpSampling2D", dict(), IMAGE, (18, 16, 6), [], linear(lambda x: x.repeat(2, 1).repeat(2, 2))),
+    ("UpSampling2D", dict(size=(1, 3)), IMAGE, (9, 24, 6), [], linear(lambda x: x.repeat(3, 2))),
+    ("UpSampling2D", dict(size=2, interpolation="bilinear"), (4, 3, 2), (8, 6, 2), [], resized("bilinear", 8, 6)),
+    ("Resizing", dict(height=5, width=11), IMAGE, (5, 11, 6), [], resized("bilinear", 5, 11)),
+    ("Resizing", dict(height=5, width=11, interpolation="nearest"), IMAGE, (5, 11, 6), [], resized("nearest", 5, 11)),
+    ("Resizing", dict(height=13, width=6, interpolation="bicubic"), IMAGE, (13, 6, 6), [], resized("bicubic", 13, 6)),
+    ("Resizing", dict(height=8, width=2, interpolation="nearest", crop_to_aspect_ratio=True), (4, 4, 1), (8, 2, 1), [],
+     linear(lambda x: x[:, :, 1:2].repeat(2, 1).repeat(2, 2))),
+    ("Resizing", dict(height=8, width=4, interpolation="nearest", pad_to_aspect_ratio=True), (4, 4, 1), (8, 4, 1), [],
+     linear(lambda x: np.pad(x, ((0, 0), (2, 2), (0, 0), (0, 0))))),
+    ("CenterCrop", dict(height=4, width=5), IMAGE, (4, 5, 6), [], linear(lambda x: x[:, 2:6, 1:6])),
+    ("CenterCrop", dict(height=18, width=6), IMAGE, (18, 6, 6), [],
+     linear(lambda x: ref.resample(x[:, :, 2:5], bilinear(9, 18), bilinear(3, 6)))),
+    ("Embedding", dict(input_dim=5, output_dim=3), (4,), (4, 3), [(5, 3)], looked_up),
+    ("Embedding", dict(input_dim=9, output_dim=17), (4, 2), (4, 2, 17), [(9, 17)], looked_up),
     ("Rescaling", dict(scale=0.5), IMAGE, IMAGE, [], scaled(0.5, 0)),
     ("Rescaling", dict(scale=-2, offset=0.25), (5,), (5,), [], scaled(-2, 0.25)),
     *[("Activation", dict(activation=kind), (5, 13), (5, 13), [], activation(kind)) for kind in ACTIVATIONS],
@@ -160,10 +216,11 @@ def test_gradients(name, arguments, shape, output, weights, twin):
     t = uniform(5, *output, seed=1)
     a, b = gathers(x=x, t=t)
     loss = ops.mean_squared_error(b, layer(a, training=name != "Dropout"))
-    found = differentiate(loss, [a, *layer.weights])
+    inputs = [] if name == "Embedding" else [a]  # numbers have no gradient
+    found = differentiate(loss, [*inputs, *layer.weights])
     y, back = twin(x, *layer.get_weights())
-    expected = back(2 * (y - t) / t.size)
-    assert len(found) == len(expected) == 1 + len(weights)
+    expected = back(2 * (y - t) / t.size)[1 - len(inputs) :]
+    assert len(found) == len(expected) == len(inputs) + len(weights)
     for got, value in zip(run(found, {"x": x, "t": t}, threads=2), expected, strict=True):
         np.testing.assert_allclose(got, value, rtol=1e-5, atol=2e-6 * np.abs(value).max())
 
@@ -202,6 +259,38 @@ REFUSED = [  # layer class, arguments, what the message says
     ("MaxPooling2D", POOL | dict(strides=(2,)), r"me: strides must be one .* or two. .*strides=\(2,\)"),
     ("AveragePooling2D", POOL | dict(padding="x"), "me: padding must be one of .* Received: padding='x'"),
     ("AveragePooling2D", POOL | dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
+    ("Reshape", dict(target_shape=(0, 2)), r"me: target_shape must hold positive .*Received: target_shape=\(0, 2\)"),
+    ("Reshape", dict(target_shape=(-1, -1)), r"me: target_shape must hold .* one of which may be -1.*=\(-1, -1\)"),
+    ("Permute", dict(dims=(1, 3)), r"me: dims must be the numbers from 1 on, each once. Received: dims=\(1, 3\)"),
+    ("RepeatVector", dict(n=0), f"me: n {WHOLE}n=0"),
+    ("ZeroPadding1D", dict(padding=-1), "me: padding must hold whole numbers that are not negative.*padding=-1"),
+    ("ZeroPadding1D", dict(padding=(1, 1, 1)), r"me: padding must hold .* one or two.*padding=\(1, 1, 1\)"),
+    ("ZeroPadding1D", dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
+    ("ZeroPadding2D", dict(padding=(1, -1)), "me: padding must hold .* not negative.*padding=-1"),
+    ("ZeroPadding2D", dict(padding=(1, 2, 3)), r"me: padding must be one whole number, two, or two .*=\(1, 2, 3\)"),
+    ("ZeroPadding2D", dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
+    ("Cropping1D", dict(cropping=1.5), "me: cropping must hold whole numbers .*cropping=1.5"),
+    ("Cropping2D", dict(cropping=((1, 2), "a")), "me: cropping must hold whole numbers .*cropping='a'"),
+    ("Cropping2D", dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
+    ("UpSampling1D", dict(size=0), f"me: size {WHOLE}size=0"),
+    ("UpSampling2D", dict(size=(2, 0)), f"me: size {WHOLE}size=0"),
+    ("UpSampling2D", dict(interpolation="lanczos3"), r"me: interpolation must be one of \('nearest', .*='lanczos3'"),
+    ("Resizing", dict(height=0, width=2), f"me: height {WHOLE}height=0"),
+    ("Resizing", dict(height=2, width=-1), f"me: width {WHOLE}width=-1"),
+    ("Resizing", dict(height=2, width=2, interpolation="area"), "me: interpolation must be one of .*='area'"),
+    ("Resizing", dict(height=2, width=2, crop_to_aspect_ratio=True, pad_to_aspect_ratio=True),
+     "me: crop_to_aspect_ratio and pad_to_aspect_ratio must not both be set"),
+    ("Resizing", dict(height=2, width=2, fill_mode="edge"), r"me: fill_mode must be one of \('constant',\).*='edge'"),
+    ("Resizing", dict(height=2, width=2, antialias=True), "me: antialias must be False. Received: antialias=True"),
+    ("Resizing", dict(height=2, width=2, data_format="channels_first"), "me: data_format must be 'channels_last'"),
+    ("CenterCrop", dict(height="2", width=2), f"me: height {WHOLE}height='2'"),
+    ("CenterCrop", dict(height=2, width=True), f"me: width {WHOLE}width=True"),
+    ("Embedding", dict(input_dim=0, output_dim=2), f"me: input_dim {WHOLE}input_dim=0"),
+    ("Embedding", dict(input_dim=3, output_dim=None), f"me: output_dim {WHOLE}output_dim=None"),
+    ("Embedding", dict(input_dim=3, output_dim=2, mask_zero=True), "me: mask_zero must be False.*mask_zero=True"),
+    ("Embedding", dict(input_dim=3, output_dim=2, weights=np.zeros((2, 3))), r"me/embeddings: expected shape \(3, 2\)"),
+    ("Concatenate", dict(axis=0), "me: axis must be a whole number, and not 0, the batch. Received: axis=0"),
+    ("Concatenate", dict(axis="a"), "me: axis must be a whole number.*axis='a'"),
     *[("Dropout", dict(rate=bad), r"me: rate must be a number in \[0, 1\). Received: ") for bad in (1, -1, "a", True)],
     ("Softmax", dict(axis=1), "me: axis must be -1. Received: axis=1"),
     ("InputLayer", dict(), "me: expected a shape. Received: shape=None"),
@@ -222,6 +311,20 @@ UNFIT = [  # layer, shape of a sample it cannot take
     (lambda: layers.Conv2D(4, 2, groups=2, name="me"), (4, 4, 3), r"me: .*multiple of groups=2.*\(None, 4, 4, 3\)"),
     (lambda: layers.MaxPooling2D(name="me"), (4, 4), r"me: expected .*Received: \(None, 4, 4\)"),
     (lambda: layers.MaxPooling2D(3, name="me"), (2, 4, 1), r"me: .*\(3, 3\) fits into. .*\(None, 2, 4, 1\)"),
+    (lambda: layers.Reshape((5,), name="me"), (4,), r"me: .* target_shape=\(5,\). Received: \(None, 4\)"),
+    (lambda: layers.Permute((1, 2), name="me"), (4,), r"me: expected an input of rank 3 .*Received: \(None, 4\)"),
+    (lambda: layers.RepeatVector(2, name="me"), (4, 4), r"me: expected .*\(batch, features\).*\(None, 4, 4\)"),
+    (lambda: layers.ZeroPadding1D(name="me"), (4,), r"me: expected .*\(batch, steps, features\).*\(None, 4\)"),
+    (lambda: layers.ZeroPadding2D(name="me"), (4, 4), r"me: expected .*\(batch, height, width, channels\)"),
+    (lambda: layers.Cropping1D(2, name="me"), (4, 1), r"me: cropping must leave .*\(2, 2\), input \(None, 4, 1\)"),
+    (lambda: layers.Cropping1D(name="me"), (4,), r"me: expected .*Received: \(None, 4\)"),
+    (lambda: layers.Cropping2D(2, name="me"), (4, 5, 1), r"me: cropping must leave .*input \(None, 4, 5, 1\)"),
+    (lambda: layers.Cropping2D(2, name="me"), (4, 5), r"me: expected .*Received: \(None, 4, 5\)"),
+    (lambda: layers.UpSampling1D(name="me"), (4,), r"me: expected .*Received: \(None, 4\)"),
+    (lambda: layers.UpSampling2D(name="me"), (4, 5), r"me: expected .*Received: \(None, 4, 5\)"),
+    (lambda: layers.Resizing(2, 2, name="me"), (4, 5), r"me: expected .*Received: \(None, 4, 5\)"),
+    (lambda: layers.CenterCrop(2, 2, name="me"), (4, 5), r"me: expected .*Received: \(None, 4, 5\)"),
+    (lambda: layers.Concatenate(name="me"), (4, 5), r"me: expected a list of inputs. Received: <Tensor"),
     (lambda: layers.AveragePooling2D(3, name="me"), (4, 2, 1), r"me: expected .*Received: \(None, 4, 2, 1\)"),
 ]  # fmt: skip
 

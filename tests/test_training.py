@@ -400,9 +400,29 @@ def test_a_subclass_of_an_optimizer_works():
     assert not np.array_equal(before, model.get_weights()[0])
 
 
-def test_weights_cannot_be_reshaped():
-    with pytest.raises(ValueError, match="reshape: cannot give"):
-        ops.reshape(ops.Parameter((2, 6), np.zeros((2, 6)), "w"), (2, 3, 2))
+class Reshaped(layers.Layer):
+    """Dense, from a weight of another shape."""
+
+    def build(self, input_shape):
+        self.flat = self.add_weight(name="flat", shape=(3, 2, 5), initializer="glorot_uniform")
+
+    def call(self, x):
+        return ops.dense(x, ops.transpose(ops.reshape(self.flat, (3, 10))[:, ::2]))
+
+
+def test_weights_may_be_read_in_another_shape():
+    """A reshaped, cut and transposed weight trains as its entries do in a Dense layer."""
+    x, y = uniform(8, 5), uniform(8, 3)
+    mine = Sequential([Reshaped(input_shape=(5,))])
+    flat = mine.get_weights()[0]
+    plain = Sequential([layers.Dense(3, use_bias=False, input_shape=(5,))])
+    plain.set_weights([flat.reshape(3, 10)[:, ::2].T])
+    for model in (mine, plain):
+        model.compile("adam", "mse")
+        model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0)
+    trained = mine.get_weights()[0].reshape(3, 10)
+    np.testing.assert_allclose(trained[:, ::2].T, plain.get_weights()[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(trained[:, 1::2], flat.reshape(3, 10)[:, 1::2])
 
 
 def test_moments_follow_their_weights():

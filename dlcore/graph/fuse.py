@@ -19,6 +19,7 @@ from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
 from dlcore.ops.pooling import MaxPool2D
+from dlcore.ops.shape import Pad
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 
 Readers = dict[Tensor, list[Op]]
@@ -27,6 +28,18 @@ Readers = dict[Tensor, list[Op]]
 def _only_reader(op: Op, readers: Readers) -> Op | None:
     found = readers.get(op.output, [])
     return found[0] if len(found) == 1 else None
+
+
+def padding(op: Op, readers: Readers) -> bool:
+    """zeros around an image, then conv: it pads by itself."""
+    reader = _only_reader(op, readers)
+    if not (isinstance(op, Pad) and op.border and isinstance(reader, Conv2D) and reader.inputs[0] is op.output):
+        return False
+    pairs = zip(op.border, reader.geometry["padding"], strict=True)
+    both = tuple((zeros[0] + own[0], zeros[1] + own[1]) for zeros, own in pairs)
+    reader.geometry = {**reader.geometry, "padding": both}
+    reader.inputs[0] = op.inputs[0]
+    return True
 
 
 def bias(op: Op, readers: Readers) -> bool:
@@ -122,6 +135,7 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
 PATTERNS: list[Callable[[Op, Readers], bool]] = [
     softmax_crossentropy,
     sigmoid_crossentropy,
+    padding,
     bias,
     activation,
     conv_pool,

@@ -36,6 +36,8 @@ from dlcore.ops.broadcast import (
 from dlcore.ops.conv import conv2d
 from dlcore.ops.dense import dense
 from dlcore.ops.elementwise import bias_add, rescale
+from dlcore.ops.elementwise import add, bias_add, rescale
+from dlcore.ops.embedding import embedding, one_hot
 from dlcore.ops.losses import (
     binary_crossentropy,
     binary_crossentropy_logits,
@@ -87,6 +89,24 @@ from dlcore.ops.unary import (
     sqrt,
     square,
 )
+from dlcore.ops.resize import resize
+from dlcore.ops.shape import (
+    broadcast_to,
+    concatenate,
+    crop,
+    expand_dims,
+    flip,
+    pad,
+    permute,
+    repeat,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    transpose,
+    upsample,
+)
+from dlcore.ops.softmax import softmax, softmax_crossentropy
 
 __all__ = [
     "Op",
@@ -110,6 +130,12 @@ __all__ = [
     "clip",
     "conv2d",
     "cos",
+    "broadcast_to",
+    "categorical_accuracy",
+    "categorical_crossentropy",
+    "concatenate",
+    "conv2d",
+    "crop",
     "dense",
     "divide",
     "dropout",
@@ -133,6 +159,9 @@ __all__ = [
     "max",
     "gaussian_dropout",
     "gaussian_noise",
+    "embedding",
+    "expand_dims",
+    "flip",
     "max_pool2d",
     "maximum",
     "mean",
@@ -151,12 +180,17 @@ __all__ = [
     "random_rotation",
     "random_translation",
     "random_zoom",
+    "one_hot",
+    "pad",
+    "permute",
     "relu",
+    "repeat",
     "rescale",
     "reshape",
     "round",
     "rsqrt",
     "scale_by_batch",
+    "resize",
     "sigmoid",
     "sign",
     "sin",
@@ -175,4 +209,10 @@ __all__ = [
     "top_k_categorical_accuracy",
     "variance",
     "where",
+    "split",
+    "squeeze",
+    "stack",
+    "tanh",
+    "transpose",
+    "upsample",
 ]

@@ -99,6 +99,12 @@ class Tensor:
 
     def __ge__(self, other: Any) -> Tensor:
         return operators["greater_equal"](self, other)
+    __iter__ = None  # the number of samples is not known
+
+    def __getitem__(self, key: Any) -> Tensor:
+        from dlcore.ops.shape import getitem
+
+        return getitem(self, key)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or (self.op and type(self.op).__name__)} {self.shape}>"

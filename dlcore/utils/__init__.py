@@ -1,4 +1,5 @@
 """Small helpers of Keras: seeds, one-hot targets, and the base of datasets that give batches."""
+"""Small helpers of Keras: seeds, one-hot targets, images from files."""
 
 from __future__ import annotations
 
@@ -10,6 +11,19 @@ from dlcore import _random
 from dlcore.utils.dataset import PyDataset, Sequence
 
 __all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
+from dlcore.utils.image_dataset import image_dataset_from_directory
+from dlcore.utils.images import array_to_img, img_to_array, load_img, save_img
+
+__all__ = [
+    "array_to_img",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
+    "normalize",
+    "save_img",
+    "set_random_seed",
+    "to_categorical",
+]
 
 
 def set_random_seed(seed: int) -> None:
@@ -47,3 +61,18 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
             f"Received: {given.min()} to {given.max()}"
         )
     return np.eye(classes, dtype=np.float32)[labels]
+
+
+def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
+    """x divided by its norm along `axis`; where that is zero, x is.
+
+    https://keras.io/api/utils/python_utils/
+
+    Args:
+        x: array of numbers.
+        axis: default the last.
+        order: of the norm, as in numpy.linalg.norm, default 2.
+    """
+    values = np.asarray(x)
+    norm = np.linalg.norm(values, order, axis, keepdims=True)
+    return np.asarray(values / np.where(norm == 0, 1, norm))

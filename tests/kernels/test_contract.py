@@ -27,6 +27,7 @@ from dlcore.kernels import (
     data,
     dense,
     elementwise,
+    embedding,
     locks,
     losses,
     memory,
@@ -37,6 +38,8 @@ from dlcore.kernels import (
     pooling,
     random,
     reduction,
+    resize,
+    shape,
     simd,
     softmax,
     unary,
@@ -45,10 +48,16 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow,
-    norms, optimizers, pooling, random, reduction, softmax, unary,
+    activations, augmentation, broadcast, conv, conv_pool, data, dense, elementwise, embedding, losses, metrics,
+    narrow, norms, optimizers, pooling, random, reduction, resize, shape, softmax, unary,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
+
+
+@functools.wraps(shape.concatenate)
+def concatenate(x0, x1, y, axis):
+    """One argument for each array, as the table wants it."""
+    return shape.concatenate([x0, x1], y, axis)
 
 
 class Case:
@@ -160,6 +169,11 @@ def cases(n=3, c=7):
     yield Case(elementwise.bias_gradient, "db", dy=y, db=uniform(min(n, 1), 9), grain=max(n, 1))
     yield Case(elementwise.reduce_chunks, "parts y", ["parts"], parts=uniform(5, c, 3), y=uniform(c, 3))
     yield Case(elementwise.fill, "y", y=x, value=3.0)
+    numbers, table = np.arange(n, dtype=np.int32) % 4, uniform(4, c)
+    for ids in (numbers, numbers.astype(F32)):
+        yield Case(embedding.lookup, "y", ids=ids, table=table, y=flat)
+        yield Case(embedding.gradient, "dtable", dy=flat, ids=ids, dtable=table, rows=3)
+        yield Case(embedding.one_hot, "y", ids=ids, y=flat)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
     yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
     for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
@@ -240,6 +254,13 @@ def cases(n=3, c=7):
     yield Case(random.gaussian, "y", x=x, y=x, stddev=0.5, **draw)
     for noise in ((n, 1, 1, c), (n, 5, 1, 1), (1, 1, 4, c)):
         yield Case(random.masked, "y", x=x, y=x, noise_shape=noise, rate=0.5, scale=2, shift=1, low=3, **draw)
+    rows, cols = ((np.arange(k)[:, None] % k // 2, np.ones((k, 1))) for k in (3, 4))
+    yield Case(resize.resize_forward, "y", x=x, y=py, rows=rows, cols=cols)
+    yield Case(resize.resize_gradient, "dx", dy=py, dx=x, rows=rows, cols=cols)
+    border = [(5, 4 * c, 6 * c), (4, c, c), (c, 1, 1)]
+    yield Case(shape.copy, "y", x=x, y=uniform(n, 7, 6, c), dims=border, y_offset=7 * c)
+    yield Case(shape.copy, "y", x=x, y=uniform(n, 5, c), dims=[(5, 4 * c, c), (4, c, 0), (c, 1, 1)], accumulate=True)
+    yield Case(concatenate, "y", x0=x, x1=uniform(n, 5, 4, 9), y=uniform(n, 5, 4, c + 9), axis=3)
     yield Case(softmax.forward, "y", x=x, y=x)
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
@@ -326,6 +347,11 @@ ALLOWED = {
     # a sum sees the size of what it gives, with ones in the place of axes or without
     *(("reduction." + f, "y", "rank") for f in ("reduce", "argmax", "batch_sum", "expand")),
     *(("reduction." + f, "x", "longer rows") for f in ("reduce", "batch_sum", "expand")),  # where the last axis goes
+    # numbers do not tell how many there may be
+    ("embedding.lookup", "table", "more rows"),
+    ("embedding.gradient", "dtable", "more rows"),
+    ("embedding.one_hot", "y", "longer rows"),
+    *(("shape.copy", name, "longer rows") for name in "xy"),  # a region of them is meant
     # labels do not tell the number of classes
     *((name, "p", "longer rows") for name in NAMES if name.split(".sparse")[0] in ("losses", "metrics")),
 }
@@ -377,11 +403,11 @@ def test_slab_tensors(grain, threads):
         program.run(threads=threads)
         return out, dw
 
-    arrays = {name: blank(*shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}
+    arrays = {name: blank(*sizes, dtype=dtype) for name, (sizes, dtype) in shapes.items()}
     slots, offset = {}, 0
-    for name, (shape, dtype) in shapes.items():
-        offset += -(-grain * int(np.prod(shape[1:])) * size[dtype] // 64) * 64
-        slots[name] = slot_buffer(-offset, shape, dtype)
+    for name, (sizes, dtype) in shapes.items():
+        offset += -(-grain * int(np.prod(sizes[1:])) * size[dtype] // 64) * 64
+        slots[name] = slot_buffer(-offset, sizes, dtype)
     for a, b_ in zip(outputs(arrays, 0), outputs(slots, offset), strict=True):
         assert np.isfinite(a).all() and same_bits(a, b_)
     assert repr(slots["y"]) == "<Buffer float32[7, 4, 3, 9] of a slab>"
