@@ -31,6 +31,31 @@ typedef struct {
     int activation;
 } dlc_gemm;
 
+/* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_step;            /* from pixel to pixel */
+    const ptrdiff_t *x_tap, *w_tap;
+    ptrdiff_t taps;
+    const float *w;
+    const float *bias;           /* (c,) or NULL */
+    float *y;
+    ptrdiff_t y_step, pixels, c;
+    int activation;
+} dlc_depthwise;
+
+/* dw[s*c + j] (+)= sum over row < rows and col < cols of x[row*x_row + col*x_step + tap[s] + j] * dy[(row*cols + col)*c + j] */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_row, x_step;
+    const ptrdiff_t *tap;
+    ptrdiff_t taps;
+    const float *dy;
+    ptrdiff_t rows, cols, c;
+    float *dw;
+    int accumulate;
+} dlc_depthwise_gradient;
+
 /* A row of pooling windows over a convolution; see conv_pool.inc. */
 typedef struct {
     const float *x;              /* under the first tap of the first window */
@@ -81,6 +106,12 @@ typedef struct {
     /* gemm */
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
+
+    /* depthwise */
+    void (*depthwise)(const dlc_depthwise *t);
+    void (*depthwise_gradient)(const dlc_depthwise_gradient *t);
+    void (*spread)(const float *x, ptrdiff_t n, ptrdiff_t multiplier, float *y);
+    void (*gather_sums)(const float *y, ptrdiff_t n, ptrdiff_t multiplier, float *x);
 
     /* narrow: w (n, k) is transposed, n at most 32 */
     void (*dot)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, const float *w, ptrdiff_t k, ptrdiff_t n,

@@ -26,20 +26,28 @@ from dlcore.saving import ModelFileError, deserialize_layer
 from dlcore.saving.layers import MAX_LAYERS
 
 IMAGE, ROW = (9, 8, 2), (6,)
+STEPS = (7, 4)
 CASES = {  # class -> shape of a sample, and the layers to save
     "Activation": (ROW, lambda: [layers.Activation("tanh")]),
     "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
+    "Conv1D": (STEPS, lambda: [layers.Conv1D(3, 2, padding="causal", dilation_rate=2, activation="relu")]),
+    "Conv1DTranspose": (STEPS, lambda: [layers.Conv1DTranspose(3, 2, strides=2, output_padding=1)]),
     "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
                                              kernel_initializer=initializers.HeNormal(seed=3)),
                                layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
+    "Conv2DTranspose": (IMAGE, lambda: [layers.Conv2DTranspose(3, (2, 3), strides=2, padding="same")]),
     "Dense": (ROW, lambda: [layers.Dense(5, "relu", bias_initializer=initializers.Constant(np.float32(0.1))),
                             layers.Dense(3, use_bias=False, trainable=False)]),
+    "DepthwiseConv1D": (STEPS, lambda: [layers.DepthwiseConv1D(2, depth_multiplier=2)]),
+    "DepthwiseConv2D": (IMAGE, lambda: [layers.DepthwiseConv2D(3, 2, "same", activation="relu")]),
     "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
     "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
     "ReLU": (ROW, lambda: [layers.ReLU()]),
     "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
+    "SeparableConv1D": (STEPS, lambda: [layers.SeparableConv1D(3, 2, dilation_rate=2)]),
+    "SeparableConv2D": (IMAGE, lambda: [layers.SeparableConv2D(3, 2, depth_multiplier=2, use_bias=False)]),
     "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
         [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
     "Softmax": (ROW, lambda: [layers.Softmax()]),

@@ -67,7 +67,7 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
     "dlcore.config": ("dlcore.kernels.executor", "dlcore.kernels.simd", "dlcore._version", "dlcore._build_config"),
     "dlcore.callbacks": ("dlcore._extras",),
     "dlcore.utils": ("dlcore._random",),
-    "dlcore.layers": ("dlcore.layers.base", "dlcore.ops", *WORDS[:3]),
+    "dlcore.layers": ("dlcore.layers.base", "dlcore.layers.spatial", "dlcore.ops", *WORDS[:3]),
     "dlcore.layers.base": ("dlcore.ops", "dlcore.initializers", "dlcore.graph.eager"),
     "dlcore.models": ("dlcore.models", "dlcore.layers.base", "dlcore.layers.shape", "dlcore.graph", "dlcore.ops",
                       *WORDS, *DATA_GATES[1:], LOCKS, "dlcore.saving"),

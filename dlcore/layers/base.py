@@ -24,8 +24,7 @@ class _Names:
         self.counts: dict[str, int] = {}
 
     def next(self, cls: str) -> str:
-        stem = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
-        stem = stem.replace("2_d", "2d")
+        stem = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
         with self.lock:
             count = self.counts.get(stem, 0)
             self.counts[stem] = count + 1

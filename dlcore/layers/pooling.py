@@ -8,7 +8,7 @@ from typing import Any
 from dlcore import ops
 from dlcore.layers.base import Layer, channels_last, choice, expect_rank, pair, shown
 from dlcore.ops.base import Tensor
-from dlcore.ops.conv import same_padding
+from dlcore.ops.windows import same_padding
 
 
 class _Pooling2D(Layer):

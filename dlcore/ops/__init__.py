@@ -2,8 +2,9 @@
 
 from dlcore.ops.activations import relu, sigmoid, tanh
 from dlcore.ops.base import Op, Parameter, Tensor
-from dlcore.ops.conv import conv2d
+from dlcore.ops.conv import conv2d, conv2d_transpose
 from dlcore.ops.dense import dense
+from dlcore.ops.depthwise import depthwise_conv2d
 from dlcore.ops.elementwise import add, bias_add, rescale
 from dlcore.ops.losses import (
     binary_crossentropy,
@@ -31,7 +32,9 @@ __all__ = [
     "categorical_accuracy",
     "categorical_crossentropy",
     "conv2d",
+    "conv2d_transpose",
     "dense",
+    "depthwise_conv2d",
     "dropout",
     "max_pool2d",
     "mean_squared_error",

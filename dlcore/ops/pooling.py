@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcore.kernels import pooling as kernels
 from dlcore.ops.base import Op, Tensor
-from dlcore.ops.conv import Pair, output_size
+from dlcore.ops.windows import Pair, output_size
 
 
 class _Pool(Op):

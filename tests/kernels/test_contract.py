@@ -24,6 +24,7 @@ from dlcore.kernels import (
     conv_pool,
     data,
     dense,
+    depthwise,
     elementwise,
     locks,
     losses,
@@ -39,8 +40,8 @@ from dlcore.kernels import (
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [random, softmax]
+MODULES = [activations, conv, conv_pool, data, dense, depthwise, elementwise, losses, metrics, narrow, optimizers]
+MODULES += [pooling, random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -84,7 +85,7 @@ def cases(n=3, c=7):
     yield Case(activations.forward, "y", x=x, y=x, kind="tanh")
     yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu")
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
-    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
+    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, b=uniform(c), **both)
     yield Case(
         conv.conv2d_weight_gradient,
         "dw",
@@ -130,6 +131,12 @@ def cases(n=3, c=7):
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
     yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
     yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
+    for m in (1, 2):
+        each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
+        yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
+        yield Case(depthwise.depthwise_input_gradient, "dx", dy=many, w=each, dx=x, **both)
+        parts = dict(dw=uniform(min(n, 1), *each.shape), grain=max(n, 1))
+        yield Case(depthwise.depthwise_weight_gradient, "dw", x=x, dy=many, **parts, **PADDED)
     yield Case(elementwise.add, "y", a=x, b=x, y=x)
     yield Case(elementwise.rescale, "y", x=x, y=x, scale=2.0, offset=1.0)
     yield Case(elementwise.bias_add, "y", x=y, b=b, y=y)
@@ -179,7 +186,7 @@ NAMES = [case.name for case in cases()]
 
 def test_the_table_has_every_factory():
     here = set(NAMES)
-    helpers = {"conv.output_size", "conv.check", "conv.phases_of", "dense.packed_shape"}
+    helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
