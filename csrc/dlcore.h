@@ -142,6 +142,10 @@ typedef struct {
     void (*max_pool_gradient)(const float *dy, const uint8_t *index, ptrdiff_t row_stride, ptrdiff_t col_step,
                               ptrdiff_t pixels, ptrdiff_t c, int kh, int kw, int kw_whole, int first, float *dx,
                               int accumulate);
+    void (*max_pool_wide)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
+                          int kw, int kw_whole, int first, float *y, float *index);
+    void (*max_pool_gradient_wide)(const float *dy, const float *index, ptrdiff_t row_stride, ptrdiff_t col_step,
+                                   ptrdiff_t pixels, ptrdiff_t c, int kw_whole, int first, float *dx);
     void (*average_pool)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
                          int kw, float *y);
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,

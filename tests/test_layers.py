@@ -166,6 +166,19 @@ def average_pool(pool, strides, same=False):
     return twin
 
 
+def everywhere(pool, keepdims=False):
+    """Global pooling, as one window over the image."""
+
+    def twin(x):
+        image = np.float64(x).reshape(len(x), -1, 1, x.shape[-1])
+        size = image.shape[1:3]
+        y, back = pool(size, size)(image)
+        shape = (len(x), *(1,) * (x.ndim - 2), x.shape[-1]) if keepdims else (len(x), x.shape[-1])
+        return y.reshape(shape), lambda dy: [back(dy.reshape(y.shape))[0].reshape(x.shape)]
+
+    return twin
+
+
 def scaled(scale, offset):
     return lambda x: (np.float64(x) * scale + offset, lambda dy: [dy * scale])
 
@@ -243,6 +256,22 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
     ("AveragePooling2D", dict(), IMAGE, (4, 4, 6), [], average_pool((2, 2), (2, 2))),
     ("AveragePooling2D", dict(pool_size=(2, 3), strides=1, padding="same"), IMAGE, (9, 8, 6), [],
      average_pool((2, 3), (1, 1), True)),
+    ("MaxPooling2D", dict(pool_size=(30, 9), strides=4, padding="same"), IMAGE, (3, 2, 6), [],
+     max_pool((30, 9), (4, 4), True)),  # more pixels than a byte counts
+    ("MaxPooling1D", dict(), STEPS, (5, 4), [], over_steps(max_pool((1, 2), (1, 2)))),
+    ("MaxPooling1D", dict(pool_size=3, strides=2, padding="same"), STEPS, (6, 4), [],
+     over_steps(max_pool((1, 3), (1, 2), True))),
+    ("AveragePooling1D", dict(pool_size=3), STEPS, (3, 4), [], over_steps(average_pool((1, 3), (1, 3)))),
+    ("AveragePooling1D", dict(pool_size=(4,), strides=1, padding="same"), STEPS, (11, 4), [],
+     over_steps(average_pool((1, 4), (1, 1), True))),
+    ("GlobalMaxPooling2D", dict(), IMAGE, (6,), [], everywhere(max_pool)),
+    ("GlobalMaxPooling2D", dict(keepdims=True), (17, 18, 3), (1, 1, 3), [], everywhere(max_pool, True)),
+    ("GlobalMaxPooling1D", dict(), STEPS, (4,), [], everywhere(max_pool)),
+    ("GlobalMaxPooling1D", dict(keepdims=True), (300, 3), (1, 3), [], everywhere(max_pool, True)),
+    ("GlobalAveragePooling2D", dict(), IMAGE, (6,), [], everywhere(average_pool)),
+    ("GlobalAveragePooling2D", dict(keepdims=True), IMAGE, (1, 1, 6), [], everywhere(average_pool, True)),
+    ("GlobalAveragePooling1D", dict(), STEPS, (4,), [], everywhere(average_pool)),
+    ("GlobalAveragePooling1D", dict(keepdims=True), STEPS, (1, 4), [], everywhere(average_pool, True)),
     ("Flatten", dict(), IMAGE, (432,), [], flat),
     ("Flatten", dict(), (3,), (3,), [], flat),
     ("Rescaling", dict(scale=0.5), IMAGE, IMAGE, [], scaled(0.5, 0)),
@@ -334,7 +363,10 @@ REFUSED = [  # layer class, arguments, what the message says
     ("Conv1DTranspose", CONV | dict(output_padding=-1),
      "me: output_padding must hold whole numbers of at least 0. Received: output_padding=-1"),
     ("MaxPooling2D", POOL | dict(pool_size=0), f"me: pool_size {WHOLE}pool_size=0"),
-    ("MaxPooling2D", POOL | dict(pool_size=17), "me: pool_size must not hold more than 256 .*pool_size=17"),
+    ("MaxPooling2D", POOL | dict(pool_size=4097), "me: pool_size must not hold more than 16777216 .*pool_size=4097"),
+    ("MaxPooling1D", POOL | dict(pool_size=(2, 2)), r"me: pool_size must be one whole number. .*pool_size=\(2, 2\)"),
+    ("AveragePooling1D", POOL | dict(strides=0), f"me: strides {WHOLE}strides=0"),
+    ("GlobalMaxPooling1D", dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
     ("MaxPooling2D", POOL | dict(strides=(2,)), r"me: strides must be one .* or two. .*strides=\(2,\)"),
     ("AveragePooling2D", POOL | dict(padding="x"), "me: padding must be one of .* Received: padding='x'"),
     ("AveragePooling2D", POOL | dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
@@ -366,6 +398,10 @@ UNFIT = [  # layer, shape of a sample it cannot take
      r"me: expected an input \(batch, steps, 5\) whose output is not empty. Received: \(None, 1, 5\)"),
     (lambda: layers.MaxPooling2D(name="me"), (4, 4), r"me: expected .*Received: \(None, 4, 4\)"),
     (lambda: layers.MaxPooling2D(3, name="me"), (2, 4, 1), r"me: .*\(3, 3\) fits into. .*\(None, 2, 4, 1\)"),
+    (lambda: layers.MaxPooling1D(name="me"), (4, 4, 2), r"me: expected .*\(batch, steps, channels\).*, 4, 4, 2\)"),
+    (lambda: layers.AveragePooling1D(5, name="me"), (4, 2), r"me: .*\(5,\) fits into. .*\(None, 4, 2\)"),
+    (lambda: layers.GlobalAveragePooling2D(name="me"), (4, 2), r"me: expected .*\(batch, height, .*\(None, 4, 2\)"),
+    (lambda: layers.GlobalMaxPooling1D(name="me"), (4,), r"me: expected .*\(batch, steps, channels\).*\(None, 4\)"),
     (lambda: layers.AveragePooling2D(3, name="me"), (4, 2, 1), r"me: expected .*Received: \(None, 4, 2, 1\)"),
 ]  # fmt: skip
 
@@ -435,7 +471,9 @@ def test_aliases_and_old_spellings():
     assert layers.Convolution1DTranspose is layers.Conv1DTranspose
     assert layers.SeparableConvolution2D is layers.SeparableConv2D
     assert layers.SeparableConvolution1D is layers.SeparableConv1D
-    assert layers.MaxPool2D is layers.MaxPooling2D and layers.AvgPool2D is layers.AveragePooling2D
+    for short, name in [("Max", "Max"), ("Avg", "Average"), ("GlobalMax", "GlobalMax"), ("GlobalAvg", "GlobalAverage")]:
+        for rank in "12":
+            assert getattr(layers, f"{short}Pool{rank}D") is getattr(layers, f"{name}Pooling{rank}D")
     for layer in (layers.Dense(1, input_dim=3), layers.Dense(1, input_shape=(3,)), layers.Dense(1, input_shape=3),
                   layers.Dense(1, batch_input_shape=(None, 3)), layers.InputLayer(input_shape=(3,))):  # fmt: skip
         assert layer.given_input_shape == (3,)

@@ -29,6 +29,7 @@ IMAGE, ROW = (9, 8, 2), (6,)
 STEPS = (7, 4)
 CASES = {  # class -> shape of a sample, and the layers to save
     "Activation": (ROW, lambda: [layers.Activation("tanh")]),
+    "AveragePooling1D": (STEPS, lambda: [layers.AveragePooling1D(3, strides=1, padding="same")]),
     "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
     "Conv1D": (STEPS, lambda: [layers.Conv1D(3, 2, padding="causal", dilation_rate=2, activation="relu")]),
     "Conv1DTranspose": (STEPS, lambda: [layers.Conv1DTranspose(3, 2, strides=2, output_padding=1)]),
@@ -42,7 +43,12 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "DepthwiseConv2D": (IMAGE, lambda: [layers.DepthwiseConv2D(3, 2, "same", activation="relu")]),
     "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
     "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
+    "GlobalAveragePooling1D": (STEPS, lambda: [layers.GlobalAveragePooling1D()]),
+    "GlobalAveragePooling2D": (IMAGE, lambda: [layers.GlobalAveragePooling2D(keepdims=True)]),
+    "GlobalMaxPooling1D": (STEPS, lambda: [layers.GlobalMaxPooling1D(keepdims=True)]),
+    "GlobalMaxPooling2D": (IMAGE, lambda: [layers.GlobalMaxPooling2D()]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
+    "MaxPooling1D": (STEPS, lambda: [layers.MaxPooling1D(3, 2)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
     "ReLU": (ROW, lambda: [layers.ReLU()]),
     "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),

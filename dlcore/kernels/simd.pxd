@@ -111,6 +111,10 @@ cdef extern from "dlcore.h" nogil:
         void (*max_pool_gradient)(const float *dy, const uint8_t *index, Py_ssize_t row_stride, Py_ssize_t col_step,
                                   Py_ssize_t pixels, Py_ssize_t c, int kh, int kw, int kw_whole, int first, float *dx,
                                   int accumulate) noexcept nogil
+        void (*max_pool_wide)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels, Py_ssize_t c,
+                              int kh, int kw, int kw_whole, int first, float *y, float *index) noexcept nogil
+        void (*max_pool_gradient_wide)(const float *dy, const float *index, Py_ssize_t row_stride, Py_ssize_t col_step,
+                                       Py_ssize_t pixels, Py_ssize_t c, int kw_whole, int first, float *dx) noexcept nogil
         void (*average_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,

@@ -12,7 +12,24 @@ from dlcore.layers.depthwise import (
     SeparableConvolution1D,
     SeparableConvolution2D,
 )
-from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
+from dlcore.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AvgPool1D,
+    AvgPool2D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAvgPool1D,
+    GlobalAvgPool2D,
+    GlobalMaxPool1D,
+    GlobalMaxPool2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    MaxPool1D,
+    MaxPool2D,
+    MaxPooling1D,
+    MaxPooling2D,
+)
 from dlcore.layers.preprocessing import Rescaling
 from dlcore.layers.random import Dropout
 from dlcore.layers.shape import Flatten, Input, InputLayer
@@ -20,7 +37,9 @@ from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolutio
 
 __all__ = [
     "Activation",
+    "AveragePooling1D",
     "AveragePooling2D",
+    "AvgPool1D",
     "AvgPool2D",
     "Conv1D",
     "Conv1DTranspose",
@@ -35,10 +54,20 @@ __all__ = [
     "DepthwiseConv2D",
     "Dropout",
     "Flatten",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
     "Input",
     "InputLayer",
     "Layer",
+    "MaxPool1D",
     "MaxPool2D",
+    "MaxPooling1D",
     "MaxPooling2D",
     "ReLU",
     "Rescaling",
