@@ -45,6 +45,31 @@ typedef struct {
     int activation;
 } dlc_gemm;
 
+/* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_step;            /* from pixel to pixel */
+    const ptrdiff_t *x_tap, *w_tap;
+    ptrdiff_t taps;
+    const float *w;
+    const float *bias;           /* (c,) or NULL */
+    float *y;
+    ptrdiff_t y_step, pixels, c;
+    int activation;
+} dlc_depthwise;
+
+/* dw[s*c + j] (+)= sum over row < rows and col < cols of x[row*x_row + col*x_step + tap[s] + j] * dy[(row*cols + col)*c + j] */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_row, x_step;
+    const ptrdiff_t *tap;
+    ptrdiff_t taps;
+    const float *dy;
+    ptrdiff_t rows, cols, c;
+    float *dw;
+    int accumulate;
+} dlc_depthwise_gradient;
+
 /* A row of pooling windows over a convolution; see conv_pool.inc. */
 typedef struct {
     const float *x;              /* under the first tap of the first window */
@@ -96,6 +121,12 @@ typedef struct {
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
+    /* depthwise */
+    void (*depthwise)(const dlc_depthwise *t);
+    void (*depthwise_gradient)(const dlc_depthwise_gradient *t);
+    void (*spread)(const float *x, ptrdiff_t n, ptrdiff_t multiplier, float *y);
+    void (*gather_sums)(const float *y, ptrdiff_t n, ptrdiff_t multiplier, float *x);
+
     /* narrow: w (n, k) is transposed, n at most 32 */
     void (*dot)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, const float *w, ptrdiff_t k, ptrdiff_t n,
                 const float *bias, int activation, float *y);
@@ -134,6 +165,10 @@ typedef struct {
     void (*max_pool_gradient)(const float *dy, const uint8_t *index, ptrdiff_t row_stride, ptrdiff_t col_step,
                               ptrdiff_t pixels, ptrdiff_t c, int kh, int kw, int kw_whole, int first, float *dx,
                               int accumulate);
+    void (*max_pool_wide)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
+                          int kw, int kw_whole, int first, float *y, float *index);
+    void (*max_pool_gradient_wide)(const float *dy, const float *index, ptrdiff_t row_stride, ptrdiff_t col_step,
+                                   ptrdiff_t pixels, ptrdiff_t c, int kw_whole, int first, float *dx);
     void (*average_pool)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
                          int kw, float *y);
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,

@@ -181,14 +181,13 @@ def _pooled_shape(x_shape, pool, strides, padding):
 def max_pool2d(x, pool, strides, padding=NO_PADDING):
     """y[n, oy, ox, c] = max over the window at (oy*sh - top, ox*sw - left) of x; index = its position ky*kw + kx
 
-    x (n, ih, iw, c) -> y (n, oh, ow, c), index (n, oh, ow, c) uint8.  The first maximum wins, padding never does, not
-    even over -inf.  A window with NaN gives NaN and the index of its first NaN.
+    x (n, ih, iw, c) -> y (n, oh, ow, c), index (n, oh, ow, c) uint8, or float32 where a window has more than 256
+    positions.  The first maximum wins, padding never does, not even over -inf.  A window with NaN gives NaN and the
+    index of its first NaN.
     """
     x = f64(x)
-    if pool[0] * pool[1] > 256:
-        raise ValueError(f"max_pool2d: index is uint8, pool {pool} has more than 256 positions")
     y = np.empty(_pooled_shape(x.shape, pool, strides, padding))
-    index = np.empty(y.shape, dtype=np.uint8)
+    index = np.empty(y.shape, dtype=np.uint8 if pool[0] * pool[1] <= 256 else np.float32)
     for oy, ox, inside in _windows(x.shape, pool, strides, padding):
         tap, iy, ix = inside[0]
         best, which = x[:, iy, ix], tap

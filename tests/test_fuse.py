@@ -37,6 +37,19 @@ def conv_tanh(x, w):
     return [mse(ops.tanh(ops.conv2d(x, w, strides=(2, 1), groups=3)))]
 
 
+def depthwise(x, w, b):
+    return [mse(ops.relu(ops.bias_add(ops.depthwise_conv2d(x, w, padding=((1, 1), (0, 0))), b)))]
+
+
+def transposed(x, w, b):
+    return [mse(ops.sigmoid(ops.bias_add(ops.conv2d_transpose(x, w, (12, 6), strides=(2, 1)), b)))]
+
+
+def over_steps(x, w, b):
+    y = ops.bias_add(ops.conv2d(ops.reshape(x, (None, 1, 6, 15)), w), b)
+    return [mse(ops.tanh(ops.reshape(y, (None, 5, 4))))]
+
+
 def dense_bias(x, w, b):
     return [mse(ops.bias_add(ops.dense(x, w), b))]
 
@@ -102,6 +115,10 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 40), (40,)], {"BiasAdd": 1}, {}),
     (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
+    (depthwise, (fuse.bias, fuse.activation), [IMAGES], [(3, 2, 3, 2), (6,)], {"BiasAdd": 1, "Activation": 1}, {}),
+    (transposed, (fuse.bias, fuse.activation), [IMAGES], [(2, 2, 4, 3), (4,)], {"BiasAdd": 1, "Activation": 1}, {}),
+    (over_steps, (fuse.bias, fuse.activation), [IMAGES.reshape(N, 6, 15)], [(2, 15, 4), (4,)],
+     {"BiasAdd": 1, "Activation": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 5)], {"Activation": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 40)], {"Activation": 1}, {}),
     (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),

@@ -69,6 +69,87 @@ def conv(kind="linear", same=False, strides=(1, 1), dilation=(1, 1), groups=1):
     return twin
 
 
+def row(x):
+    """(batch, steps, channels) as images of height 1."""
+    return np.float64(x)[:, None]
+
+
+def over_steps(twin):
+    """The twin of a layer over steps, from that over images: kernels and images have a height of 1."""
+
+    def slow(x, *weights):
+        y, back = twin(row(x), *(w[None] if w.ndim > 1 else w for w in weights))
+
+        def gradients(dy):
+            dx, *dw = back(row(dy))
+            return [dx[:, 0], *(g[0] if g.ndim > 1 else g for g in dw)]
+
+        return y[:, 0], gradients
+
+    return slow
+
+
+def depthwise(kind="linear", **how):
+    def twin(x, w, b=None):
+        grouped = w.reshape(*w.shape[:2], 1, -1)
+        y, back = conv(kind, groups=x.shape[3], **how)(x, grouped, b)
+
+        def gradients(dy):
+            dx, dw, *bias = back(dy)
+            return [dx, dw.reshape(w.shape), *bias]
+
+        return y, gradients
+
+    return twin
+
+
+def separable(kind="linear", **how):
+    def twin(x, each, point, b=None):
+        between, first = depthwise(**how)(x, each)
+        y, second = conv(kind)(between, point, b)
+
+        def gradients(dy):
+            dz, dpoint, *bias = second(dy)
+            dx, deach = first(dz)
+            return [dx, deach, dpoint, *bias]
+
+        return y, gradients
+
+    return twin
+
+
+def transposed(size, kind="linear", padding=ref.NO_PADDING, strides=(1, 1), dilation=(1, 1)):
+    """The gradient of a convolution of images of `size`."""
+
+    def twin(x, w, b=None):
+        how = strides, padding, dilation
+        z = ref.conv2d_input_gradient(x, w, (len(x), *size, w.shape[2]), *how)
+        y, back = activation(kind)(z if b is None else z + b)
+
+        def gradients(dy):
+            dz = back(dy)[0]
+            bias = [] if b is None else [ref.bias_gradient(dz)]
+            return [ref.conv2d(dz, w, None, *how), ref.conv2d_weight_gradient(dz, x, w.shape, *how), *bias]
+
+        return y, gradients
+
+    return twin
+
+
+def causal(kernel, dilation, strides):
+    def twin(x, w, b):
+        how = (1, strides), ((0, 0), ((kernel - 1) * dilation, 0)), (1, dilation), 1
+        y = ref.conv2d(x, w, b, *how)
+
+        def gradients(dy):
+            dw = ref.conv2d_weight_gradient(x, dy, w.shape, *how)
+            return [ref.conv2d_input_gradient(dy, w, x.shape, *how), dw, ref.bias_gradient(dy)]
+
+        return y, gradients
+
+    return twin
+
+
 def max_pool(pool, strides, same=False):
     def twin(x):
         how = pool, strides, padding(x, pool, strides, same)
@@ -82,6 +163,19 @@ def average_pool(pool, strides, same=False):
     def twin(x):
         how = pool, strides, padding(x, pool, strides, same)
         return ref.avg_pool2d(x, *how), lambda dy: [ref.avg_pool2d_gradient(dy, x.shape, *how)]
+
+    return twin
+
+
+def everywhere(pool, keepdims=False):
+    """Global pooling, as one window over the image."""
+
+    def twin(x):
+        image = np.float64(x).reshape(len(x), -1, 1, x.shape[-1])
+        size = image.shape[1:3]
+        y, back = pool(size, size)(image)
+        shape = (len(x), *(1,) * (x.ndim - 2), x.shape[-1]) if keepdims else (len(x), x.shape[-1])
+        return y.reshape(shape), lambda dy: [back(dy.reshape(y.shape))[0].reshape(x.shape)]
 
     return twin
 
@@ -117,6 +211,7 @@ def looked_up(x, table):
 
 
 IMAGE = (9, 8, 6)
+IMAGE, STEPS = (9, 8, 6), (11, 4)
 TABLE = [  # layer class, arguments, input shape of a sample, output shape, shapes of weights, slow twin
     ("Dense", dict(units=5), (7,), (5,), [(7, 5), (5,)], dense()),
     ("Dense", dict(units=1, use_bias=False), (130,), (1,), [(130, 1)], dense()),
@@ -135,6 +230,49 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
      (5, 5, 6), [(3, 2, 2, 6), (6,)], conv("sigmoid", dilation=(2, 3), groups=3)),
     ("Conv2D", dict(filters=6, kernel_size=3, groups=6, padding="same", dilation_rate=2, activation="softmax"), IMAGE,
      (9, 8, 6), [(3, 3, 1, 6), (6,)], conv("softmax", True, dilation=(2, 2), groups=6)),
+    ("Conv2D", dict(filters=12, kernel_size=3, groups=6, strides=(1, 2), activation="relu"), IMAGE, (7, 3, 12),
+     [(3, 3, 1, 12), (12,)], conv("relu", strides=(1, 2), groups=6)),
+    ("Conv1D", dict(filters=5, kernel_size=3), STEPS, (9, 5), [(3, 4, 5), (5,)], over_steps(conv())),
+    ("Conv1D", dict(filters=6, kernel_size=(4,), strides=2, padding="same", groups=2, activation="relu"), STEPS, (6, 6),
+     [(4, 2, 6), (6,)], over_steps(conv("relu", True, (1, 2), groups=2))),
+    ("Conv1D", dict(filters=3, kernel_size=3, dilation_rate=3, padding="causal"), STEPS, (11, 3), [(3, 4, 3), (3,)],
+     over_steps(causal(3, 3, 1))),
+    ("Conv1D", dict(filters=3, kernel_size=4, strides=3, padding="causal"), STEPS, (4, 3), [(4, 4, 3), (3,)],
+     over_steps(causal(4, 1, 3))),
+    ("Conv1D", dict(filters=8, kernel_size=2, groups=4, use_bias=False, activation="softmax"), STEPS, (10, 8),
+     [(2, 1, 8)], over_steps(conv("softmax", groups=4))),
+    ("DepthwiseConv2D", dict(kernel_size=3), IMAGE, (7, 6, 6), [(3, 3, 6, 1), (6,)], depthwise()),
+    ("DepthwiseConv2D", dict(kernel_size=(3, 2), strides=(2, 1), padding="same", activation="relu"), IMAGE, (5, 8, 6),
+     [(3, 2, 6, 1), (6,)], depthwise("relu", same=True, strides=(2, 1))),
+    ("DepthwiseConv2D", dict(kernel_size=2, depth_multiplier=3, dilation_rate=(3, 2), activation="tanh"), IMAGE,
+     (6, 6, 18), [(2, 2, 6, 3), (18,)], depthwise("tanh", dilation=(3, 2))),
+    ("DepthwiseConv2D", dict(kernel_size=3, depth_multiplier=2, use_bias=False), (5, 6, 1), (3, 4, 2), [(3, 3, 1, 2)],
+     depthwise()),
+    ("DepthwiseConv1D", dict(kernel_size=3, strides=2, depth_multiplier=2, activation="sigmoid"), STEPS, (5, 8),
+     [(3, 4, 2), (8,)], over_steps(depthwise("sigmoid", strides=(1, 2)))),
+    ("DepthwiseConv1D", dict(kernel_size=4, padding="same", use_bias=False), STEPS, (11, 4), [(4, 4, 1)],
+     over_steps(depthwise(same=True))),
+    ("SeparableConv2D", dict(filters=5, kernel_size=3), IMAGE, (7, 6, 5), [(3, 3, 6, 1), (1, 1, 6, 5), (5,)],
+     separable()),
+    ("SeparableConv2D", dict(filters=4, kernel_size=3, strides=2, padding="same", depth_multiplier=2, use_bias=False,
+     activation="relu"), IMAGE, (5, 4, 4), [(3, 3, 6, 2), (1, 1, 12, 4)], separable("relu", same=True, strides=(2, 2))),
+    ("SeparableConv1D", dict(filters=5, kernel_size=3, dilation_rate=2, activation="tanh"), STEPS, (7, 5),
+     [(3, 4, 1), (1, 4, 5), (5,)], over_steps(separable("tanh", dilation=(1, 2)))),
+    ("Conv2DTranspose", dict(filters=5, kernel_size=3), IMAGE, (11, 10, 5), [(3, 3, 5, 6), (5,)], transposed((11, 10))),
+    ("Conv2DTranspose", dict(filters=4, kernel_size=3, strides=2, padding="same", activation="relu"), IMAGE,
+     (18, 16, 4), [(3, 3, 4, 6), (4,)], transposed((18, 16), "relu", ((0, 1), (0, 1)), (2, 2))),
+    ("Conv2DTranspose", dict(filters=4, kernel_size=(2, 4), strides=(3, 2), use_bias=False), IMAGE, (27, 18, 4),
+     [(2, 4, 4, 6)], transposed((27, 18), strides=(3, 2))),
+    ("Conv2DTranspose", dict(filters=2, kernel_size=3, strides=(2, 3), output_padding=(1, 0), activation="tanh"), IMAGE,
+     (20, 24, 2), [(3, 3, 2, 6), (2,)], transposed((20, 24), "tanh", strides=(2, 3))),
+    ("Conv2DTranspose", dict(filters=2, kernel_size=(5, 4), strides=2, padding="same", output_padding=(0, 1)), IMAGE,
+     (17, 15, 2), [(5, 4, 2, 6), (2,)], transposed((17, 15), padding=((2, 2), (1, 2)), strides=(2, 2))),
+    ("Conv2DTranspose", dict(filters=3, kernel_size=2, dilation_rate=(2, 3), padding="same"), IMAGE, (9, 8, 3),
+     [(2, 2, 3, 6), (3,)], transposed((9, 8), padding=((1, 1), (1, 2)), dilation=(2, 3))),
+    ("Conv1DTranspose", dict(filters=3, kernel_size=4, strides=3, activation="relu"), STEPS, (34, 3),
+     [(4, 3, 4), (3,)], over_steps(transposed((1, 34), "relu", strides=(1, 3)))),
+    ("Conv1DTranspose", dict(filters=3, kernel_size=3, strides=2, padding="same", output_padding=1), STEPS, (22, 3),
+     [(3, 3, 4), (3,)], over_steps(transposed((1, 22), padding=((0, 0), (0, 1)), strides=(1, 2)))),
     ("MaxPooling2D", dict(), IMAGE, (4, 4, 6), [], max_pool((2, 2), (2, 2))),
     ("MaxPooling2D", dict(pool_size=3, strides=(1, 2), padding="same"), IMAGE, (9, 4, 6), [],
      max_pool((3, 3), (1, 2), True)),
@@ -142,6 +280,22 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
     ("AveragePooling2D", dict(), IMAGE, (4, 4, 6), [], average_pool((2, 2), (2, 2))),
     ("AveragePooling2D", dict(pool_size=(2, 3), strides=1, padding="same"), IMAGE, (9, 8, 6), [],
      average_pool((2, 3), (1, 1), True)),
+    ("MaxPooling2D", dict(pool_size=(30, 9), strides=4, padding="same"), IMAGE, (3, 2, 6), [],
+     max_pool((30, 9), (4, 4), True)),  # more pixels than a byte counts
+    ("MaxPooling1D", dict(), STEPS, (5, 4), [], over_steps(max_pool((1, 2), (1, 2)))),
+    ("MaxPooling1D", dict(pool_size=3, strides=2, padding="same"), STEPS, (6, 4), [],
+     over_steps(max_pool((1, 3), (1, 2), True))),
+    ("AveragePooling1D", dict(pool_size=3), STEPS, (3, 4), [], over_steps(average_pool((1, 3), (1, 3)))),
+    ("AveragePooling1D", dict(pool_size=(4,), strides=1, padding="same"), STEPS, (11, 4), [],
+     over_steps(average_pool((1, 4), (1, 1), True))),
+    ("GlobalMaxPooling2D", dict(), IMAGE, (6,), [], everywhere(max_pool)),
+    ("GlobalMaxPooling2D", dict(keepdims=True), (17, 18, 3), (1, 1, 3), [], everywhere(max_pool, True)),
+    ("GlobalMaxPooling1D", dict(), STEPS, (4,), [], everywhere(max_pool)),
+    ("GlobalMaxPooling1D", dict(keepdims=True), (300, 3), (1, 3), [], everywhere(max_pool, True)),
+    ("GlobalAveragePooling2D", dict(), IMAGE, (6,), [], everywhere(average_pool)),
+    ("GlobalAveragePooling2D", dict(keepdims=True), IMAGE, (1, 1, 6), [], everywhere(average_pool, True)),
+    ("GlobalAveragePooling1D", dict(), STEPS, (4,), [], everywhere(average_pool)),
+    ("GlobalAveragePooling1D", dict(keepdims=True), STEPS, (1, 4), [], everywhere(average_pool, True)),
     ("Flatten", dict(), IMAGE, (432,), [], flat),
     ("Flatten", dict(), (3,), (3,), [], flat),
     ("Reshape", dict(target_shape=(3, -1, 2)), IMAGE, (3, 72, 2), [], linear(lambda x: x.reshape(len(x), 3, 72, 2))),
@@ -254,8 +408,23 @@ REFUSED = [  # layer class, arguments, what the message says
     ("Conv2D", CONV | dict(dilation_rate=(1, -1)), f"me: dilation_rate {WHOLE}dilation_rate=-1"),
     ("Conv2D", CONV | dict(groups=3), "me: filters must be a multiple of groups. Received: filters=4, groups=3"),
     ("Conv2D", CONV | dict(data_format="channels_first"), "me: data_format must be 'channels_last'.*='channels_first'"),
+    ("Conv2D", CONV | dict(padding="causal"), r"me: padding must be one of \('valid', 'same'\).*='causal'"),
+    ("Conv1D", CONV | dict(kernel_size=(3, 3)), r"me: kernel_size must be one whole number. Received: .*\(3, 3\)"),
+    ("Conv1D", CONV | dict(padding="full"), r"me: padding must be one of \('valid', 'same', 'causal'\).*='full'"),
+    ("DepthwiseConv2D", dict(kernel_size=3, depth_multiplier=0), f"me: depth_multiplier {WHOLE}depth_multiplier=0"),
+    ("DepthwiseConv1D", dict(kernel_size=3, padding="causal"), r"me: padding must be one of \('valid', 'same'\)"),
+    ("SeparableConv2D", CONV | dict(depth_multiplier=0), f"me: depth_multiplier {WHOLE}depth_multiplier=0"),
+    ("SeparableConv1D", CONV | dict(filters=-1), f"me: filters {WHOLE}filters=-1"),
+    ("Conv2DTranspose", CONV | dict(filters=1.5), f"me: filters {WHOLE}filters=1.5"),
+    ("Conv2DTranspose", CONV | dict(strides=2, output_padding=(0, 2)),
+     r"me: output_padding must be less than strides on every axis. Received: output_padding=\(0, 2\), strides=2"),
+    ("Conv1DTranspose", CONV | dict(output_padding=-1),
+     "me: output_padding must hold whole numbers of at least 0. Received: output_padding=-1"),
     ("MaxPooling2D", POOL | dict(pool_size=0), f"me: pool_size {WHOLE}pool_size=0"),
-    ("MaxPooling2D", POOL | dict(pool_size=17), "me: pool_size must not hold more than 256 .*pool_size=17"),
+    ("MaxPooling2D", POOL | dict(pool_size=4097), "me: pool_size must not hold more than 16777216 .*pool_size=4097"),
+    ("MaxPooling1D", POOL | dict(pool_size=(2, 2)), r"me: pool_size must be one whole number. .*pool_size=\(2, 2\)"),
+    ("AveragePooling1D", POOL | dict(strides=0), f"me: strides {WHOLE}strides=0"),
+    ("GlobalMaxPooling1D", dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
     ("MaxPooling2D", POOL | dict(strides=(2,)), r"me: strides must be one .* or two. .*strides=\(2,\)"),
     ("AveragePooling2D", POOL | dict(padding="x"), "me: padding must be one of .* Received: padding='x'"),
     ("AveragePooling2D", POOL | dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
@@ -309,6 +478,14 @@ UNFIT = [  # layer, shape of a sample it cannot take
     (lambda: layers.Conv2D(3, 2, name="me"), (4,), r"me: expected .*\(batch, height, width, channels\).*\(None, 4\)"),
     (lambda: layers.Conv2D(3, 5, name="me"), (4, 9, 1), r"me: .*a kernel of \(5, 5\).*\(None, 4, 9, 1\)"),
     (lambda: layers.Conv2D(4, 2, groups=2, name="me"), (4, 4, 3), r"me: .*multiple of groups=2.*\(None, 4, 4, 3\)"),
+    (lambda: layers.Conv1D(3, 5, name="me"), (4, 4), r"me: .*a kernel of \(5,\).*\(None, 4, 4\)"),
+    (lambda: layers.Conv1D(3, 5, name="me"), (4, 4, 4), r"me: expected .*\(batch, steps, channels\).*, 4, 4, 4\)"),
+    (lambda: layers.DepthwiseConv2D(3, name="me"), (4,), r"me: expected .*\(batch, height, width, channels\).*, 4\)"),
+    (lambda: layers.DepthwiseConv2D(3, name="me"), (4, 2, 1), r"me: .*a kernel of \(3, 3\).*\(None, 4, 2, 1\)"),
+    (lambda: layers.SeparableConv1D(3, 3, name="me"), (2, 1), r"me: .*a kernel of \(3,\).*\(None, 2, 1\)"),
+    (lambda: layers.Conv2DTranspose(3, 3, name="me"), (4, 4), r"me: expected .*\(batch, height, .*\(None, 4, 4\)"),
+    (lambda: layers.Conv1DTranspose(3, 2, padding="same", strides=2, output_padding=0, name="me"), (1, 5),
+     r"me: expected an input \(batch, steps, 5\) whose output is not empty. Received: \(None, 1, 5\)"),
     (lambda: layers.MaxPooling2D(name="me"), (4, 4), r"me: expected .*Received: \(None, 4, 4\)"),
     (lambda: layers.MaxPooling2D(3, name="me"), (2, 4, 1), r"me: .*\(3, 3\) fits into. .*\(None, 2, 4, 1\)"),
     (lambda: layers.Reshape((5,), name="me"), (4,), r"me: .* target_shape=\(5,\). Received: \(None, 4\)"),
@@ -325,6 +502,10 @@ UNFIT = [  # layer, shape of a sample it cannot take
     (lambda: layers.Resizing(2, 2, name="me"), (4, 5), r"me: expected .*Received: \(None, 4, 5\)"),
     (lambda: layers.CenterCrop(2, 2, name="me"), (4, 5), r"me: expected .*Received: \(None, 4, 5\)"),
     (lambda: layers.Concatenate(name="me"), (4, 5), r"me: expected a list of inputs. Received: <Tensor"),
+    (lambda: layers.MaxPooling1D(name="me"), (4, 4, 2), r"me: expected .*\(batch, steps, channels\).*, 4, 4, 2\)"),
+    (lambda: layers.AveragePooling1D(5, name="me"), (4, 2), r"me: .*\(5,\) fits into. .*\(None, 4, 2\)"),
+    (lambda: layers.GlobalAveragePooling2D(name="me"), (4, 2), r"me: expected .*\(batch, height, .*\(None, 4, 2\)"),
+    (lambda: layers.GlobalMaxPooling1D(name="me"), (4,), r"me: expected .*\(batch, steps, channels\).*\(None, 4\)"),
     (lambda: layers.AveragePooling2D(3, name="me"), (4, 2, 1), r"me: expected .*Received: \(None, 4, 2, 1\)"),
 ]  # fmt: skip
 
@@ -337,6 +518,9 @@ def test_refuses_inputs(layer, shape, message):
 
 @pytest.mark.parametrize("layer, first, second", [
     (lambda: layers.Dense(3, name="me"), (4,), (5,)), (lambda: layers.Conv2D(3, 2, name="me"), (4, 4, 1), (4, 4, 2)),
+    (lambda: layers.DepthwiseConv2D(2, name="me"), (4, 4, 3), (4, 4, 2)),
+    (lambda: layers.SeparableConv1D(3, 2, name="me"), (4, 1), (4, 2)),
+    (lambda: layers.Conv2DTranspose(3, 2, name="me"), (4, 4, 1), (4, 4, 2)),
 ])  # fmt: skip
 def test_a_built_layer_refuses_other_features(layer, first, second):
     layer = layer()
@@ -378,15 +562,22 @@ def test_an_activation_may_be_a_function():
 
 
 def test_default_names_are_those_of_keras():
-    given = ["Conv2D", "Conv2D", "MaxPooling2D", "Dense", "ReLU", "InputLayer", "Dense", "Conv2D"]
+    given = ["Conv2D", "Conv2D", "MaxPooling2D", "Dense", "ReLU", "InputLayer", "Dense", "Conv2D", "Conv1DTranspose"]
     expected = ["conv2d", "conv2d_1", "max_pooling2d", "dense", "re_lu", "input_layer", "dense_1", "conv2d_2"]
+    expected += ["conv1d_transpose"]
     names = base._Names()
     assert [names.next(cls) for cls in given] == expected
 
 
 def test_aliases_and_old_spellings():
-    assert layers.Convolution2D is layers.Conv2D
-    assert layers.MaxPool2D is layers.MaxPooling2D and layers.AvgPool2D is layers.AveragePooling2D
+    assert layers.Convolution2D is layers.Conv2D and layers.Convolution1D is layers.Conv1D
+    assert layers.Convolution2DTranspose is layers.Conv2DTranspose
+    assert layers.Convolution1DTranspose is layers.Conv1DTranspose
+    assert layers.SeparableConvolution2D is layers.SeparableConv2D
+    assert layers.SeparableConvolution1D is layers.SeparableConv1D
+    for short, name in [("Max", "Max"), ("Avg", "Average"), ("GlobalMax", "GlobalMax"), ("GlobalAvg", "GlobalAverage")]:
+        for rank in "12":
+            assert getattr(layers, f"{short}Pool{rank}D") is getattr(layers, f"{name}Pooling{rank}D")
     for layer in (layers.Dense(1, input_dim=3), layers.Dense(1, input_shape=(3,)), layers.Dense(1, input_shape=3),
                   layers.Dense(1, batch_input_shape=(None, 3)), layers.InputLayer(input_shape=(3,))):  # fmt: skip
         assert layer.given_input_shape == (3,)

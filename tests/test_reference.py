@@ -217,8 +217,6 @@ def test_pool_refuses_windows_of_padding_only():
     for pool2d in ref.max_pool2d, ref.avg_pool2d:
         with pytest.raises(ValueError, match="only padding"):
             pool2d(x, (2, 2), (2, 2), ((2, 0), (0, 0)))
-    with pytest.raises(ValueError, match="uint8"):
-        ref.max_pool2d(normal(1, 17, 17, 1), (17, 17), (1, 1))
 
 
 @pytest.mark.parametrize("x_shape, pool, strides, padding", POOL)

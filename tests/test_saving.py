@@ -26,6 +26,7 @@ from dlcore.saving import ModelFileError, deserialize_layer
 from dlcore.saving.layers import MAX_LAYERS
 
 IMAGE, ROW = (9, 8, 2), (6,)
+STEPS = (7, 4)
 CASES = {  # class -> shape of a sample, and the layers to save
     "Activation": (ROW, lambda: [layers.Activation("tanh")]),
     "AlphaDropout": (ROW, lambda: [layers.AlphaDropout(0.4, seed=7), layers.Dense(2)]),
@@ -36,14 +37,29 @@ CASES = {  # class -> shape of a sample, and the layers to save
                                layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
     "Cropping1D": ((7, 4), lambda: [layers.Cropping1D((1, 2))]),
     "Cropping2D": (IMAGE, lambda: [layers.Cropping2D(((1, 2), (0, 3)))]),
+    "AveragePooling1D": (STEPS, lambda: [layers.AveragePooling1D(3, strides=1, padding="same")]),
+    "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
+    "Conv1D": (STEPS, lambda: [layers.Conv1D(3, 2, padding="causal", dilation_rate=2, activation="relu")]),
+    "Conv1DTranspose": (STEPS, lambda: [layers.Conv1DTranspose(3, 2, strides=2, output_padding=1)]),
+    "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
+                                             kernel_initializer=initializers.HeNormal(seed=3)),
+                               layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
+    "Conv2DTranspose": (IMAGE, lambda: [layers.Conv2DTranspose(3, (2, 3), strides=2, padding="same")]),
     "Dense": (ROW, lambda: [layers.Dense(5, "relu", bias_initializer=initializers.Constant(np.float32(0.1))),
                             layers.Dense(3, use_bias=False, trainable=False)]),
+    "DepthwiseConv1D": (STEPS, lambda: [layers.DepthwiseConv1D(2, depth_multiplier=2)]),
+    "DepthwiseConv2D": (IMAGE, lambda: [layers.DepthwiseConv2D(3, 2, "same", activation="relu")]),
     "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
     "Embedding": (ROW, lambda: [layers.Rescaling(0.5, 4), layers.Embedding(9, 5, "he_normal")]),
     "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
     "GaussianDropout": (ROW, lambda: [layers.GaussianDropout(0.4), layers.Dense(2)]),
     "GaussianNoise": (ROW, lambda: [layers.GaussianNoise(0.4, seed=7), layers.Dense(2)]),
+    "GlobalAveragePooling1D": (STEPS, lambda: [layers.GlobalAveragePooling1D()]),
+    "GlobalAveragePooling2D": (IMAGE, lambda: [layers.GlobalAveragePooling2D(keepdims=True)]),
+    "GlobalMaxPooling1D": (STEPS, lambda: [layers.GlobalMaxPooling1D(keepdims=True)]),
+    "GlobalMaxPooling2D": (IMAGE, lambda: [layers.GlobalMaxPooling2D()]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
+    "MaxPooling1D": (STEPS, lambda: [layers.MaxPooling1D(3, 2)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
     "RandomBrightness": (IMAGE, lambda: [layers.RandomBrightness((-0.1, 0.3), (0, 1), seed=7)]),
     "RandomContrast": (IMAGE, lambda: [layers.RandomContrast((0.1, 0.3), [0, 1])]),
@@ -58,6 +74,8 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
     "Reshape": (IMAGE, lambda: [layers.Reshape((3, -1, 4))]),
     "Resizing": (IMAGE, lambda: [layers.Resizing(4, 20, "bicubic", pad_to_aspect_ratio=True, fill_value=0.3)]),
+    "SeparableConv1D": (STEPS, lambda: [layers.SeparableConv1D(3, 2, dilation_rate=2)]),
+    "SeparableConv2D": (IMAGE, lambda: [layers.SeparableConv2D(3, 2, depth_multiplier=2, use_bias=False)]),
     "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
         [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
     "Softmax": (ROW, lambda: [layers.Softmax()]),

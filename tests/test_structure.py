@@ -83,6 +83,8 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
     "dlcore.utils.images": ("dlcore._extras",),
     "dlcore.utils.image_dataset": ("dlcore._random", "dlcore.utils.images", "dlcore.ops.resize"),
     "dlcore.layers": ("dlcore.layers.base", "dlcore.ops", *WORDS[:3]),
+    "dlcore.utils": ("dlcore._random",),
+    "dlcore.layers": ("dlcore.layers.base", "dlcore.layers.spatial", "dlcore.ops", *WORDS[:3]),
     "dlcore.layers.base": ("dlcore.ops", "dlcore.initializers", "dlcore.graph.eager"),
     "dlcore.models": ("dlcore.models", "dlcore.layers.base", "dlcore.layers.shape", "dlcore.graph", "dlcore.ops",
                       *WORDS, *DATA_GATES[1:], LOCKS, "dlcore.saving"),

@@ -11,18 +11,21 @@ from collections.abc import Callable, Sequence
 from dlcore.graph.graph import consumers, take_output, topological
 from dlcore.ops.activations import Activation
 from dlcore.ops.base import Op, Tensor
-from dlcore.ops.conv import Conv2D
+from dlcore.ops.conv import Conv2D, Conv2DTranspose
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
+from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
 from dlcore.ops.pooling import MaxPool2D
 from dlcore.ops.shape import Pad
+from dlcore.ops.shape import Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 
 Readers = dict[Tensor, list[Op]]
+EPILOGUES = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Narrow)  # add a bias and apply an activation at the end
 
 
 def _only_reader(op: Op, readers: Readers) -> Op | None:
@@ -46,7 +49,7 @@ def bias(op: Op, readers: Readers) -> bool:
     """conv or dense, then a bias: the bias goes into the epilogue of the tile."""
     reader = _only_reader(op, readers)
     if not (
-        isinstance(op, (Conv2D, Dense, Narrow))
+        isinstance(op, EPILOGUES)
         and len(op.inputs) == 2
         and op.activation == "linear"
         and isinstance(reader, BiasAdd)
@@ -59,12 +62,15 @@ def bias(op: Op, readers: Readers) -> bool:
 
 
 def activation(op: Op, readers: Readers) -> bool:
-    """conv or dense, then an activation: it is applied before the tile is stored."""
-    reader = _only_reader(op, readers)
-    if not (isinstance(op, (Conv2D, Dense, Narrow)) and op.activation == "linear" and isinstance(reader, Activation)):
+    """conv or dense, then an activation: it is applied before the tile is stored. A reshape may stand between them, as
+    in convolutions over one axis."""
+    last, reader = op, _only_reader(op, readers)
+    if isinstance(reader, Reshape):
+        last, reader = reader, _only_reader(reader, readers)
+    if not (isinstance(op, EPILOGUES) and op.activation == "linear" and isinstance(reader, Activation)):
         return False
     op.activation = reader.kind
-    take_output(op, reader.output)
+    take_output(last, reader.output)
     return True
 
 

@@ -25,6 +25,28 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t segments, kc, a_step, b_step
         int m, n, b_padded, accumulate, activation
 
+    ctypedef struct dlc_depthwise:
+        const float *x
+        Py_ssize_t x_step
+        const Py_ssize_t *x_tap
+        const Py_ssize_t *w_tap
+        Py_ssize_t taps
+        const float *w
+        const float *bias
+        float *y
+        Py_ssize_t y_step, pixels, c
+        int activation
+
+    ctypedef struct dlc_depthwise_gradient:
+        const float *x
+        Py_ssize_t x_row, x_step
+        const Py_ssize_t *tap
+        Py_ssize_t taps
+        const float *dy
+        Py_ssize_t rows, cols, c
+        float *dw
+        int accumulate
+
     ctypedef struct dlc_conv_pool:
         const float *x
         Py_ssize_t window_step
@@ -69,6 +91,10 @@ cdef extern from "dlcore.h" nogil:
         void (*gemm)(const dlc_gemm *t) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
+        void (*depthwise)(const dlc_depthwise *t) noexcept nogil
+        void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
+        void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil
+        void (*gather_sums)(const float *y, Py_ssize_t n, Py_ssize_t multiplier, float *x) noexcept nogil
         void (*dot)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, const float *w, Py_ssize_t k, Py_ssize_t n,
                     const float *bias, int activation, float *y) noexcept nogil
         void (*dot_input_gradient)(const float *dy, Py_ssize_t rows, Py_ssize_t n, const float *w, Py_ssize_t k,
@@ -103,6 +129,10 @@ cdef extern from "dlcore.h" nogil:
         void (*max_pool_gradient)(const float *dy, const uint8_t *index, Py_ssize_t row_stride, Py_ssize_t col_step,
                                   Py_ssize_t pixels, Py_ssize_t c, int kh, int kw, int kw_whole, int first, float *dx,
                                   int accumulate) noexcept nogil
+        void (*max_pool_wide)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels, Py_ssize_t c,
+                              int kh, int kw, int kw_whole, int first, float *y, float *index) noexcept nogil
+        void (*max_pool_gradient_wide)(const float *dy, const float *index, Py_ssize_t row_stride, Py_ssize_t col_step,
+                                       Py_ssize_t pixels, Py_ssize_t c, int kw_whole, int first, float *dx) noexcept nogil
         void (*average_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,

@@ -36,6 +36,9 @@ from dlcore.ops.broadcast import (
 from dlcore.ops.conv import conv2d
 from dlcore.ops.dense import dense
 from dlcore.ops.elementwise import bias_add, rescale
+from dlcore.ops.conv import conv2d, conv2d_transpose
+from dlcore.ops.dense import dense
+from dlcore.ops.depthwise import depthwise_conv2d
 from dlcore.ops.elementwise import add, bias_add, rescale
 from dlcore.ops.embedding import embedding, one_hot
 from dlcore.ops.losses import (
@@ -138,6 +141,9 @@ __all__ = [
     "crop",
     "dense",
     "divide",
+    "conv2d_transpose",
+    "dense",
+    "depthwise_conv2d",
     "dropout",
     "equal",
     "erf",

@@ -16,6 +16,7 @@ def fits(conv: Conv2D, pool: MaxPool2D) -> bool:
     return (
         conv.activation in ("linear", "relu")
         and conv.geometry["groups"] == 1
+        and conv.w.ndim == 4
         and window == strides
         and padding == ((0, 0), (0, 0))
         and window[0] * window[1] <= 9

@@ -26,6 +26,7 @@ from dlcore.kernels import (
     conv_pool,
     data,
     dense,
+    depthwise,
     elementwise,
     embedding,
     locks,
@@ -48,8 +49,8 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, data, dense, elementwise, embedding, losses, metrics,
-    narrow, norms, optimizers, pooling, random, reduction, resize, shape, softmax, unary,
+    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
+    losses, metrics, narrow, norms, optimizers, pooling, random, reduction, resize, shape, softmax, unary,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -117,7 +118,7 @@ def cases(n=3, c=7):
     yield Case(augmentation.adjust, "y", x=x, y=x, **how)
     yield Case(augmentation.adjust_gradient, "dx", dy=x, x=x, dx=x, **how)
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
-    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
+    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, b=uniform(c), **both)
     yield Case(
         conv.conv2d_weight_gradient,
         "dw",
@@ -163,6 +164,12 @@ def cases(n=3, c=7):
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
     yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
     yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
+    for m in (1, 2):
+        each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
+        yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
+        yield Case(depthwise.depthwise_input_gradient, "dx", dy=many, w=each, dx=x, **both)
+        parts = dict(dw=uniform(min(n, 1), *each.shape), grain=max(n, 1))
+        yield Case(depthwise.depthwise_weight_gradient, "dw", x=x, dy=many, **parts, **PADDED)
     yield Case(elementwise.add, "y", a=x, b=x, y=x)
     yield Case(elementwise.rescale, "y", x=x, y=x, scale=2.0, offset=1.0)
     yield Case(elementwise.bias_add, "y", x=y, b=b, y=y)
@@ -242,6 +249,13 @@ def cases(n=3, c=7):
     y2, x2 = uniform(n, 2, 2, c), uniform(n, 4, 4, c)
     yield Case(pooling.max_pool2d_forward, "y index", x=x2, y=y2, index=np.zeros(y2.shape, np.uint8), **whole)
     yield Case(pooling.max_pool2d_gradient, "dx", dy=y2, index=np.zeros(y2.shape, np.uint8), dx=x2, **whole)
+    large = dict(pool=(20, 13), strides=(2, 1), padding=((17, 0), (6, 6)))
+    marks = np.full((n, 2, 4, c), 18 * 13.0 + 6, F32)
+    yield Case(pooling.max_pool2d_forward, "y index", x=x, y=uniform(n, 2, 4, c), index=marks, **large)
+    yield Case(pooling.max_pool2d_gradient, "dx", dy=uniform(n, 2, 4, c), index=marks, dx=x, **large)
+    every = dict(x=x, y=uniform(n, 1, 1, c), pool=(5, 4), strides=(5, 4))
+    yield Case(pooling.average_pool2d_forward, "y", **every)
+    yield Case(pooling.average_pool2d_gradient, "dx", dy=every.pop("y"), dx=every.pop("x"), **every)
     yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
     for axes, shape in (((0, 1), (n, c)), ((2,), (n, 5, 4)), ((1,), (n, 5, c)), ((0, 2), (n, 4))):
         yield Case(reduction.reduce, "y", x=x, y=uniform(*shape), kind="max", axes=axes)
@@ -277,7 +291,7 @@ NAMES = [case.name for case in cases()]
 
 def test_the_table_has_every_factory():
     here = set(NAMES)
-    helpers = {"conv.output_size", "conv.check", "conv.phases_of", "dense.packed_shape"}
+    helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
