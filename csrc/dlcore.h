@@ -131,6 +131,20 @@ typedef struct {
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
+    /* normalisation */
+    void (*moments)(const float *x, ptrdiff_t rows, ptrdiff_t n, double *mean, double *m2);
+    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, const float *scale, const float *offset,
+                   float *y);
+    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, float *sums);
+    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift,
+                            const float *lines, float *dx);
+    void (*row_moments)(const float *x, ptrdiff_t n, int centre, double *out);
+    void (*row_affine)(const float *x, ptrdiff_t n, const float *s, const float *gamma, const float *beta, float *y);
+    void (*row_sums)(const float *dy, const float *x, ptrdiff_t n, const float *s, const float *gamma, float *dgamma,
+                     float *dbeta, double *out);
+    void (*row_gradient)(const float *dy, const float *x, ptrdiff_t n, const float *s, const float *gamma, float a, float b,
+                         float *dx);
+
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);
     void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2, float epsilon,

@@ -23,7 +23,7 @@ def gradients(
     forward = topological([loss.op])
     needed = set(wanted)  # tensors through which a wanted one reaches the loss
     for op in forward:
-        if any(tensor in needed for tensor in op.inputs):
+        if not op.stops_gradient and any(tensor in needed for tensor in op.inputs):
             needed.update(op.outputs)
 
     found: dict[Tensor, Tensor] = {loss: seed}

@@ -4,6 +4,7 @@ from dlcore.layers.activations import Activation, ReLU, Softmax
 from dlcore.layers.base import Layer
 from dlcore.layers.conv import Conv2D
 from dlcore.layers.dense import Dense
+from dlcore.layers.normalization import BatchNormalization
 from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
 from dlcore.layers.preprocessing import Rescaling
 from dlcore.layers.random import Dropout
@@ -15,6 +16,7 @@ __all__ = [
     "Activation",
     "AveragePooling2D",
     "AvgPool2D",
+    "BatchNormalization",
     "Conv2D",
     "Convolution2D",
     "Dense",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Sequence
+from contextvars import ContextVar
 from inspect import signature
 from typing import Any
 
 import numpy as np
 
 from dlcore import initializers
-from dlcore.ops.base import BATCH, Parameter, Tensor, changes
+from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
 
@@ -33,6 +34,7 @@ class _Names:
 
 
 names = _Names()
+updates: ContextVar[list[Op] | None] = ContextVar("updates", default=None)  # of the training graph in work
 
 
 class Layer:
@@ -99,6 +101,12 @@ class Layer:
         parameter = Parameter(shape, value, f"{self.name}/{name}", trainable)
         self._weights.append(parameter)
         return parameter
+
+    def add_update(self, op: Op) -> None:
+        """Let `op`, which changes one of the layer's parameters, run once in every training step."""
+        found = updates.get()
+        if found is not None:
+            found.append(op)
 
     @property
     def trainable(self) -> bool:

@@ -13,6 +13,7 @@ from dlcore.ops.losses import (
     sparse_categorical_crossentropy,
 )
 from dlcore.ops.metrics import binary_accuracy, categorical_accuracy, sparse_categorical_accuracy
+from dlcore.ops.normalization import batch_normalization, normalize_by
 from dlcore.ops.pooling import average_pool2d, max_pool2d
 from dlcore.ops.random import dropout
 from dlcore.ops.shape import reshape
@@ -24,6 +25,7 @@ __all__ = [
     "Tensor",
     "add",
     "average_pool2d",
+    "batch_normalization",
     "bias_add",
     "binary_accuracy",
     "binary_crossentropy",
@@ -35,6 +37,7 @@ __all__ = [
     "dropout",
     "max_pool2d",
     "mean_squared_error",
+    "normalize_by",
     "relu",
     "rescale",
     "reshape",

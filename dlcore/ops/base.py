@@ -141,8 +141,9 @@ class Op:
         alias: True when the output is the input seen with another shape; such ops have no step.
         block: floats of the output that one task of a BATCH_WIDE op writes, task by task in order; None where tasks
             are cut otherwise. The update of a parameter may then follow its gradient block by block.
-        prepares: True when the op only brings its one input, a parameter, into the form that others read: it runs when
-            the parameter changed, not at each step. `block` is then that of the input.
+        prepares: True when the op only brings parameters (or what others prepared of them) into the form that others
+            read: it runs when they changed, not at each step. With one input, `block` is then that of the input.
+        stops_gradient: True when no gradient passes: the outputs count as constants.
         updates: the parameter that a step changes, or None.
     """
 
@@ -152,6 +153,7 @@ class Op:
     alias = False
     block: int | None = None
     prepares = False
+    stops_gradient = False
     updates: Parameter | None = None
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):

@@ -30,6 +30,7 @@ from dlcore.kernels import (
     memory,
     metrics,
     narrow,
+    normalization,
     optimizers,
     pooling,
     random,
@@ -40,7 +41,7 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [random, softmax]
+MODULES += [normalization, random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -151,6 +152,20 @@ def cases(n=3, c=7):
     yield Case(narrow.narrow_forward, "y", x=few, wt=uniform(9, c), b=uniform(9), y=uniform(n, 9))
     yield Case(narrow.narrow_input_gradient, "dx", dy=uniform(n, 9), wt=uniform(9, c), dx=few)
     yield Case(narrow.narrow_weight_gradient, "dw", x=few, dy=uniform(n, 9), dw=thin)
+    gamma, square, table = uniform(c), abs(uniform(c, seed=1)) + 1, uniform(5, c)
+    parts = np.concatenate([uniform(4, c), abs(uniform(4, c)), np.full((4, 1), 6)], axis=1).astype(np.float64)
+    yield Case(normalization.batch_moments, "parts", x=x, parts=np.zeros((min(n, 1), 2 * c + 1)), grain=max(n, 1))
+    small = dict(gamma=gamma, beta=gamma, mean=gamma, variance=square, coefficients=table)
+    yield Case(normalization.batch_coefficients, "parts coefficients mean variance", ["parts"], parts=parts, **small)
+    yield Case(normalization.moving_coefficients, "coefficients", **small)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, linear=True)
+    sums = dict(sums=uniform(min(n, 1), 2, c), grain=max(n, 1))
+    yield Case(normalization.batch_gradient_sums, "sums", dy=x, x=x, coefficients=table, **sums)
+    small = dict(coefficients=table, dgamma=gamma, dbeta=gamma, lines=uniform(3, c), count=12)
+    yield Case(normalization.batch_gradient_reduce, "sums dgamma dbeta lines", ["sums"], sums=uniform(5, 2, c), **small)
+    yield Case(normalization.batch_input_gradient, "dx", dy=x, x=x, coefficients=table, lines=uniform(3, c), dx=x)
+    yield Case(normalization.moving_average, "parameter", ["parameter"], parameter=gamma, statistic=gamma, momentum=0.9)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
@@ -230,6 +245,9 @@ ALLOWED = {
     *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),
     *(("data." + f, name, "more rows") for f, name in (("gather", "y"), ("store", "x"))),
     ("elementwise.reduce_chunks", "parts", "more rows"),
+    ("normalization.batch_moments", "x", "rank"),
+    ("normalization.batch_coefficients", "parts", "more rows"),
+    ("normalization.batch_gradient_reduce", "sums", "more rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell

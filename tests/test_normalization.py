@@ -1,0 +1,216 @@
+"""Normalization layers: values, gradients and moving statistics in a training step, against float64."""
+
+import json
+
+import numpy as np
+import pytest
+import reference as ref
+from graphs import Constant, differentiate, gathers, run
+from harness import uniform
+
+from dlcore import layers, ops
+from dlcore.graph.fuse import fuse
+from dlcore.graph.program import build
+from dlcore.kernels.data import Feed
+from dlcore.kernels.executor import Clock
+from dlcore.layers.base import updates
+from dlcore.ops.base import Parameter
+from dlcore.ops.data import gather
+from dlcore.ops.normalization import MovingAverage
+
+
+def trained(layer, x, *more, threads=1, steps=1):
+    """(y, dx, *gradients of the weights), for the mean of (y - 0.5)^2, and the layer's updates, which have then run
+    `steps` times. The layer is called on `more` too."""
+    feeds = {f"x{i}": value for i, value in enumerate([x, *more])}
+    token = updates.set([])
+    try:
+        symbolic = gathers(**feeds)
+        outputs = [layer(a, training=True) for a in symbolic]
+        found = updates.get()
+    finally:
+        updates.reset(token)
+    losses = [ops.mean_squared_error(Constant(y, 0.5).output, y) for y in outputs]
+    loss = losses[0]
+    for other in losses[1:]:
+        loss = ops.add(loss, other)
+    fuse([*outputs, loss])
+    values = run([outputs[0], *differentiate(loss, [symbolic[0], *layer.trainable_weights])], feeds, threads)
+    sources = {name: Feed("f", value[0].size) for name, value in feeds.items()}
+    for name, value in feeds.items():
+        sources[name].set(value)
+    if found:
+        cursor = Clock()
+        program = build(found, len(x), Clock(), sources, {}, training=True, cursor=cursor)
+        for _ in range(steps):
+            cursor.cursor = 0
+            program.run(threads=threads)
+    return values, found
+
+
+def built(layer, shape):
+    """The layer with weights that are not 0 and 1; statistics that a batch could have."""
+    layer(gather("x", shape))
+    layer.set_weights([abs(uniform(*w.shape, seed=i + 2)) + 0.5 for i, w in enumerate(layer.weights)])
+    return layer
+
+
+def axes(x):
+    return tuple(range(x.ndim - 1))
+
+
+SHAPES = [(5,), (1,), (4, 3, 6), (7, 9), (3, 2, 2, 17), (20, 20, 65)]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("center, scale", [(True, True), (True, False), (False, True), (False, False)])
+def test_batch_normalization_in_training(shape, center, scale):
+    layer, x = built(layers.BatchNormalization(center=center, scale=scale), shape), 2 * uniform(9, *shape) + 1
+    gamma, beta = (w.numpy() if w is not None else d for w, d in ((layer.gamma, 1.0), (layer.beta, 0.0)))
+    before = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    (y, dx, *dw), _ = trained(layer, x, threads=2)
+    expected = ref.normalize(x, axes(x), gamma, beta)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    dy = 2 * (expected - 0.5) / x.size
+    by_x, by_gamma = ref.normalize_gradient(dy, x, axes(x), gamma)
+    np.testing.assert_allclose(dx, by_x, rtol=1e-4, atol=2e-6 * abs(dy).max())
+    wanted = [ref.bias_gradient(by_gamma)] * scale + [ref.bias_gradient(dy)] * center
+    for got, value in zip(dw, wanted, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-5, atol=1e-6)
+    found = layer.moving_mean, layer.moving_variance
+    for moving, old, new in zip(found, before, ref.moments(x, axes(x)), strict=True):
+        np.testing.assert_allclose(moving.value, old * 0.99 + new.reshape(-1) * 0.01, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("trainable", [True, False])
+def test_batch_normalization_in_inference(shape, trainable):
+    layer, x = built(layers.BatchNormalization(epsilon=0.01, trainable=trainable), shape), uniform(4, *shape)
+    gamma, beta, mean, variance = layer.get_weights()
+    expected = (x - mean) / np.sqrt(np.float64(variance) + 0.01) * gamma + beta
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-6, atol=2e-6)
+    if trainable:
+        return
+    (y, dx), found = trained(layer, x)  # frozen, it does in training what it does in inference
+    np.testing.assert_allclose(y, expected, rtol=1e-6, atol=2e-6)
+    dy = 2 * (expected - 0.5) / x.size
+    np.testing.assert_allclose(dx, dy * gamma / np.sqrt(np.float64(variance) + 0.01), rtol=1e-5, atol=1e-7)
+    assert found == [] and len(layer.non_trainable_weights) == 4
+
+
+def test_gamma_and_beta_may_be_trained_on_moving_statistics():
+    layer, x = built(layers.BatchNormalization(), (5, 6)), uniform(4, 5, 6)
+    _, _, mean, variance = layer.get_weights()
+    (a,) = gathers(x=x)
+    y = layer(a)
+    loss = ops.mean_squared_error(Constant(y, 0.5).output, y)
+    dgamma, dbeta = run(differentiate(loss, layer.trainable_weights), {"x": x})
+    dy = 2 * (np.float64(layer(x)) - 0.5) / x.size
+    xhat = (x - mean) / np.sqrt(variance + 1e-3)
+    np.testing.assert_allclose(dgamma, ref.bias_gradient(dy * xhat), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(dbeta, ref.bias_gradient(dy), rtol=1e-4, atol=1e-6)
+
+
+def test_the_weights_are_in_the_order_of_keras():
+    layer = built(layers.BatchNormalization(name="me"), (3, 4))
+    assert [w.name for w in layer.weights] == ["me/gamma", "me/beta", "me/moving_mean", "me/moving_variance"]
+    assert layer.trainable_weights == layer.weights[:2] and layer.non_trainable_weights == layer.weights[2:]
+    fresh = layers.BatchNormalization()
+    fresh(gather("x", (2,)))
+    np.testing.assert_array_equal(fresh.get_weights(), [[1, 1], [0, 0], [0, 0], [1, 1]])
+
+
+def test_moving_statistics_follow_step_by_step():
+    layer, x = built(layers.BatchNormalization(momentum=0.9), (3, 4)), uniform(5, 3, 4) + 2
+    expected = layer.moving_mean.numpy().astype(np.float64)
+    for _ in range(10):
+        expected = 0.9 * expected + 0.1 * x.mean(axis=(0, 1), dtype=np.float64)
+    trained(layer, x, steps=10)
+    np.testing.assert_allclose(layer.moving_mean.value, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("c", [5, 1500])
+def test_a_shared_layer_follows_both_of_its_batches_in_order(c):
+    layer, x, z = built(layers.BatchNormalization(momentum=0.5), (c,)), uniform(6, c), uniform(6, c, seed=9) + 3
+    before = layer.moving_mean.numpy()
+    trained(layer, x, z, threads=2)
+    np.testing.assert_allclose(layer.moving_mean.value, before / 4 + x.mean(axis=0) / 4 + z.mean(axis=0) / 2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 6, 25])
+def test_the_same_bits_for_any_number_of_threads(batch):
+    x, first = uniform(batch, 13, 11, 37), None
+    for threads in (1, 2, 3, 4):
+        layer = built(layers.BatchNormalization(), (13, 11, 37))
+        values, _ = trained(layer, x, threads=threads)
+        found = [value.tobytes() for value in (*values, *layer.get_weights())]
+        first = first or found
+        assert found == first
+
+
+def test_one_sample_of_one_position_gives_beta():
+    layer = built(layers.BatchNormalization(), (4,))
+    x = uniform(1, 4)
+    (y, dx, *_), _ = trained(layer, x)
+    np.testing.assert_allclose(y, layer.beta.value[None], rtol=1e-6)
+    np.testing.assert_allclose(dx, 0, atol=1e-5)
+
+
+def test_a_moving_average_of_anything():
+    p, x = Parameter((3,), np.ones(3), "p"), uniform(4, 5, 3)
+    (a,) = gathers(x=x)
+    _, mean, _ = ops.batch_normalization(a)
+    source = Feed("f", 15)
+    source.set(x)
+    build([MovingAverage(p, mean, 0.75)], 4, Clock(), {"x": source}, {}).run()
+    np.testing.assert_allclose(p.value, 0.75 + 0.25 * x.mean(axis=(0, 1)), rtol=1e-6)
+
+
+TABLE = [("BatchNormalization", dict(momentum=0.9, epsilon=0.01, scale=False, gamma_initializer="zeros"), (4, 6))]
+
+
+@pytest.mark.parametrize("name, arguments, shape", TABLE)
+def test_configuration_makes_the_same_layer(name, arguments, shape):
+    layer = built(getattr(layers, name)(**arguments, name="mine", trainable=False), shape)
+    config = json.loads(json.dumps(layer.get_config()))
+    again = type(layer).from_config(config)
+    assert again.get_config() == config and again.name == "mine" and not again.trainable
+    again(gather("x", shape))
+    again.set_weights(layer.get_weights())
+    x = uniform(3, *shape)
+    np.testing.assert_array_equal(layer(x), again(x))
+
+
+REFUSED = [  # layer class, arguments, what the message says
+    ("BatchNormalization", dict(momentum=1.5), r"me: momentum must be a number in \[0, 1\]. Received: momentum=1.5"),
+    ("BatchNormalization", dict(epsilon=-1), "me: epsilon must be a number of at least 0. Received: epsilon=-1"),
+    ("BatchNormalization", dict(epsilon="a"), "me: epsilon must be a number of at least 0. Received: epsilon='a'"),
+    ("BatchNormalization", dict(axis=1.5), "me: axis must be a whole number. Received: axis=1.5"),
+    ("BatchNormalization", dict(renorm=True), "me: renorm must be False. Received: renorm=True"),
+    ("BatchNormalization", dict(synchronized=True), "me: synchronized must be False. Received: synchronized=True"),
+]
+
+
+@pytest.mark.parametrize("name, arguments, message", REFUSED, ids=lambda value: str(value)[:40])
+def test_refuses_arguments(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(layers, name)(**arguments, name="me")
+
+
+UNFIT = [  # layer class, arguments, shape of a sample it cannot take, what the message says
+    ("BatchNormalization", dict(axis=1), (4, 4, 3), r"me: axis must be -1, .*axis=1 for .*\(None, 4, 4, 3\)"),
+    ("BatchNormalization", dict(), (), r"me: expected an input of shape \(batch, ..., channels\). Received: \(None,\)"),
+]
+
+
+@pytest.mark.parametrize("name, arguments, shape, message", UNFIT)
+def test_refuses_inputs(name, arguments, shape, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(layers, name)(**arguments, name="me")(gather("x", shape))
+
+
+@pytest.mark.parametrize("name", ["BatchNormalization"])
+def test_a_built_layer_refuses_other_channels(name):
+    layer = built(getattr(layers, name)(name="me"), (4, 32))
+    with pytest.raises(ValueError, match=r"me: expected an input of shape .*32.*Received: \(None, 4, 33\)"):
+        layer(gather("x", (4, 33)))
