@@ -166,7 +166,76 @@ def test_a_moving_average_of_anything():
     np.testing.assert_allclose(p.value, 0.75 + 0.25 * x.mean(axis=(0, 1)), rtol=1e-6)
 
 
-TABLE = [("BatchNormalization", dict(momentum=0.9, epsilon=0.01, scale=False, gamma_initializer="zeros"), (4, 6))]
+def by_group(groups):
+    """x (n, ..., c) as (n, ..., groups, c / groups), and the axes that share a mean."""
+
+    def apart(x):
+        return x.reshape(*x.shape[:-1], groups, -1), (*range(1, x.ndim - 1), x.ndim)
+
+    return apart
+
+
+def last(count):
+    return lambda x: (x, tuple(range(-count, 0)))
+
+
+ALIKE = [  # layer class, arguments, shape of a sample, shape of the weights, how the reference sees x
+    ("LayerNormalization", dict(), (5, 17), (17,), last(1)),
+    ("LayerNormalization", dict(axis=[1, 3, 2]), (4, 3, 6), (4, 3, 6), last(3)),
+    ("LayerNormalization", dict(axis=(-1, -2)), (4, 3, 6), (3, 6), last(2)),
+    ("GroupNormalization", dict(), (5, 4, 64), (64,), by_group(32)),
+    ("GroupNormalization", dict(groups=3), (12,), (12,), by_group(3)),
+    ("GroupNormalization", dict(groups=-1), (7, 6, 9), (9,), by_group(9)),
+    ("GroupNormalization", dict(groups=1), (7, 6, 9), (9,), by_group(1)),
+]
+
+
+@pytest.mark.parametrize("name, arguments, shape, weights, seen", ALIKE)
+@pytest.mark.parametrize("center, scale", [(True, True), (True, False), (False, True), (False, False)])
+def test_layer_and_group(name, arguments, shape, weights, seen, center, scale):
+    layer = built(getattr(layers, name)(**arguments, center=center, scale=scale), shape)
+    x = 2 * uniform(7, *shape) + 1
+    assert [w.shape for w in layer.weights] == [weights] * (center + scale)
+    gamma, beta = (w.numpy() if w is not None else d for w, d in ((layer.gamma, 1.0), (layer.beta, 0.0)))
+    apart, axes = seen(x)
+    expected = ref.normalize(apart, axes).reshape(x.shape) * gamma + beta
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=1e-5)
+    (y, dx, *dw), _ = trained(layer, x, threads=2)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    dy = 2 * (expected - 0.5) / x.size
+    by_x, _ = ref.normalize_gradient((dy * gamma).reshape(apart.shape), apart, axes)
+    np.testing.assert_allclose(dx, by_x.reshape(x.shape), rtol=1e-4, atol=4e-6 * abs(dy).max())
+    lead = tuple(range(x.ndim - len(weights)))
+    by_gamma = dy * ref.normalize(apart, axes).reshape(x.shape)
+    wanted = [by_gamma.sum(axis=lead)] * scale + [dy.sum(axis=lead)] * center
+    for got, value in zip(dw, wanted, strict=True):
+        np.testing.assert_allclose(got, value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis, shape", [(-1, (5, 17)), ([1, 2], (5, 17)), ([-1], (130,))])
+def test_rms_and_unit(axis, shape):
+    x, axes = uniform(6, *shape) + 0.2, tuple(axis) if isinstance(axis, list) else axis
+    layer = built(layers.RMSNormalization(axis=axis), shape)
+    square = (x.astype(np.float64) ** 2).sum(axis=axes, keepdims=True)
+    mean = (x.astype(np.float64) ** 2).mean(axis=axes, keepdims=True)
+    np.testing.assert_allclose(layer(x), x / np.sqrt(mean + 1e-6) * layer.scale.value, rtol=1e-5)
+    np.testing.assert_allclose(layers.UnitNormalization(axis=axis)(x), x / np.sqrt(square), rtol=1e-5)
+    (y, dx, dscale), _ = trained(layer, x)
+    dy, hat = 2 * (np.float64(y) - 0.5) / x.size, x / np.sqrt(mean + 1e-6)
+    lead = tuple(range(x.ndim - layer.scale.ndim))
+    np.testing.assert_allclose(dscale, (dy * hat).sum(axis=lead), rtol=1e-4, atol=1e-6)
+    g = dy * layer.scale.value
+    expected = (g - hat * (g * hat).mean(axis=axes, keepdims=True)) / np.sqrt(mean + 1e-6)
+    np.testing.assert_allclose(dx, expected, rtol=1e-3, atol=1e-6)
+
+
+TABLE = [
+    ("BatchNormalization", dict(momentum=0.9, epsilon=0.01, scale=False, gamma_initializer="zeros"), (4, 6)),
+    ("LayerNormalization", dict(axis=[1, 2], epsilon=0.01, center=False), (4, 6)),
+    ("RMSNormalization", dict(epsilon=0.01), (4, 6)),
+    ("GroupNormalization", dict(groups=2, beta_initializer="ones"), (4, 6)),
+    ("UnitNormalization", dict(axis=[1, 2]), (4, 6)),
+]
 
 
 @pytest.mark.parametrize("name, arguments, shape", TABLE)
@@ -188,6 +257,11 @@ REFUSED = [  # layer class, arguments, what the message says
     ("BatchNormalization", dict(axis=1.5), "me: axis must be a whole number. Received: axis=1.5"),
     ("BatchNormalization", dict(renorm=True), "me: renorm must be False. Received: renorm=True"),
     ("BatchNormalization", dict(synchronized=True), "me: synchronized must be False. Received: synchronized=True"),
+    *[
+        ("GroupNormalization", dict(groups=bad), f"me: groups must be a .* or -1. Received: groups={bad!r}")
+        for bad in (0, -2, 1.5, True, None)
+    ],
+    ("RMSNormalization", dict(epsilon=None), "me: epsilon must be a number of at least 0. Received: epsilon=None"),
 ]
 
 
@@ -197,9 +271,24 @@ def test_refuses_arguments(name, arguments, message):
         getattr(layers, name)(**arguments, name="me")
 
 
+@pytest.mark.parametrize("name", ["LayerNormalization", "RMSNormalization", "UnitNormalization"])
+@pytest.mark.parametrize("axis", ["a", 1.5, [1, None], True])
+def test_refuses_an_axis_that_is_no_number(name, axis):
+    with pytest.raises(TypeError, match=r"me: axis must be a whole number or a list of them. Received: axis="):
+        getattr(layers, name)(axis=axis, name="me")
+
+
+LAST = "me: axis must name the last axis or the last few, without the batch. Received: axis="
 UNFIT = [  # layer class, arguments, shape of a sample it cannot take, what the message says
     ("BatchNormalization", dict(axis=1), (4, 4, 3), r"me: axis must be -1, .*axis=1 for .*\(None, 4, 4, 3\)"),
     ("BatchNormalization", dict(), (), r"me: expected an input of shape \(batch, ..., channels\). Received: \(None,\)"),
+    ("GroupNormalization", dict(groups=4), (4, 6), r"me: the number of channels must be .*groups=4 .*\(None, 4, 6\)"),
+    ("GroupNormalization", dict(), (4, 6), r"me: the number of channels must be .*groups=32 .*\(None, 4, 6\)"),
+    ("LayerNormalization", dict(axis=1), (4, 6), LAST + r"1 .*\(None, 4, 6\)"),
+    ("LayerNormalization", dict(axis=[0, 1, 2]), (4, 6), LAST + r"\[0, 1, 2\]"),
+    ("LayerNormalization", dict(axis=[]), (4, 6), LAST + r"\[\]"),
+    ("UnitNormalization", dict(axis=-4), (4, 6), LAST + "-4"),
+    ("RMSNormalization", dict(axis=[2, 2]), (4, 6), LAST),
 ]
 
 
@@ -209,7 +298,7 @@ def test_refuses_inputs(name, arguments, shape, message):
         getattr(layers, name)(**arguments, name="me")(gather("x", shape))
 
 
-@pytest.mark.parametrize("name", ["BatchNormalization"])
+@pytest.mark.parametrize("name", ["BatchNormalization", "GroupNormalization", "LayerNormalization", "RMSNormalization"])
 def test_a_built_layer_refuses_other_channels(name):
     layer = built(getattr(layers, name)(name="me"), (4, 32))
     with pytest.raises(ValueError, match=r"me: expected an input of shape .*32.*Received: \(None, 4, 33\)"):

@@ -4,7 +4,13 @@ from dlcore.layers.activations import Activation, ReLU, Softmax
 from dlcore.layers.base import Layer
 from dlcore.layers.conv import Conv2D
 from dlcore.layers.dense import Dense
-from dlcore.layers.normalization import BatchNormalization
+from dlcore.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
 from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
 from dlcore.layers.preprocessing import Rescaling
 from dlcore.layers.random import Dropout
@@ -22,12 +28,16 @@ __all__ = [
     "Dense",
     "Dropout",
     "Flatten",
+    "GroupNormalization",
     "Input",
     "InputLayer",
     "Layer",
+    "LayerNormalization",
     "MaxPool2D",
     "MaxPooling2D",
+    "RMSNormalization",
     "ReLU",
     "Rescaling",
     "Softmax",
+    "UnitNormalization",
 ]

@@ -5,6 +5,7 @@ from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import conv2d
 from dlcore.ops.dense import dense
 from dlcore.ops.elementwise import add, bias_add, rescale
+from dlcore.ops.layer_normalization import group_normalization, layer_normalization
 from dlcore.ops.losses import (
     binary_crossentropy,
     binary_crossentropy_logits,
@@ -35,6 +36,8 @@ __all__ = [
     "conv2d",
     "dense",
     "dropout",
+    "group_normalization",
+    "layer_normalization",
     "max_pool2d",
     "mean_squared_error",
     "normalize_by",

@@ -25,6 +25,7 @@ from dlcore.kernels import (
     data,
     dense,
     elementwise,
+    layer_normalization,
     locks,
     losses,
     memory,
@@ -41,7 +42,7 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [normalization, random, softmax]
+MODULES += [layer_normalization, normalization, random, softmax]
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
 
@@ -166,6 +167,17 @@ def cases(n=3, c=7):
     yield Case(normalization.batch_gradient_reduce, "sums dgamma dbeta lines", ["sums"], sums=uniform(5, 2, c), **small)
     yield Case(normalization.batch_input_gradient, "dx", dy=x, x=x, coefficients=table, lines=uniform(3, c), dx=x)
     yield Case(normalization.moving_average, "parameter", ["parameter"], parameter=gamma, statistic=gamma, momentum=0.9)
+    parts = dict(dgamma=uniform(min(n, 1), c), dbeta=uniform(min(n, 1), c))
+    for groups, stats in ((1, uniform(n, 1, 3)), (c, uniform(n, c, 3))):
+        more = dict(x=x, stats=stats, gamma=gamma, groups=groups)
+        yield Case(layer_normalization.groups_forward, "y stats", y=x, beta=gamma, **more)
+        yield Case(layer_normalization.groups_gradient, "dx dgamma dbeta", dy=x, dx=x, grain=max(n, 1), **parts, **more)
+    more = dict(x=x, stats=uniform(n, 20, 3), gamma=gamma)
+    yield Case(layer_normalization.rows_forward, "y stats", y=x, beta=gamma, **more)
+    yield Case(layer_normalization.rows_gradient, "dx dgamma dbeta", dy=x, dx=x, grain=max(n, 1), **parts, **more)
+    more = dict(x=x, stats=uniform(n, 1, 3), gamma=None, axes=3, kind="unit")
+    yield Case(layer_normalization.rows_forward, "y stats", y=x, beta=None, **more)
+    yield Case(layer_normalization.rows_gradient, "dx", dy=x, dx=x, **more)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
