@@ -303,3 +303,101 @@ def test_a_built_layer_refuses_other_channels(name):
     layer = built(getattr(layers, name)(name="me"), (4, 32))
     with pytest.raises(ValueError, match=r"me: expected an input of shape .*32.*Received: \(None, 4, 33\)"):
         layer(gather("x", (4, 33)))
+
+
+DATA = [  # axis, shape of a sample
+    (-1, (5, 4, 3)), (-1, (7,)), (None, (5, 4, 3)), (None, (3,)), ((1, 3), (5, 4, 3)), (2, (5, 4, 3)),
+    ((-1, 1, 2), (5, 4, 3)), (1, (30, 90)), (-1, (20, 300)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("axis, shape", DATA)
+@pytest.mark.parametrize("invert", [False, True])
+def test_normalization_adapts_and_inverts(axis, shape, invert):
+    x = 3 * uniform(50, *shape) + 100
+    layer = layers.Normalization(axis=axis, invert=invert)
+    layer.adapt(x)
+    kept = [] if axis is None else [a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,))]
+    mean, variance = ref.moments(x, tuple(a for a in range(x.ndim) if a not in kept))
+    sizes = tuple(x.shape[a] for a in sorted(kept))
+    assert [w.shape for w in layer.weights] == [sizes, sizes, ()] and layer.trainable_weights == []
+    np.testing.assert_allclose(layer.mean.value, mean.reshape(sizes), rtol=1e-6)
+    np.testing.assert_allclose(layer.variance.value, variance.reshape(sizes), rtol=1e-6)
+    expected = x * np.sqrt(variance) + mean if invert else (x - mean) / np.sqrt(variance)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-5, atol=2e-5)
+    given = layers.Normalization(axis=axis, invert=invert, mean=mean.reshape(sizes), variance=variance.reshape(sizes))
+    np.testing.assert_allclose(given(x), expected, rtol=1e-5, atol=2e-5)
+    again = layers.Normalization.from_config(json.loads(json.dumps(given.get_config())))
+    np.testing.assert_array_equal(again(x), given(x))
+    assert given.weights == []
+    (y, dx), _ = trained(given, x)
+    factor = np.sqrt(variance) if invert else 1 / np.sqrt(variance)
+    np.testing.assert_allclose(dx, 2 * (y - 0.5) / x.size * factor, rtol=1e-4)
+
+
+def test_adapt_takes_batches_bytes_and_large_means():
+    x = (np.random.default_rng(0).integers(0, 256, (90, 4, 5, 3))).astype(np.uint8)
+    whole, parts, pairs = layers.Normalization(), layers.Normalization(), layers.Normalization()
+    whole.adapt(x)
+    parts.adapt([x[:7], x[7:8], x[8:]])
+    pairs.adapt((x[i : i + 9], None) for i in range(0, 90, 9))
+    for layer in (whole, parts, pairs):
+        np.testing.assert_allclose(layer.mean.value, x.mean(axis=(0, 1, 2)), rtol=1e-6)
+        np.testing.assert_allclose(layer.variance.value, x.var(axis=(0, 1, 2)), rtol=1e-6)
+    x = 1e6 + np.random.default_rng(1).standard_normal((400, 2))
+    parts = layers.Normalization()
+    parts.adapt([x[:100], x[100:]])
+    np.testing.assert_allclose(parts.variance.value, x.var(axis=0), rtol=1e-6)
+    parts.adapt(x[:50])  # anew
+    np.testing.assert_allclose(parts.variance.value, x[:50].var(axis=0), rtol=1e-6)
+    parts.set_weights([np.zeros(2), np.full(2, 4), 0])  # what is prepared of them follows
+    np.testing.assert_allclose(parts(np.ones((1, 2), np.float32)), [[0.5, 0.5]])
+
+
+def test_a_constant_column_is_not_divided_by_zero():
+    layer = layers.Normalization()
+    layer.adapt(np.ones((5, 2)))
+    np.testing.assert_array_equal(layer(np.ones((3, 2), np.float32)), np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("scale, offset", [
+    ([1, 2, 3], 0), (2.0, [1, 2, 3]), (np.arange(12).reshape(4, 3), [[1], [2], [3], [4]]), (np.ones((1, 1, 1, 3)), 1),
+])  # fmt: skip
+def test_rescaling_by_arrays(scale, offset):
+    layer, x = layers.Rescaling(scale, offset), uniform(6, 5, 4, 3)
+    np.testing.assert_allclose(layer(x), x * np.asarray(scale) + np.asarray(offset), rtol=1e-6, atol=1e-6)
+    again = layers.Rescaling.from_config(json.loads(json.dumps(layer.get_config())))
+    np.testing.assert_array_equal(again(x), layer(x))
+    (_, dx), _ = trained(layer, x)
+    assert dx.shape == x.shape
+
+
+@pytest.mark.parametrize("make, message", [
+    (lambda: layers.Rescaling("a", name="me"), "me: scale must be a number or an array of them. Received: scale='a'"),
+    (lambda: layers.Rescaling(1, [np.nan], name="me"), r"me: offset must be a number or an array .*offset=\[nan\]"),
+    (lambda: layers.Rescaling([1, 2], name="me")(np.ones((2, 3))), r"me: scale and offset must fit .*\(None, 3\)"),
+    (lambda: layers.Rescaling(np.ones((2, 3)), name="me")(np.ones((2, 3))), r"me: scale and offset must fit"),
+    (lambda: layers.Normalization(axis=1.5, name="me"), "me: axis must be whole numbers or None. Received: axis=1.5"),
+    (lambda: layers.Normalization(mean=1, name="me"), "me: mean and variance must be given both .*variance=None"),
+    (lambda: layers.Normalization(mean="a", variance=1, name="me"), "me: mean must be a number or an array"),
+    (lambda: layers.Normalization(mean=1, variance=[1, 2], name="me"), r"me: mean and variance must have one shape"),
+    (lambda: layers.Normalization(None, [1], [1], name="me"), r"me: mean and variance must have one shape"),
+    (lambda: layers.Normalization(mean=[1, 2], variance=[1, 2], name="me")(np.ones((2, 3))), r"me: .* sizes \(3,\)"),
+    (lambda: layers.Normalization(mean=1, variance=1, name="me").adapt(np.ones((2, 3))), "me: adapt cannot change"),
+    (lambda: layers.Normalization(axis=0, name="me").adapt(np.ones((2, 3))), r"me: axis must name axes .*\(0,\)"),
+    (lambda: layers.Normalization(axis=(1, -1), name="me")(np.ones((2, 3))), r"me: axis must name axes .*each once"),
+    (lambda: layers.Normalization(name="me").adapt([]), "me: adapt needs at least one sample"),
+    (lambda: layers.Normalization(name="me").adapt([np.ones((2, 3)), np.ones((2, 4))]), r"me: expected data of sizes"),
+])  # fmt: skip
+def test_preprocessing_refuses(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_normalization_refuses_what_holds_no_arrays_and_other_inputs():
+    layer = layers.Normalization(name="me")
+    with pytest.raises(TypeError, match=r"me: adapt takes an array or an iterable of batches. Received: int"):
+        layer.adapt(3)
+    layer.adapt(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"me: expected an input of sizes \(3,\) along axes \(-1,\).*\(None, 4\)"):
+        layer(np.ones((2, 4)))

@@ -29,6 +29,7 @@ IMAGE, ROW = (9, 8, 2), (6,)
 CASES = {  # class -> shape of a sample, and the layers to save
     "Activation": (ROW, lambda: [layers.Activation("tanh")]),
     "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
+    "BatchNormalization": (IMAGE, lambda: [layers.BatchNormalization(momentum=0.5, gamma_initializer="zeros")]),
     "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
                                              kernel_initializer=initializers.HeNormal(seed=3)),
                                layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
@@ -36,13 +37,18 @@ CASES = {  # class -> shape of a sample, and the layers to save
                             layers.Dense(3, use_bias=False, trainable=False)]),
     "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
     "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
+    "GroupNormalization": (IMAGE, lambda: [layers.GroupNormalization(2), layers.GroupNormalization(-1, scale=False)]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
+    "LayerNormalization": (IMAGE, lambda: [layers.LayerNormalization([2, 3]), layers.LayerNormalization(center=False)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
+    "Normalization": (IMAGE, lambda: [layers.Normalization(), layers.Normalization(None, 1.5, 4)]),
+    "RMSNormalization": (IMAGE, lambda: [layers.RMSNormalization()]),
     "ReLU": (ROW, lambda: [layers.ReLU()]),
-    "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
+    "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1), layers.Rescaling([1, 2])]),
     "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
         [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
     "Softmax": (ROW, lambda: [layers.Softmax()]),
+    "UnitNormalization": (IMAGE, lambda: [layers.UnitNormalization()]),
 }  # fmt: skip
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from dlcore.kernels.executor import Step
 from dlcore.kernels.memory import _Operand
 
@@ -18,6 +20,14 @@ def moving_coefficients(
     beta: _Operand | None,
     coefficients: _Operand,
     epsilon: float = 1e-3,
+) -> Step: ...
+def adapted_coefficients(
+    mean: _Operand,
+    variance: _Operand,
+    coefficients: _Operand,
+    index: Sequence[int],
+    invert: bool = False,
+    epsilon: float = 1e-7,
 ) -> Step: ...
 def normalize(x: _Operand, coefficients: _Operand, y: _Operand, linear: bool = False) -> Step: ...
 def batch_gradient_sums(dy: _Operand, x: _Operand, coefficients: _Operand, sums: _Operand, grain: int) -> Step: ...

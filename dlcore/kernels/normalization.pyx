@@ -8,6 +8,8 @@ float lacks of the mean. y = (x - mean) * scale + offset then loses nothing wher
 Ioffe & Szegedy, "Batch Normalization", arXiv 1502.03167; Ba, Kiros & Hinton, "Layer Normalization", arXiv 1607.06450;
 Wu & He, "Group Normalization", arXiv 1803.08494; Zhang & Sennrich, "Root Mean Square Layer Normalization", arXiv 1910.07467.
 """
+from array import array
+
 from libc.math cimport sqrt
 from libc.string cimport memset
 
@@ -24,6 +26,7 @@ ctypedef struct Norm:
     float *sums                 # (chunks, 2, c)
     const float *mean           # moving statistics
     const float *variance
+    const int *index
     const float *gamma
     const float *beta
     float *coefficients         # (5, c)
@@ -188,6 +191,42 @@ def moving_coefficients(mean, variance, gamma, beta, coefficients, double epsilo
     cb = fit(me, coefficients, "coefficients", (5, a.n), True)
     a.mean, a.variance, a.gamma, a.beta, a.coefficients = floats(mb), floats(vb), floats(gb), floats(bb), floats(cb)
     return make_step(moving_leaf, &a, sizeof(a), (a.n + BLOCK - 1) // BLOCK, 8.0 * a.n, 0, (mb, vb, gb, bb, cb))
+
+
+cdef void adapted_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Norm *a = <const Norm *>args
+    cdef float *c = a.coefficients
+    cdef Py_ssize_t j, n = a.n
+    cdef double deviation
+    for j in range(begin * BLOCK, min(end * BLOCK, n)):
+        deviation = sqrt(a.variance[a.index[j]])
+        if deviation < a.epsilon:
+            deviation = a.epsilon
+        c[j] = 0 if a.kind else a.mean[a.index[j]]
+        c[n + j] = <float>(deviation if a.kind else 1 / deviation)
+        c[2 * n + j] = a.mean[a.index[j]] if a.kind else 0
+        c[3 * n + j], c[4 * n + j] = c[n + j], 0
+
+def adapted_coefficients(mean, variance, coefficients, index, bint invert=False, double epsilon=1e-7):
+    """The coefficients of (x - mean) / deviation, or of x * deviation + mean, where deviation = max(sqrt(variance),
+    epsilon), for numbers of x in the order of `index`. One task per 256 of these.
+
+    Args:
+        mean, variance: (m,) float32.
+        coefficients: (5, n), overwritten.
+        index: n whole numbers below m: which mean belongs to a number.
+        invert: the second formula.
+    """
+    cdef str me = "adapted_coefficients"
+    cdef Buffer mb = buffer(mean, "mean", "f", 1), vb, cb, ib = buffer(array("i", index), "index", "i", 1)
+    cdef Norm a
+    memset(&a, 0, sizeof(a))
+    if len(index) and not 0 <= min(index) <= max(index) < mb.shape[0]:
+        raise ValueError(f"normalization.{me}: index must hold numbers from 0 to those of mean {mb.shape}")
+    a.n, a.epsilon, a.kind = ib.shape[0], epsilon, invert
+    vb, cb = fit(me, variance, "variance", mb.shape), fit(me, coefficients, "coefficients", (5, a.n), True)
+    a.mean, a.variance, a.coefficients, a.index = floats(mb), floats(vb), floats(cb), <const int *>ib.whole()
+    return make_step(adapted_leaf, &a, sizeof(a), (a.n + BLOCK - 1) // BLOCK, 8.0 * a.n, 0, (mb, vb, cb, ib))
 
 
 cdef void normalize_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:

@@ -12,7 +12,7 @@ from dlcore.layers.normalization import (
     UnitNormalization,
 )
 from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
-from dlcore.layers.preprocessing import Rescaling
+from dlcore.layers.preprocessing import Normalization, Rescaling
 from dlcore.layers.random import Dropout
 from dlcore.layers.shape import Flatten, Input, InputLayer
 
@@ -35,6 +35,7 @@ __all__ = [
     "LayerNormalization",
     "MaxPool2D",
     "MaxPooling2D",
+    "Normalization",
     "RMSNormalization",
     "ReLU",
     "Rescaling",

@@ -143,8 +143,8 @@ class Op:
             are cut otherwise. The update of a parameter may then follow its gradient block by block.
         prepares: True when the op only brings parameters (or what others prepared of them) into the form that others
             read: it runs when they changed, not at each step. With one input, `block` is then that of the input.
-        stops_gradient: True when no gradient passes: the outputs count as constants.
         updates: the parameter that a step changes, or None.
+        constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
     axis = SAMPLE
@@ -153,8 +153,8 @@ class Op:
     alias = False
     block: int | None = None
     prepares = False
-    stops_gradient = False
     updates: Parameter | None = None
+    constant = False
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
         self.inputs = list(inputs)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
+import numpy as np
+
 from dlcore.kernels import normalization as kernels
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Parameter, Tensor
+from dlcore.ops.shape import reshape
 
 LINES = 5  # rows of the coefficients
 
@@ -14,7 +18,7 @@ LINES = 5  # rows of the coefficients
 class _Coefficients(Op):
     """What brings gamma and beta, either of which may be missing, into the coefficients (5, c)."""
 
-    stops_gradient = True  # `Normalize` has the gradient of all of it
+    constant = True  # `Normalize` has the gradient of all of it
     axis = BATCH_WIDE
 
     def __init__(self, inputs: list[Tensor], gamma: Tensor | None, beta: Tensor | None, epsilon: float, *outputs):
@@ -27,7 +31,7 @@ class _Coefficients(Op):
 
 
 class BatchMoments(Op):
-    stops_gradient = True
+    constant = True
 
     def __init__(self, x: Tensor):
         super().__init__([x], ((CHUNKS, 2 * x.shape[-1] + 1), "d"))
@@ -59,6 +63,20 @@ class MovingCoefficients(_Coefficients):
         mean, variance = (at.buffer(tensor) for tensor in self.inputs[:2])
         gamma, beta = self.affine(at)
         return kernels.moving_coefficients(mean, variance, gamma, beta, at.buffer(self.output), self.epsilon)
+
+
+class AdaptedCoefficients(Op):
+    """Of given means and variances, flat, spread by `index` over the numbers of a row."""
+
+    constant = prepares = True
+
+    def __init__(self, mean: Tensor, variance: Tensor, index: Sequence[int], invert: bool):
+        self.index, self.invert = index, invert
+        super().__init__([mean, variance], (LINES, len(index)))
+
+    def bind(self, at):
+        mean, variance = (at.buffer(tensor).reshape(-1) for tensor in self.inputs)
+        return kernels.adapted_coefficients(mean, variance, at.buffer(self.output), self.index, self.invert)
 
 
 class Normalize(Op):
@@ -164,6 +182,40 @@ def normalize_by(
     """The same with a given mean and variance (c,), which have no gradient."""
     coefficients = MovingCoefficients(mean, variance, gamma, beta, epsilon).output
     return Normalize(x, coefficients, gamma, beta).output
+
+
+def _rows(x: Tensor, n: int) -> Tensor:
+    """x as rows of n numbers."""
+    return reshape(x, (x.shape[0], prod(x.shape[1:]) // n, n))
+
+
+def standardize(
+    x: Tensor, mean: Parameter, variance: Parameter, axes: Sequence[int], invert: bool = False, least: int = 64
+) -> Tensor:
+    """(x - mean) / max(sqrt(variance), 1e-7), or x * max(sqrt(variance), 1e-7) + mean if `invert`.
+
+    Args:
+        x: (batch, ...).
+        mean, variance: of the sizes of `axes` of x, in rising order.
+        axes: positive ones, rising; all others share a mean.
+        least: rows of x are at least that long, where a sample is: which is faster.
+    """
+    first = min(axes, default=x.ndim - 1)
+    while first > 1 and prod(x.shape[first:]) < least:
+        first -= 1
+    row = x.shape[first:]
+    of = np.arange(prod(mean.shape)).reshape([x.shape[a] if a in axes else 1 for a in range(first, x.ndim)])
+    index = np.broadcast_to(of, row).reshape(-1).tolist()
+    coefficients = AdaptedCoefficients(mean, variance, index, invert).output
+    return reshape(Normalize(_rows(x, prod(row)), coefficients, None, None).output, x.shape)
+
+
+def affine(x: Tensor, scale: np.ndarray, offset: np.ndarray) -> Tensor:
+    """x * scale + offset, arrays of one shape: that of the last axes of x."""
+    table = np.zeros((LINES, scale.size), np.float32)
+    table[1], table[2] = scale.reshape(-1), offset.reshape(-1)
+    coefficients = Parameter(table.shape, table, "affine", trainable=False)
+    return reshape(Normalize(_rows(x, scale.size), coefficients, None, None).output, x.shape)
 
 
 class MovingAverage(Op):

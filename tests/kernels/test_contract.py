@@ -159,6 +159,8 @@ def cases(n=3, c=7):
     small = dict(gamma=gamma, beta=gamma, mean=gamma, variance=square, coefficients=table)
     yield Case(normalization.batch_coefficients, "parts coefficients mean variance", ["parts"], parts=parts, **small)
     yield Case(normalization.moving_coefficients, "coefficients", **small)
+    more = dict(mean=gamma, variance=square, coefficients=uniform(5, 2 * c), index=[*range(c), *range(c)])
+    yield Case(normalization.adapted_coefficients, "coefficients", **more)
     yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x)
     yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, linear=True)
     sums = dict(sums=uniform(min(n, 1), 2, c), grain=max(n, 1))

@@ -134,6 +134,20 @@ def test_nan_stays_in_its_channel(c, bad):
 
 
 @pytest.mark.parametrize("n", [1, 7, 300])
+@pytest.mark.parametrize("invert", [False, True])
+def test_adapted_coefficients(n, invert):
+    mean, variance = uniform(5), abs(uniform(5, seed=1))
+    variance[3], index = 0, np.random.default_rng(n).integers(5, size=n)
+    found = results(
+        lambda c: kernels.adapted_coefficients(mean, variance, c, index.tolist(), invert), blank(5, n), runs=[(1, 1)]
+    )
+    m, deviation = mean[index], np.maximum(np.sqrt(ref.f64(variance)), 1e-7)[index]
+    assert_near(found[:3], [0 * m, deviation, m] if invert else [m, 1 / deviation, 0 * m])
+    with pytest.raises(ValueError, match=r"index must hold numbers from 0 to those of mean \(5,\)"):
+        kernels.adapted_coefficients(mean, variance, blank(5, 1), [5])
+
+
+@pytest.mark.parametrize("n", [1, 7, 300])
 def test_moving_average(n):
     p, s = uniform(n), uniform(n, seed=1)
     for threads in (1, 2):
