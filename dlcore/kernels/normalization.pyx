@@ -245,6 +245,26 @@ def normalize(x, coefficients, y, bint linear=False):
     return make_step(normalize_leaf, &a, sizeof(a), xb.shape[0], xb.size(), 0, (xb, yb, cb))
 
 
+cdef void fold_bias_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Norm *a = <const Norm *>args
+    cdef const float *c = a.coefficients
+    cdef Py_ssize_t j
+    for j in range(begin * BLOCK, min(end * BLOCK, a.n)):
+        a.a[j] = ((a.beta[j] if a.beta != NULL else 0) - c[j]) * c[a.n + j] + c[2 * a.n + j]
+
+def fold_bias(b, coefficients, y):
+    """y = (b - mean) * scale + offset: the bias of a linear layer that also normalises what it gives. b (c,), or None for
+    0; coefficients (5, c); y (c,), overwritten. One task per 256 channels."""
+    cdef str me = "fold_bias"
+    cdef Buffer yb = buffer(y, "y", "f", 1, True), bb, cb
+    cdef Norm a
+    memset(&a, 0, sizeof(a))
+    a.n = yb.shape[0]
+    bb, cb = maybe(me, b, "b", yb.shape), fit(me, coefficients, "coefficients", (5, a.n))
+    a.a, a.beta, a.coefficients = floats(yb), floats(bb), floats(cb)
+    return make_step(fold_bias_leaf, &a, sizeof(a), (a.n + BLOCK - 1) // BLOCK, 3.0 * a.n, 0, (yb, bb, cb))
+
+
 cdef void gradient_sums_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Norm *a = <const Norm *>args
     a.tiles.affine_sums(<const float *>at(&a.dy, begin, slot), <const float *>at(&a.x, begin, slot),

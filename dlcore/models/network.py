@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import callbacks, config, losses, metrics, ops, optimizers
-from dlcore.graph.fuse import BACKWARD, fuse
+from dlcore.graph.fuse import BACKWARD, INFERENCE, PATTERNS, fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed, Predictor, Predictors
@@ -211,7 +211,7 @@ class Network(Layer):
             if name in measured:
                 raise ValueError(f"{self.name}: two measures are called {name!r}; give the metric another name")
             measured[name] = per_sample(measure(y, p), name)
-        fuse(list(measured.values()))
+        fuse(list(measured.values()), PATTERNS if training else INFERENCE)
 
         totals = {name: np.zeros(2) for name in measured}
         total_tensors = {name: Tensor((2,), "d", name=name) for name in measured}
@@ -258,7 +258,7 @@ class Network(Layer):
 
     def _new_predictor(self, dtype: str) -> Predictor:
         p = self.call(gather("x", self.sample_shape))
-        fuse([p])
+        fuse([p], INFERENCE)
         sample, result = self.sample_shape, p.shape[1:]
         x, y = Feed(dtype, int(np.prod(sample, dtype=np.int64))), Feed("f", int(np.prod(result, dtype=np.int64)))
         return Predictor(Function([Store(p, "p")], {"x": x, "p": y}), x, y, sample, result)

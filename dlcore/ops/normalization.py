@@ -184,6 +184,34 @@ def normalize_by(
     return Normalize(x, coefficients, gamma, beta).output
 
 
+class FoldKernel(Op):
+    """The kernel of a linear layer, each output's part by the scale of its channel."""
+
+    axis = BATCH_WIDE
+    prepares = constant = True
+
+    def __init__(self, w: Tensor, coefficients: Tensor):
+        super().__init__([w, coefficients], w.shape)
+
+    def bind(self, at):
+        w, coefficients = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.normalize(w, coefficients, at.buffer(self.output), linear=True)
+
+
+class FoldBias(Op):
+    """The bias that goes with it."""
+
+    axis = BATCH_WIDE
+    prepares = constant = True
+
+    def __init__(self, coefficients: Tensor, b: Tensor | None):
+        super().__init__([coefficients, *([] if b is None else [b])], (coefficients.shape[1],))
+
+    def bind(self, at):
+        coefficients, *b = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.fold_bias(b[0] if b else None, coefficients, at.buffer(self.output))
+
+
 def _rows(x: Tensor, n: int) -> Tensor:
     """x as rows of n numbers."""
     return reshape(x, (x.shape[0], prod(x.shape[1:]) // n, n))

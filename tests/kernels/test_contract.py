@@ -163,6 +163,7 @@ def cases(n=3, c=7):
     yield Case(normalization.adapted_coefficients, "coefficients", **more)
     yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x)
     yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, linear=True)
+    yield Case(normalization.fold_bias, "y", b=gamma, coefficients=table, y=gamma)
     sums = dict(sums=uniform(min(n, 1), 2, c), grain=max(n, 1))
     yield Case(normalization.batch_gradient_sums, "sums", dy=x, x=x, coefficients=table, **sums)
     small = dict(coefficients=table, dgamma=gamma, dbeta=gamma, lines=uniform(3, c), count=12)

@@ -148,6 +148,15 @@ def test_adapted_coefficients(n, invert):
 
 
 @pytest.mark.parametrize("n", [1, 7, 300])
+def test_fold_bias(n):
+    b, table = uniform(n), uniform(5, n)
+    for given in (b, None):
+        y = results(lambda y, b=given: kernels.fold_bias(b, table, y), blank(n), runs=[(1, 1), (2, 1)])
+        expected = ((0 if given is None else ref.f64(b)) - table[0]) * table[1] + table[2]
+        assert_near(y, expected, 3 + np.zeros(n), roundings=3)
+
+
+@pytest.mark.parametrize("n", [1, 7, 300])
 def test_moving_average(n):
     p, s = uniform(n), uniform(n, seed=1)
     for threads in (1, 2):
