@@ -192,6 +192,19 @@ typedef struct {
     /* norms */
     float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);
     void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, ptrdiff_t n);
+    /* normalisation */
+    void (*moments)(const float *x, ptrdiff_t rows, ptrdiff_t n, double *mean, double *m2);
+    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, const float *scale, const float *offset,
+                   float *y);
+    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, float *sums);
+    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift,
+                            const float *lines, float *dx);
+    void (*row_moments)(const float *x, ptrdiff_t n, int centre, double *out);
+    void (*row_affine)(const float *x, ptrdiff_t n, const float *s, const float *gamma, const float *beta, float *y);
+    void (*row_sums)(const float *dy, const float *x, ptrdiff_t n, const float *s, const float *gamma, float *dgamma,
+                     float *dbeta, double *out);
+    void (*row_gradient)(const float *dy, const float *x, ptrdiff_t n, const float *s, const float *gamma, float a, float b,
+                         float *dx);
 
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);

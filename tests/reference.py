@@ -237,6 +237,32 @@ def avg_pool2d_gradient(dy, x_shape, pool, strides, padding=NO_PADDING):
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Normalisation.  `axes` are those that share a mean; gamma and beta broadcast against x
+
+
+def moments(x, axes):
+    """mean and variance over `axes`, kept with size 1; the variance divides by the number of values"""
+    x = f64(x)
+    mean = x.mean(axis=axes, keepdims=True)
+    return mean, ((x - mean) ** 2).mean(axis=axes, keepdims=True)
+
+
+def normalize(x, axes, gamma=1.0, beta=0.0, epsilon=1e-3):
+    """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta"""
+    mean, variance = moments(x, axes)
+    return (f64(x) - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def normalize_gradient(dy, x, axes, gamma=1.0, epsilon=1e-3):
+    """dx = (g - mean g - xhat * mean of g * xhat) / sqrt(variance + epsilon), with g = dy * gamma; and dy * xhat, which
+    sums up to dgamma"""
+    variance = moments(x, axes)[1]
+    xhat, g = normalize(x, axes, epsilon=epsilon), f64(dy) * gamma
+    part = g.mean(axis=axes, keepdims=True) + xhat * (g * xhat).mean(axis=axes, keepdims=True)
+    return (g - part) / np.sqrt(variance + epsilon), f64(dy) * xhat
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Activations; gradients are expressed from the output y
 
 

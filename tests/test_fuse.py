@@ -179,6 +179,58 @@ def test_every_pattern_has_a_case():
     assert {pattern for patterns in lists for pattern in patterns} == set(fuse.PATTERNS)
 
 
+def moving(channels):
+    """mean, variance, gamma, beta"""
+    return [Parameter((channels,), abs(uniform(channels, seed=i)) + 0.5, "s") for i in range(4)]
+
+
+def folded_conv_pool(x, w, b, *norm):
+    y = ops.normalize_by(ops.bias_add(ops.conv2d(x, w), b), *norm)
+    return [ops.max_pool2d(ops.relu(y), (2, 2), (2, 2))]
+
+
+def folded_conv(x, w, b, *norm):
+    return [ops.normalize_by(ops.conv2d(x, w, groups=3), *norm[:2])]
+
+
+def folded_dense(x, w, b, *norm):
+    return [ops.tanh(ops.normalize_by(ops.bias_add(ops.dense(x, w), b), *norm))]
+
+
+@pytest.mark.parametrize("graph, x, shape, left", [
+    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 1, 6), ["Conv2D"]),
+    (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
+])  # fmt: skip
+def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):
+    w, norm = weights(shape, shape[-1:]), moving(shape[-1])
+    plain, fused = (graph(*gathers(x=x), *w, *norm) for _ in range(2))
+    fuse.fuse(fused, fuse.INFERENCE)
+    prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose"}
+    assert [name for name in names(fused) if name not in prepared] == ["Gather", *left]
+    feeds = {"x": Feed("f", x[0].size), "y": Feed("f", int(np.prod(fused[0].shape[1:])))}
+    out = np.empty((N, *fused[0].shape[1:]), np.float32)
+    feeds["x"].set(x)
+    feeds["y"].set(out, write=True)
+    cursor = Clock()
+    program = build([Store(fused[0], "y")], N, Clock(), feeds, cursor=cursor)
+    values = object()
+    for weight in (*w, *norm):  # whichever changes, all is prepared again
+        weight.assign(weight.value + 0.25)
+        for kept in (object(), values):
+            cursor.cursor = 0
+            program.run(threads=2, weights=kept)
+            np.testing.assert_allclose(out, run(plain, {"x": x})[0], rtol=1e-5, atol=1e-5)
+        values = object()
+
+
+def test_statistics_of_the_batch_are_not_folded():
+    w, norm = weights((9, 5)), moving(5)
+    (x,) = gathers(x=ROWS)
+    y = ops.batch_normalization(ops.dense(x, w[0]), *norm[2:]).y
+    fuse.fuse([y], fuse.INFERENCE)
+    assert "Normalize" in names([y])
+
+
 @pytest.mark.parametrize("graph, labels", [(softmax_sparse, LABELS), (softmax_dense, ONE_HOT)])
 def test_one_pass_for_loss_and_gradient_has_the_bits_of_its_unfused_twin(graph, labels):
     def values(patterns):

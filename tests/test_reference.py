@@ -161,6 +161,22 @@ def test_conv2d_refuses_wrong_groups():
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# Normalisation
+
+
+@pytest.mark.parametrize("axes, sizes", [((0, 1, 2), (5,)), ((3,), (5,)), ((1, 2, 3), (4, 3, 5)), ((1, 2), (5,))])
+def test_normalize(axes, sizes):
+    x, gamma, beta = normal(2, 4, 3, 5), normal(*sizes), normal(*sizes[::-1]).reshape(sizes)
+    y = ref.normalize(x, axes, epsilon=0)
+    assert_allclose(y.mean(axis=axes), 0, atol=1e-12)
+    assert_allclose(y.var(axis=axes), 1)
+    assert_allclose(ref.normalize(x, axes, gamma, beta, 0), y * gamma + beta)
+    lead, gradient = tuple(range(x.ndim - gamma.ndim)), ref.normalize_gradient
+    check_gradient(lambda x: ref.normalize(x, axes, gamma, beta), x, lambda dy: gradient(dy, x, axes, gamma)[0])
+    check_gradient(lambda g: ref.normalize(x, axes, g), gamma, lambda dy: gradient(dy, x, axes)[1].sum(axis=lead))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Pooling
 
 POOL = [  # x_shape, pool, strides, padding

@@ -32,6 +32,7 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "AlphaDropout": (ROW, lambda: [layers.AlphaDropout(0.4, seed=7), layers.Dense(2)]),
     "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
     "CenterCrop": (IMAGE, lambda: [layers.CenterCrop(4, 5)]),
+    "BatchNormalization": (IMAGE, lambda: [layers.BatchNormalization(momentum=0.5, gamma_initializer="zeros")]),
     "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
                                              kernel_initializer=initializers.HeNormal(seed=3)),
                                layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
@@ -85,6 +86,18 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "UpSampling2D": (IMAGE, lambda: [layers.UpSampling2D((1, 2), interpolation="bilinear")]),
     "ZeroPadding1D": ((7, 4), lambda: [layers.ZeroPadding1D((1, 2))]),
     "ZeroPadding2D": (IMAGE, lambda: [layers.ZeroPadding2D(((1, 2), (0, 3)))]),
+    "GroupNormalization": (IMAGE, lambda: [layers.GroupNormalization(2), layers.GroupNormalization(-1, scale=False)]),
+    "InputLayer": (ROW, lambda: [layers.Dense(2)]),
+    "LayerNormalization": (IMAGE, lambda: [layers.LayerNormalization([2, 3]), layers.LayerNormalization(center=False)]),
+    "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
+    "Normalization": (IMAGE, lambda: [layers.Normalization(), layers.Normalization(None, 1.5, 4)]),
+    "RMSNormalization": (IMAGE, lambda: [layers.RMSNormalization()]),
+    "ReLU": (ROW, lambda: [layers.ReLU()]),
+    "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1), layers.Rescaling([1, 2])]),
+    "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
+        [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
+    "Softmax": (ROW, lambda: [layers.Softmax()]),
+    "UnitNormalization": (IMAGE, lambda: [layers.UnitNormalization()]),
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
+from dlcore.ops.normalization import FoldBias, FoldKernel, MovingCoefficients, Normalize
 from dlcore.ops.pooling import MaxPool2D
 from dlcore.ops.shape import Pad
 from dlcore.ops.shape import Reshape
@@ -57,6 +58,31 @@ def bias(op: Op, readers: Readers) -> bool:
     ):
         return False
     op.inputs.append(reader.inputs[1])
+    take_output(op, reader.output)
+    return True
+
+
+def normalization(op: Op, readers: Readers) -> bool:
+    """conv or dense, then batch normalisation by moving statistics: both are linear, so that kernel and bias, made
+    once, do the work of both. Not for training: the gradients are those of the folded kernel."""
+    reader = _only_reader(op, readers)
+    if not (
+        isinstance(op, (Conv2D, Dense, Narrow))
+        and op.activation == "linear"
+        and isinstance(reader, Normalize)
+        and reader.inputs[0] is op.output
+        and isinstance(reader.inputs[1].op, MovingCoefficients)
+    ):
+        return False
+    packing, coefficients = op.inputs[1].op, reader.inputs[1]
+    if isinstance(packing, Pack):
+        kernel = FoldKernel(packing.inputs[0], coefficients).output
+        op.inputs[1] = Pack(kernel, packing.transpose, packing.groups).output
+    elif isinstance(packing, Transpose):
+        op.inputs[1] = Transpose(FoldKernel(packing.inputs[0], coefficients).output).output
+    else:
+        return False
+    op.inputs[2:] = [FoldBias(coefficients, op.inputs[2] if len(op.inputs) > 2 else None).output]
     take_output(op, reader.output)
     return True
 
@@ -147,6 +173,9 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
     conv_pool,
     gather_scale,
 ]
+
+# for a graph that will have no gradients
+INFERENCE = [pattern for one in PATTERNS for pattern in ([one, normalization] if one is bias else [one])]
 
 # for a graph that has its gradients
 BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient]

@@ -155,6 +155,20 @@ cdef extern from "dlcore.h" nogil:
         int masked_fma
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
+        void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil
+        void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift, const float *scale,
+                       const float *offset, float *y) noexcept nogil
+        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
+                            float *sums) noexcept nogil
+        void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
+                                const float *lines, float *dx) noexcept nogil
+        void (*row_moments)(const float *x, Py_ssize_t n, int centre, double *out) noexcept nogil
+        void (*row_affine)(const float *x, Py_ssize_t n, const float *s, const float *gamma, const float *beta,
+                           float *y) noexcept nogil
+        void (*row_sums)(const float *dy, const float *x, Py_ssize_t n, const float *s, const float *gamma,
+                         float *dgamma, float *dbeta, double *out) noexcept nogil
+        void (*row_gradient)(const float *dy, const float *x, Py_ssize_t n, const float *s, const float *gamma,
+                             float a, float b, float *dx) noexcept nogil
         void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
                     Py_ssize_t n) noexcept nogil
         void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,

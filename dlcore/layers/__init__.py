@@ -53,6 +53,15 @@ from dlcore.layers.random import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
+from dlcore.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
+)
+from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
+from dlcore.layers.preprocessing import Normalization, Rescaling
 from dlcore.layers.random import Dropout
 from dlcore.layers.reshaping import (
     Cropping1D,
@@ -80,6 +89,7 @@ __all__ = [
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
+    "BatchNormalization",
     "Conv2D",
     "Conv2DTranspose",
     "Convolution1D",
@@ -108,6 +118,11 @@ __all__ = [
     "InputLayer",
     "Layer",
     "MaxPool1D",
+    "GroupNormalization",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "LayerNormalization",
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
@@ -119,6 +134,8 @@ __all__ = [
     "RandomTranslation",
     "RandomZoom",
     "Permute",
+    "Normalization",
+    "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -136,4 +153,5 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "concatenate",
+    "UnitNormalization",
 ]

@@ -41,6 +41,7 @@ from dlcore.ops.dense import dense
 from dlcore.ops.depthwise import depthwise_conv2d
 from dlcore.ops.elementwise import add, bias_add, rescale
 from dlcore.ops.embedding import embedding, one_hot
+from dlcore.ops.layer_normalization import group_normalization, layer_normalization
 from dlcore.ops.losses import (
     binary_crossentropy,
     binary_crossentropy_logits,
@@ -55,6 +56,8 @@ from dlcore.ops.metrics import (
     sparse_top_k_categorical_accuracy,
     top_k_categorical_accuracy,
 )
+from dlcore.ops.metrics import binary_accuracy, categorical_accuracy, sparse_categorical_accuracy
+from dlcore.ops.normalization import batch_normalization, normalize_by
 from dlcore.ops.pooling import average_pool2d, max_pool2d
 from dlcore.ops.random import dropout
 from dlcore.ops.reduction import (
@@ -122,6 +125,7 @@ __all__ = [
     "average_pool2d",
     "batch_mean",
     "batch_sum",
+    "batch_normalization",
     "bias_add",
     "binary_accuracy",
     "binary_crossentropy",
@@ -168,6 +172,8 @@ __all__ = [
     "embedding",
     "expand_dims",
     "flip",
+    "group_normalization",
+    "layer_normalization",
     "max_pool2d",
     "maximum",
     "mean",
@@ -189,6 +195,7 @@ __all__ = [
     "one_hot",
     "pad",
     "permute",
+    "normalize_by",
     "relu",
     "repeat",
     "rescale",

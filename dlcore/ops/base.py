@@ -208,8 +208,8 @@ class Op:
         alias: True when the output is the input seen with another shape; such ops have no step.
         block: floats of the output that one task of a BATCH_WIDE op writes, task by task in order; None where tasks
             are cut otherwise. The update of a parameter may then follow its gradient block by block.
-        prepares: True when the op only brings its one input, a parameter, into the form that others read: it runs when
-            the parameter changed, not at each step. `block` is then that of the input.
+        prepares: True when the op only brings parameters (or what others prepared of them) into the form that others
+            read: it runs when they changed, not at each step. With one input, `block` is then that of the input.
         updates: the parameter that a step changes, or None.
         follows: the parameter that the op reads or changes after its update, in one task with it, or None.
         constant: True when small changes of the inputs do not change the outputs: gradients end here.

@@ -29,11 +29,13 @@ from dlcore.kernels import (
     depthwise,
     elementwise,
     embedding,
+    layer_normalization,
     locks,
     losses,
     memory,
     metrics,
     narrow,
+    normalization,
     norms,
     optimizers,
     pooling,
@@ -50,7 +52,8 @@ from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
     activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
-    losses, metrics, narrow, norms, optimizers, pooling, random, reduction, resize, shape, softmax, unary,
+    layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random, reduction,
+    resize, shape, softmax, unary,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -218,6 +221,34 @@ def cases(n=3, c=7):
     yield Case(norms.project, "y", x=w, y=w, axes=[0, 1, 2], low=0.5, high=1.0, rate=0.5)
     yield Case(norms.non_negative, "y", x=long, y=long)
     yield Case(norms.copy, "y", x=long, y=long)
+    gamma, square, table = uniform(c), abs(uniform(c, seed=1)) + 1, uniform(5, c)
+    parts = np.concatenate([uniform(4, c), abs(uniform(4, c)), np.full((4, 1), 6)], axis=1).astype(np.float64)
+    yield Case(normalization.batch_moments, "parts", x=x, parts=np.zeros((min(n, 1), 2 * c + 1)), grain=max(n, 1))
+    small = dict(gamma=gamma, beta=gamma, mean=gamma, variance=square, coefficients=table)
+    yield Case(normalization.batch_coefficients, "parts coefficients mean variance", ["parts"], parts=parts, **small)
+    yield Case(normalization.moving_coefficients, "coefficients", **small)
+    more = dict(mean=gamma, variance=square, coefficients=uniform(5, 2 * c), index=[*range(c), *range(c)])
+    yield Case(normalization.adapted_coefficients, "coefficients", **more)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, linear=True)
+    yield Case(normalization.fold_bias, "y", b=gamma, coefficients=table, y=gamma)
+    sums = dict(sums=uniform(min(n, 1), 2, c), grain=max(n, 1))
+    yield Case(normalization.batch_gradient_sums, "sums", dy=x, x=x, coefficients=table, **sums)
+    small = dict(coefficients=table, dgamma=gamma, dbeta=gamma, lines=uniform(3, c), count=12)
+    yield Case(normalization.batch_gradient_reduce, "sums dgamma dbeta lines", ["sums"], sums=uniform(5, 2, c), **small)
+    yield Case(normalization.batch_input_gradient, "dx", dy=x, x=x, coefficients=table, lines=uniform(3, c), dx=x)
+    yield Case(normalization.moving_average, "parameter", ["parameter"], parameter=gamma, statistic=gamma, momentum=0.9)
+    parts = dict(dgamma=uniform(min(n, 1), c), dbeta=uniform(min(n, 1), c))
+    for groups, stats in ((1, uniform(n, 1, 3)), (c, uniform(n, c, 3))):
+        more = dict(x=x, stats=stats, gamma=gamma, groups=groups)
+        yield Case(layer_normalization.groups_forward, "y stats", y=x, beta=gamma, **more)
+        yield Case(layer_normalization.groups_gradient, "dx dgamma dbeta", dy=x, dx=x, grain=max(n, 1), **parts, **more)
+    more = dict(x=x, stats=uniform(n, 20, 3), gamma=gamma)
+    yield Case(layer_normalization.rows_forward, "y stats", y=x, beta=gamma, **more)
+    yield Case(layer_normalization.rows_gradient, "dx dgamma dbeta", dy=x, dx=x, grain=max(n, 1), **parts, **more)
+    more = dict(x=x, stats=uniform(n, 1, 3), gamma=None, axes=3, kind="unit")
+    yield Case(layer_normalization.rows_forward, "y stats", y=x, beta=None, **more)
+    yield Case(layer_normalization.rows_gradient, "dx", dy=x, dx=x, **more)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
@@ -349,6 +380,9 @@ ALLOWED = {
     *(("optimizers.clip_norm", "parts", what) for what in ("more rows", "longer rows")),
     ("norms.penalty", "x", "longer rows"),
     ("norms.orthogonal_parts", "x", "longer rows"),
+    ("normalization.batch_moments", "x", "rank"),
+    ("normalization.batch_coefficients", "parts", "more rows"),
+    ("normalization.batch_gradient_reduce", "sums", "more rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
