@@ -730,6 +730,8 @@ def project(x, axes, low, high, rate):
     x = np.float64(x)
     norm = np.sqrt((x * x).sum(axes, keepdims=True)) if axes else np.abs(x)
     return x * (rate * np.clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Tables, and images of another size
 

@@ -210,7 +210,6 @@ def looked_up(x, table):
     return np.float64(table)[ids], lambda dy: [np.zeros_like(x), ref.embedding_gradient(dy, ids, len(table))]
 
 
-IMAGE = (9, 8, 6)
 IMAGE, STEPS = (9, 8, 6), (11, 4)
 TABLE = [  # layer class, arguments, input shape of a sample, output shape, shapes of weights, slow twin
     ("Dense", dict(units=5), (7,), (5,), [(7, 5), (5,)], dense()),

@@ -21,8 +21,7 @@ from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
 from dlcore.ops.normalization import FoldBias, FoldKernel, MovingCoefficients, Normalize
 from dlcore.ops.pooling import MaxPool2D
-from dlcore.ops.shape import Pad
-from dlcore.ops.shape import Reshape
+from dlcore.ops.shape import Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 
 Readers = dict[Tensor, list[Op]]
@@ -37,7 +36,12 @@ def _only_reader(op: Op, readers: Readers) -> Op | None:
 def padding(op: Op, readers: Readers) -> bool:
     """zeros around an image, then conv: it pads by itself."""
     reader = _only_reader(op, readers)
-    if not (isinstance(op, Pad) and op.border and isinstance(reader, Conv2D) and reader.inputs[0] is op.output):
+    if not (
+        isinstance(op, Pad)
+        and op.border
+        and isinstance(reader, (Conv2D, DepthwiseConv2D))
+        and reader.inputs[0] is op.output
+    ):
         return False
     pairs = zip(op.border, reader.geometry["padding"], strict=True)
     both = tuple((zeros[0] + own[0], zeros[1] + own[1]) for zeros, own in pairs)

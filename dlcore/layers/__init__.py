@@ -12,10 +12,6 @@ from dlcore.layers.augmentation import (
 )
 from dlcore.layers.base import Layer
 from dlcore.layers.concatenate import Concatenate, concatenate
-from dlcore.layers.conv import Conv2D
-from dlcore.layers.dense import Dense
-from dlcore.layers.embedding import Embedding
-from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
 from dlcore.layers.conv import Conv1D, Conv2D, Convolution1D, Convolution2D
 from dlcore.layers.dense import Dense
 from dlcore.layers.depthwise import (
@@ -25,6 +21,14 @@ from dlcore.layers.depthwise import (
     SeparableConv2D,
     SeparableConvolution1D,
     SeparableConvolution2D,
+)
+from dlcore.layers.embedding import Embedding
+from dlcore.layers.normalization import (
+    BatchNormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
 )
 from dlcore.layers.pooling import (
     AveragePooling1D,
@@ -44,7 +48,7 @@ from dlcore.layers.pooling import (
     MaxPooling1D,
     MaxPooling2D,
 )
-from dlcore.layers.preprocessing import Rescaling
+from dlcore.layers.preprocessing import Normalization, Rescaling
 from dlcore.layers.random import (
     AlphaDropout,
     Dropout,
@@ -53,16 +57,6 @@ from dlcore.layers.random import (
     SpatialDropout1D,
     SpatialDropout2D,
 )
-from dlcore.layers.normalization import (
-    BatchNormalization,
-    GroupNormalization,
-    LayerNormalization,
-    RMSNormalization,
-    UnitNormalization,
-)
-from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
-from dlcore.layers.preprocessing import Normalization, Rescaling
-from dlcore.layers.random import Dropout
 from dlcore.layers.reshaping import (
     Cropping1D,
     Cropping2D,
@@ -85,19 +79,19 @@ __all__ = [
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
+    "BatchNormalization",
     "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
-    "BatchNormalization",
     "Conv2D",
     "Conv2DTranspose",
     "Convolution1D",
     "Convolution1DTranspose",
     "Convolution2D",
+    "Convolution2DTranspose",
     "Cropping1D",
     "Cropping2D",
-    "Convolution2DTranspose",
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
@@ -114,18 +108,18 @@ __all__ = [
     "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
-    "Input",
-    "InputLayer",
-    "Layer",
-    "MaxPool1D",
     "GroupNormalization",
     "Input",
     "InputLayer",
     "Layer",
     "LayerNormalization",
+    "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
+    "Normalization",
+    "Permute",
+    "RMSNormalization",
     "RandomBrightness",
     "RandomContrast",
     "RandomCrop",
@@ -133,9 +127,6 @@ __all__ = [
     "RandomRotation",
     "RandomTranslation",
     "RandomZoom",
-    "Permute",
-    "Normalization",
-    "RMSNormalization",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -148,10 +139,10 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
     "concatenate",
-    "UnitNormalization",
 ]

@@ -6,8 +6,6 @@ import functools
 import re
 import threading
 from collections.abc import Callable, Sequence
-from collections.abc import Sequence
-from contextvars import ContextVar
 from inspect import signature
 from typing import Any
 
@@ -37,7 +35,6 @@ class _Names:
 
 
 names = _Names()
-updates: ContextVar[list[Op] | None] = ContextVar("updates", default=None)  # of the training graph in work
 
 
 class Layer(Checked):
@@ -162,11 +159,6 @@ class Layer(Checked):
         trace = current()
         if trace is not None and trace.training:
             trace.updates.append(op)
-    def add_update(self, op: Op) -> None:
-        """Let `op`, which changes one of the layer's parameters, run once in every training step."""
-        found = updates.get()
-        if found is not None:
-            found.append(op)
 
     @property
     def trainable(self) -> bool:

@@ -111,40 +111,5 @@ class Conv2D(_Conv):
     """
 
 
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        if len(input_shape) != 4 or input_shape[3] % self.groups:
-            raise ValueError(
-                f"{self.name}: expected an input of shape (batch, height, width, channels), channels a "
-                f"multiple of groups={self.groups}. Received: {shown(input_shape)}"
-            )
-        shape = (*self.kernel_size, input_shape[3] // self.groups, self.filters)
-        self.kernel = self.add_weight(shape, self.kernel_initializer, name="kernel")
-        self.bias = self.add_weight((self.filters,), self.bias_initializer, name="bias") if self.use_bias else None
-
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        expect_rank(x, 4, self, "(batch, height, width, channels)")
-        padding = ((0, 0), (0, 0))
-        if self.padding == "same":
-            sizes = zip(x.shape[1:3], self.kernel_size, self.strides, self.dilation_rate, strict=True)
-            vertical, horizontal = (same_padding(*axis) for axis in sizes)
-            padding = (vertical, horizontal)
-        try:
-            y = ops.conv2d(x, self.kernel, self.strides, padding, self.dilation_rate, self.groups)
-        except ValueError:
-            raise ValueError(
-                f"{self.name}: expected an input (batch, height, width, {self.kernel.shape[2] * self.groups}) "
-                f"that a kernel of {self.kernel_size} with dilation {self.dilation_rate} fits into. "
-                f"Received: {shown(x.shape)}"
-            ) from None
-        return self.activation(y if self.bias is None else ops.bias_add(y, self.bias))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "filters": self.filters, "kernel_size": list(self.kernel_size),
-            "strides": list(self.strides), "padding": self.padding, "dilation_rate": list(self.dilation_rate),
-            "groups": self.groups, "activation": activations.serialize(self.activation), "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-        }  # fmt: skip
 Convolution1D = Conv1D
 Convolution2D = Conv2D

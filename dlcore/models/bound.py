@@ -7,7 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from dlcore import ops, optimizers
-from dlcore.graph.fuse import BACKWARD, fuse
+from dlcore.graph.fuse import BACKWARD, INFERENCE, PATTERNS, fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed
@@ -82,7 +82,7 @@ def bind(
         measured[name] = Measured.of(metric, *tensors)
     sinks: list[Op] = [sink for one in measured.values() for sink in one.sinks]
     read = [tensor for op in sinks for tensor in op.inputs] + [t for op in trace.updates for t in op.inputs]
-    fuse(read)
+    fuse(read, PATTERNS if training else INFERENCE)
     placed: dict[Tensor, Any] = {t: memory for one in measured.values() for t, memory in one.placed.items()}
     if arena is not None:
         sinks += trace.updates
@@ -133,6 +133,3 @@ def per_sample(x: Any, name: str) -> Tensor:
     if x.shape != (BATCH,):
         raise ValueError(f"{name}: expected one value per sample, shape (None,). Received: {shown(x.shape)}")
     return x
-
-
-

@@ -25,7 +25,9 @@ class OpCall:
     """An op between layers, applied to other tensors by copying it."""
 
     def __init__(self, op: Op):
-        self.op = clone(op, [tensor if tensor.op is None else Tensor(tensor.shape, tensor.dtype) for tensor in op.inputs])
+        self.op = clone(
+            op, [tensor if tensor.op is None else Tensor(tensor.shape, tensor.dtype) for tensor in op.inputs]
+        )
         self.name = type(op).__name__
 
     def __call__(self, x: Sequence[Tensor], training: bool = False) -> list[Tensor]:

@@ -69,10 +69,14 @@ class Model(Network):
             return
         several = isinstance(input_shape, (list, dict)) or (input_shape and isinstance(input_shape[0], (list, tuple)))
         keys = list(input_shape) if isinstance(input_shape, dict) else None
-        shapes = list(input_shape.values()) if isinstance(input_shape, dict) else input_shape if several else [input_shape]
+        shapes = (
+            list(input_shape.values()) if isinstance(input_shape, dict) else input_shape if several else [input_shape]
+        )
         self._input_keys = keys or (True if several else None)
         self._own_specs = [
-            Spec(keys[i] if keys else "x" if len(shapes) == 1 else f"x{i}", tuple(int(n) for n in tuple(shape)[1:]), "f")
+            Spec(
+                keys[i] if keys else "x" if len(shapes) == 1 else f"x{i}", tuple(int(n) for n in tuple(shape)[1:]), "f"
+            )
             for i, shape in enumerate(shapes)
         ]
         self._forget()
@@ -225,7 +229,13 @@ class Model(Network):
         return self._function("".join(data.dtypes), shapes, training)
 
     def _run(
-        self, data: Data, training: bool, hooks: callbacks.CallbackList | None, epoch: int = 0, seed: int = 0, start: int = 0
+        self,
+        data: Data,
+        training: bool,
+        hooks: callbacks.CallbackList | None,
+        epoch: int = 0,
+        seed: int = 0,
+        start: int = 0,
     ) -> dict[str, Any]:
         """One pass over the data. Many steps run in one call, unless a callback asks for every batch."""
         bound = self._bound(data, training)

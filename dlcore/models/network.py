@@ -12,12 +12,7 @@ from typing import Any
 
 from dlcore import callbacks, config, optimizers
 from dlcore._arguments import checked
-from dlcore.graph.fuse import fuse
-import numpy as np
-
-from dlcore import callbacks, config, losses, metrics, ops, optimizers
-from dlcore.graph.fuse import BACKWARD, INFERENCE, PATTERNS, fuse
-from dlcore.graph.gradient import gradients
+from dlcore.graph.fuse import INFERENCE, fuse
 from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed, Predictor, Predictors
 from dlcore.kernels.locks import SharedLock
@@ -285,41 +280,6 @@ class Network(Layer):
             optimizer, _ = self._compiled()
             self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
         return self._functions[key]
-        key = (x_dtype, training)
-        known = self._functions.get(key)
-        if known is not None:
-            return known
-        optimizer, loss = self._compiled()
-        x = gather("x", self.sample_shape)
-        p = self.call(x, training)
-        y_shape, y_dtype = (p.shape[1:-1], "i") if loss.sparse else (p.shape[1:], "f")
-        y = gather("y", y_shape, y_dtype)
-        measured = {"loss": per_sample(loss(y, p), "loss")}
-        for name, measure in self._measures():
-            if name in measured:
-                raise ValueError(f"{self.name}: two measures are called {name!r}; give the metric another name")
-            measured[name] = per_sample(measure(y, p), name)
-        fuse(list(measured.values()), PATTERNS if training else INFERENCE)
-
-        totals = {name: np.zeros(2) for name in measured}
-        total_tensors = {name: Tensor((2,), "d", name=name) for name in measured}
-        placed: dict[Tensor, Any] = {total_tensors[name]: totals[name] for name in measured}
-        sinks: list[ops.Op] = [Accumulate(tensor, total_tensors[name]) for name, tensor in measured.items()]
-        if arena is not None and arena.trainable:
-            found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
-            optimizer.build(arena.layout(), arena.trainable_size)
-            reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
-            fuse([*measured.values(), *reached.values()], BACKWARD)
-            updates, memory = optimizer.update(reached)
-            placed.update(memory)
-            sinks.extend(updates)
-        feeds = {
-            "x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-            "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64))),
-        }
-        function = Function(sinks, feeds, optimizer.clock if training else None, placed, training)
-        self._functions[key] = function, totals
-        return function, totals
 
     def _idle(self, what: str) -> None:
         """Refuse to change a model that is training or evaluating."""
@@ -348,17 +308,12 @@ class Network(Layer):
         function = self._new_function(dtype)
         (spec,), (shape,) = self.specs, self._output_shapes()
         return Predictor(function, function.feeds["x0"], function.feeds["p0"], spec.shape, shape[1:])
-        p = self.call(gather("x", self.sample_shape))
-        fuse([p], INFERENCE)
-        sample, result = self.sample_shape, p.shape[1:]
-        x, y = Feed(dtype, int(np.prod(sample, dtype=np.int64))), Feed("f", int(np.prod(result, dtype=np.int64)))
-        return Predictor(Function([Store(p, "p")], {"x": x, "p": y}), x, y, sample, result)
 
     def _new_function(self, dtypes: str) -> Function:
         """Outputs "p0", "p1", ... for inputs "x0", ..."""
         with tracing(False):
             outputs = flat(self.call(self._packed(self._gathered())))
-        fuse(outputs)
+        fuse(outputs, INFERENCE)
         feeds = {f"x{i}": Feed(d, prod(spec.shape)) for i, (d, spec) in enumerate(zip(dtypes, self.specs, strict=True))}
         feeds.update({f"p{i}": Feed("f", prod(tensor.shape[1:])) for i, tensor in enumerate(outputs)})
         return Function([Store(tensor, f"p{i}") for i, tensor in enumerate(outputs)], feeds)

@@ -67,9 +67,7 @@ class Objective:
                     name, metric = metrics.get(one, target.loss, (None, *target.shape))
                     log = name if n == 1 else f"{target.name}_{name}"
                     if log == "loss" or any(log == other for t in found for other, *_ in t.metrics):
-                        raise ValueError(
-                            f"{self.model}: two measures are called {log!r}; give the metric another name"
-                        )
+                        raise ValueError(f"{self.model}: two measures are called {log!r}; give the metric another name")
                     target.metrics.append((log, metric, weighted))
         return found
 

@@ -99,6 +99,7 @@ class Tensor:
 
     def __ge__(self, other: Any) -> Tensor:
         return operators["greater_equal"](self, other)
+
     __iter__ = None  # the number of samples is not known
 
     def __getitem__(self, key: Any) -> Tensor:

@@ -1,5 +1,4 @@
-"""Small helpers of Keras: seeds, one-hot targets, and the base of datasets that give batches."""
-"""Small helpers of Keras: seeds, one-hot targets, images from files."""
+"""Small helpers of Keras: seeds, one-hot targets, the base of datasets that give batches, images from files."""
 
 from __future__ import annotations
 
@@ -9,12 +8,12 @@ import numpy as np
 
 from dlcore import _random
 from dlcore.utils.dataset import PyDataset, Sequence
-
-__all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
 from dlcore.utils.image_dataset import image_dataset_from_directory
 from dlcore.utils.images import array_to_img, img_to_array, load_img, save_img
 
 __all__ = [
+    "PyDataset",
+    "Sequence",
     "array_to_img",
     "image_dataset_from_directory",
     "img_to_array",
