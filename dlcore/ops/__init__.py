@@ -36,7 +36,7 @@ from dlcore.ops.broadcast import (
 from dlcore.ops.conv import conv2d, conv2d_transpose
 from dlcore.ops.dense import dense
 from dlcore.ops.depthwise import depthwise_conv2d
-from dlcore.ops.elementwise import add, bias_add, rescale
+from dlcore.ops.elementwise import bias_add, rescale
 from dlcore.ops.embedding import embedding, one_hot
 from dlcore.ops.layer_normalization import group_normalization, layer_normalization
 from dlcore.ops.losses import (

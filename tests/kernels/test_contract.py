@@ -288,10 +288,10 @@ def cases(n=3, c=7):
     yield Case(pooling.average_pool2d_forward, "y", **every)
     yield Case(pooling.average_pool2d_gradient, "dx", dy=every.pop("y"), dx=every.pop("x"), **every)
     yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
-    for axes, shape in (((0, 1), (n, c)), ((2,), (n, 5, 4)), ((1,), (n, 5, c)), ((0, 2), (n, 4))):
-        yield Case(reduction.reduce, "y", x=x, y=uniform(*shape), kind="max", axes=axes)
-        yield Case(reduction.expand, "x", y=uniform(*shape), x=x, axes=axes)
-        chunk = dict(y=uniform(min(n, 1), *shape[1:]), axes=axes, grain=max(n, 1))
+    for axes, size in (((0, 1), (n, c)), ((2,), (n, 5, 4)), ((1,), (n, 5, c)), ((0, 2), (n, 4))):
+        yield Case(reduction.reduce, "y", x=x, y=uniform(*size), kind="max", axes=axes)
+        yield Case(reduction.expand, "x", y=uniform(*size), x=x, axes=axes)
+        chunk = dict(y=uniform(min(n, 1), *size[1:]), axes=axes, grain=max(n, 1))
         yield Case(reduction.batch_sum, "y", x=x, **chunk)
     yield Case(reduction.argmax, "y", x=x, y=uniform(n, 5, c), axis=1)
     draw = dict(seed=1, layer=2, clock=clock)
