@@ -13,7 +13,7 @@ from dlcore.graph.fuse import fuse
 from dlcore.graph.program import build
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock
-from dlcore.layers.base import updates
+from dlcore.layers.trace import tracing
 from dlcore.ops.base import Parameter
 from dlcore.ops.data import gather
 from dlcore.ops.normalization import MovingAverage
@@ -23,13 +23,10 @@ def trained(layer, x, *more, threads=1, steps=1):
     """(y, dx, *gradients of the weights), for the mean of (y - 0.5)^2, and the layer's updates, which have then run
     `steps` times. The layer is called on `more` too."""
     feeds = {f"x{i}": value for i, value in enumerate([x, *more])}
-    token = updates.set([])
-    try:
+    with tracing(True) as trace:
         symbolic = gathers(**feeds)
-        outputs = [layer(a, training=True) for a in symbolic]
-        found = updates.get()
-    finally:
-        updates.reset(token)
+        outputs = [layer(a) for a in symbolic]
+    found = trace.updates
     losses = [ops.mean_squared_error(Constant(y, 0.5).output, y) for y in outputs]
     loss = losses[0]
     for other in losses[1:]:
