@@ -203,7 +203,6 @@ REFUSED = [  # layer class, arguments, what the message says
     ("AveragePooling2D", POOL | dict(padding="x"), "me: padding must be one of .* Received: padding='x'"),
     ("AveragePooling2D", POOL | dict(data_format="channels_first"), "me: data_format must be 'channels_last'"),
     *[("Dropout", dict(rate=bad), r"me: rate must be a number in \[0, 1\). Received: ") for bad in (1, -1, "a", True)],
-    ("Softmax", dict(axis=1), "me: axis must be -1. Received: axis=1"),
     ("InputLayer", dict(), "me: expected a shape. Received: shape=None"),
     ("InputLayer", dict(shape=(3, 0)), r"me: input_shape must hold positive whole numbers.*\(3, 0\)"),
 ]  # fmt: skip
