@@ -13,6 +13,7 @@ from test_operations import check
 import dlcore.ops as ops
 from dlcore import activations, layers
 from dlcore.graph.eager import compute
+from dlcore.graph.fuse import fuse
 from dlcore.ops.base import Parameter
 
 X = 4 * uniform(5, 2, 7)
@@ -79,6 +80,15 @@ def test_one_op_forward_and_one_back():
     (x,) = gathers(x=X)
     for name in set(SLOW) - {"linear", "softmax", "log_softmax", "sparse_sigmoid"}:
         assert len(names([activations.get(name)(x)])) == 2, name  # the gather, and it
+
+
+def test_tiles_apply_what_they_know_and_nothing_else():
+    (x,) = gathers(x=uniform(5, 40))
+    for name, rest in (("relu", []), ("tanh", []), ("gelu", ["Unary"]), ("relu6", ["Unary"]), ("elu", ["Unary"])):
+        y = layers.Dense(50, activation=name)(x)
+        fuse([y])
+        made = names([y])
+        assert made[made.index("Dense") + 1 :] == rest, name
 
 
 def test_relu_of_infinity():
