@@ -460,7 +460,6 @@ REFUSED = [  # layer class, arguments, what the message says
     ("Concatenate", dict(axis=0), "me: axis must be a whole number, and not 0, the batch. Received: axis=0"),
     ("Concatenate", dict(axis="a"), "me: axis must be a whole number.*axis='a'"),
     *[("Dropout", dict(rate=bad), r"me: rate must be a number in \[0, 1\). Received: ") for bad in (1, -1, "a", True)],
-    ("Softmax", dict(axis=1), "me: axis must be -1. Received: axis=1"),
     ("InputLayer", dict(), "me: expected a shape. Received: shape=None"),
     ("InputLayer", dict(shape=(3, 0)), r"me: input_shape must hold positive whole numbers.*\(3, 0\)"),
 ]  # fmt: skip

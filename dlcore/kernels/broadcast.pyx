@@ -6,12 +6,12 @@ from dlcore.kernels.executor cimport Leaf, Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport (
     DLC_ADD, DLC_DIVIDE, DLC_EQUAL, DLC_GREATER, DLC_GREATER_EQUAL, DLC_MAXIMUM, DLC_MINIMUM, DLC_MULTIPLY, DLC_NOT_EQUAL,
-    DLC_POW, DLC_SUBTRACT, dlc_tiles, tiles,
+    DLC_POW, DLC_PRELU, DLC_SUBTRACT, dlc_tiles, tiles,
 )
 
 KINDS = {"add": DLC_ADD, "subtract": DLC_SUBTRACT, "multiply": DLC_MULTIPLY, "divide": DLC_DIVIDE,
-         "maximum": DLC_MAXIMUM, "minimum": DLC_MINIMUM, "power": DLC_POW, "equal": DLC_EQUAL,
-         "not_equal": DLC_NOT_EQUAL, "greater": DLC_GREATER, "greater_equal": DLC_GREATER_EQUAL}
+         "maximum": DLC_MAXIMUM, "minimum": DLC_MINIMUM, "power": DLC_POW, "prelu": DLC_PRELU,
+         "equal": DLC_EQUAL, "not_equal": DLC_NOT_EQUAL, "greater": DLC_GREATER, "greater_equal": DLC_GREATER_EQUAL}
 
 DEF RANK = 8               # axes of a sample that cannot be joined
 
@@ -134,7 +134,8 @@ def binary(a, b, y, str kind):
     Args:
         a, b: float32 whose shapes broadcast to that of y as NumPy's do: with the samples of y in front, or with 1 or
             nothing there, for what all samples share.
-        kind: one of KINDS. Comparisons give 1.0 or 0.0; maximum and minimum of a NaN are NaN.
+        kind: one of KINDS. Comparisons give 1.0 or 0.0; maximum and minimum of a NaN are NaN;
+            prelu is a where a > 0, a * b elsewhere.
     """
     cdef Map args
     args.kind = KINDS[kind]

@@ -10,6 +10,7 @@ from dlcore.layers.augmentation import (
     RandomTranslation,
     RandomZoom,
 )
+from dlcore.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from dlcore.layers.base import Layer
 from dlcore.layers.concatenate import Concatenate, concatenate
 from dlcore.layers.conv import Conv1D, Conv2D, Convolution1D, Convolution2D
@@ -69,13 +70,33 @@ from dlcore.layers.reshaping import (
     ZeroPadding2D,
 )
 from dlcore.layers.resizing import CenterCrop, Resizing
+from dlcore.layers.merging import (
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
+from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
+from dlcore.layers.preprocessing import Rescaling
+from dlcore.layers.random import Dropout
 from dlcore.layers.shape import Flatten, Input, InputLayer
 from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolution1DTranspose, Convolution2DTranspose
 
 __all__ = [
+    "ELU",
     "Activation",
     "AlphaDropout",
     "AveragePooling1D",
+    "Add",
+    "Average",
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
@@ -114,6 +135,7 @@ __all__ = [
     "Layer",
     "LayerNormalization",
     "MaxPool1D",
+    "LeakyReLU",
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
@@ -127,6 +149,10 @@ __all__ = [
     "RandomRotation",
     "RandomTranslation",
     "RandomZoom",
+    "Maximum",
+    "Minimum",
+    "Multiply",
+    "PReLU",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -145,4 +171,11 @@ __all__ = [
     "ZeroPadding1D",
     "ZeroPadding2D",
     "concatenate",
+    "Subtract",
+    "add",
+    "average",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

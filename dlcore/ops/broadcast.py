@@ -162,6 +162,10 @@ SLOPES: dict[str, tuple[Slope, Slope]] = {
         lambda g, a, b, y: where(less_equal(a, b), g, 0.0),
         lambda g, a, b, y: where(less_equal(a, b), 0.0, g),
     ),
+    "prelu": (
+        lambda g, a, b, y: where(greater(a, 0.0), g, multiply(g, b)),
+        lambda g, a, b, y: multiply(g, minimum(a, 0.0)),
+    ),
     "power": (
         lambda g, a, b, y: multiply(g, multiply(b, power(a, subtract(b, 1.0)))),
         lambda g, a, b, y: multiply(g, multiply(y, _log_or_zero(a))),
@@ -244,6 +248,11 @@ def maximum(a: Any, b: Any) -> Tensor:
 def minimum(a: Any, b: Any) -> Tensor:
     """The lesser of the two, NaN where one of them is; raises as `add`. Where they are equal, a has the gradient."""
     return Binary("minimum", *operands("minimum", a, b)).output
+
+
+def prelu(x: Any, alpha: Any) -> Tensor:
+    """x where it is positive, alpha * x elsewhere; raises as `add`. He et al., arXiv 1502.01852."""
+    return Binary("prelu", *operands("prelu", x, alpha)).output
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -35,8 +36,8 @@ class SoftmaxGradient(Op):
         return kernels.gradient(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output))
 
 
-def softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """exp(x) / sum exp(x) over an axis of a sample of x (batch, ...).
+def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
+    """exp(x) / sum exp(x) over an axis of a sample of x (batch, ...), or several.
 
     Raises:
         ValueError: there is no such axis, or it is the batch.
@@ -61,8 +62,8 @@ def logsumexp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return y if keepdims else sum(y, axes)  # over axes of one element: the shape changes, nothing else
 
 
-def log_softmax(x: Tensor, axis: int = -1) -> Tensor:
-    """log(softmax(x)) over an axis of a sample, without its rounding.
+def log_softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
+    """log(softmax(x)) over an axis of a sample, or several, without its rounding.
 
     Raises:
         ValueError: there is no such axis, or it is the batch.

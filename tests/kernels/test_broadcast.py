@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("isa")
 NUMPY = {
     "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.divide, "maximum": np.maximum,
     "minimum": np.minimum, "power": np.power, "equal": np.equal, "not_equal": np.not_equal, "greater": np.greater,
-    "greater_equal": np.greater_equal,
+    "greater_equal": np.greater_equal, "prelu": lambda a, b: np.where(a > 0, a, a * b),
 }  # fmt: skip
 PAIRS = [
     *[((n,), (n,)) for n in SIZES],
