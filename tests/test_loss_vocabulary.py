@@ -1,5 +1,5 @@
-"""Every loss: values against the float64 twin, gradients against its central differences, with weights and reductions; by
-hand, as functions, and as training sees them."""
+"""Every loss: values against the float64 twin, gradients against its central differences, with weights and reductions;
+by hand, as functions, and as training sees them."""
 
 import json
 
@@ -136,7 +136,7 @@ def test_weights_of_samples_and_positions(name, how, targets, predictions, twin,
         tensor = loss.per_sample(b, a, w)
         got, slope = run([tensor, *differentiate(tensor, [a])], {"p": p, "y": y, "w": weight})
         assert got.mean() == pytest.approx(expected, rel=2e-5, abs=2e-6)
-        by_sample = differences(lambda p: (twin(y, p) * each).sum(), p) / (values * each).sum() * expected
+        by_sample = differences(lambda p, each=each: (twin(y, p) * each).sum(), p) / (values * each).sum() * expected
         np.testing.assert_allclose(slope, by_sample, rtol=1e-3, atol=3e-5 * max(abs(by_sample).max(), 0.01))
     assert loss(y, p, sample_weight=2.5) == pytest.approx(
         2.5 * reduced(values, None, "sum" if reduction != "mean" else reduction) / {
@@ -194,7 +194,8 @@ def test_another_axis(axis):
     np.testing.assert_allclose(
         losses.categorical_crossentropy(y, p, axis=axis), ref.categorical_crossentropy(*moved), rtol=1e-5
     )
-    np.testing.assert_allclose(losses.cosine_similarity(y, p, axis), twins.cosine_similarity(*moved), rtol=1e-5)
+    a, b = real(3, 4, 4), real(3, 4, 4, seed=1)
+    np.testing.assert_allclose(losses.cosine_similarity(a, b, axis), twins.cosine_similarity(a, b, axis), rtol=2e-5)
     np.testing.assert_allclose(losses.binary_crossentropy(y, p, axis=axis), ref.binary_crossentropy(*moved), rtol=1e-5)
     labels = labels_of((3, 4, 4))
     loss = losses.SparseCategoricalCrossentropy(axis=axis, reduction=None)
@@ -260,9 +261,9 @@ def test_a_class_of_the_users_own():
 
 REFUSED = [
     (lambda: losses.MeanSquaredError(reduction="all"), "mean_squared_error: reduction must be one of .*'all'"),
-    (lambda: losses.MeanSquaredError(dtype="float16"), "mean_squared_error: dtype must be None or 'float32'.*'float16'"),
+    (lambda: losses.MeanSquaredError(dtype="float16"), "dtype must be None or 'float32'. Received: dtype='float16'"),
     (lambda: losses.Huber(delta=-1), r"huber_loss: delta must be a number >= 0. Received: delta=-1"),
-    (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), r"binary_crossentropy: label_smoothing must be a number in"),
+    (lambda: losses.BinaryCrossentropy(label_smoothing=1.5), r"binary_crossentropy: label_smoothing must be a number"),
     (lambda: losses.CategoricalCrossentropy(axis=True), "categorical_crossentropy: `axis` must be of type `int`.*True"),
     (lambda: losses.BinaryFocalCrossentropy(gamma="2"), "binary_focal_crossentropy: gamma must be a number >= 0.*'2'"),
     (lambda: losses.BinaryFocalCrossentropy(alpha=2), r"binary_focal_crossentropy: alpha must be a number in \[0, 1\]"),
@@ -285,7 +286,7 @@ def test_refuses(i):
 
 def test_refuses_in_training():
     a, b, w = gathers(p=real(3, 2, 4), y=real(3, 2, 4), w=real(3, 3))
-    with pytest.raises(ValueError, match="mean_squared_error: training needs a reduction, .*reduction=None"):
+    with pytest.raises(ValueError, match=r"mean_squared_error: training needs a reduction, .*reduction=None"):
         losses.MeanSquaredError(reduction=None).per_sample(b, a)
     with pytest.raises(
         ValueError, match=r"sample_weight of shape \(batch, 3\) does not go with values of .*\(batch, 2\)"
@@ -329,6 +330,6 @@ def test_refuses_class_weights(bad, message):
 def test_targets_may_have_ignored_classes():
     loss = losses.SparseCategoricalCrossentropy(ignore_class=255)
     np.testing.assert_array_equal(loss.target(np.uint8([0, 255, 2]), (3,)), [0, 255, 2])
-    with pytest.raises(ValueError, match="expects class numbers from 0 to 2, .*Received: 0 to 254"):
+    with pytest.raises(ValueError, match=r"expects class numbers from 0 to 2, .*Received: 0 to 254"):
         loss.target(np.uint8([0, 255, 254]), (3,))
     np.testing.assert_array_equal(losses.get("mse").target(np.ones((2, 3, 1)), (3,)), np.ones((2, 3)))
