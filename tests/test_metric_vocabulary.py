@@ -1,4 +1,4 @@
-"""Every metric: the values that Keras documents, counts by hand and within a graph, weights, configurations, mistakes."""
+"""Every metric: the values that Keras documents, by hand and within a graph, with weights; configurations, mistakes."""
 
 import copy
 import json
