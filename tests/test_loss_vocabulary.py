@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import reference as ref
 import reference_losses as twins
-from graphs import differentiate, gathers, run
+from graphs import differentiate, gathers, names, run
 from harness import uniform
 
 from dlcore import losses, ops
+from dlcore.graph.fuse import PATTERNS, fuse
 from dlcore.losses import class_weights
 
 
@@ -327,9 +328,42 @@ def test_refuses_class_weights(bad, message):
         class_weights(bad, np.int32([0, 1]), SPARSE, 3)
 
 
+def test_the_shape_of_targets():
+    assert DENSE.target_shape((4, 5)) == ((4, 5), "f") and SPARSE.target_shape((4, 5)) == ((4,), "i")
+    loss = losses.SparseCategoricalCrossentropy(axis=1)
+    assert loss.target_shape((4, 5)) == ((5,), "i") and loss.target(np.zeros((2, 5)), (4, 5)).shape == (2, 5)
+
+
 def test_targets_may_have_ignored_classes():
     loss = losses.SparseCategoricalCrossentropy(ignore_class=255)
     np.testing.assert_array_equal(loss.target(np.uint8([0, 255, 2]), (3,)), [0, 255, 2])
     with pytest.raises(ValueError, match=r"expects class numbers from 0 to 2, .*Received: 0 to 254"):
         loss.target(np.uint8([0, 255, 254]), (3,))
     np.testing.assert_array_equal(losses.get("mse").target(np.ones((2, 3, 1)), (3,)), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("by", [None, "sample", "position"])
+@pytest.mark.parametrize("loss, targets", [
+    (losses.SparseCategoricalCrossentropy(), labels_of),
+    (losses.SparseCategoricalCrossentropy(ignore_class=1), labels_of),
+    (losses.CategoricalCrossentropy(label_smoothing=0.1), lambda shape: hot(*shape)),
+    (losses.BinaryCrossentropy(label_smoothing=0.1), lambda shape: hot(*shape)),
+])  # fmt: skip
+def test_fused_with_the_activation_in_front(loss, targets, by):
+    """Weights and label smoothing do not keep a cross-entropy from its logits; values and gradients stay."""
+    shape = (3, 2, 4)
+    feeds = {"z": real(*shape, seed=1), "y": targets(shape)}
+    if by is not None:
+        feeds["w"] = unit(3, 2) if by == "position" else unit(3)
+
+    def of(patterns):
+        z, y, *w = gathers(**feeds)
+        binary = isinstance(loss, losses.BinaryCrossentropy)
+        value = loss.per_sample(y, ops.sigmoid(z) if binary else ops.softmax(z), *w)
+        fuse([value], patterns)
+        found = names([value])
+        assert bool(patterns) == ("Activation" not in found and "Softmax" not in found)
+        return run([value, *differentiate(value, [z])], feeds)
+
+    for fused, plain in zip(of(PATTERNS), of([]), strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-4, atol=1e-6)
