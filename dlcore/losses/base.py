@@ -145,6 +145,13 @@ class Loss:
             )
         return np.ascontiguousarray(array, np.float32)
 
+    def target_shape(self, shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
+        """Shape and dtype, "i" or "f", of the target of a sample whose prediction has `shape`."""
+        if not self.sparse:
+            return shape, "f"
+        axis = (self.class_axis if self.class_axis < 0 else self.class_axis - 1) % len(shape)
+        return tuple(size for i, size in enumerate(shape) if i != axis), "i"
+
     def ignored(self) -> int | None:
         """The class number that does not count, or None."""
         return None
@@ -154,7 +161,7 @@ class Loss:
         array = numbers(y, argument)
         axis = self.class_axis if self.class_axis < 0 else self.class_axis - 1
         classes = shape[axis]
-        expected = tuple(size for i, size in enumerate(shape) if i != axis % len(shape))
+        expected, _ = self.target_shape(shape)
         if array.ndim == len(shape) + 1 and array.shape[1:][axis] == 1:
             array = array.squeeze(axis if axis < 0 else axis + 1)
         if array.shape[1:] != expected:

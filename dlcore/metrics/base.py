@@ -215,7 +215,9 @@ class Measured:
 def ratio(a: Any, b: Any) -> np.ndarray:
     """a / b, 0 where b is 0."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return np.divide(a, b, out=np.zeros(np.broadcast_shapes(a.shape, b.shape)), where=b != 0)
+    quotient = np.zeros(np.broadcast_shapes(a.shape, b.shape))
+    np.divide(a, b, out=quotient, where=b != 0)
+    return quotient
 
 
 def plain(x: Any) -> Any:
@@ -275,7 +277,7 @@ class _Values(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Count values (batch, ...), or one; sample_weight has their shape or the beginning of it."""
         x = np.asarray(values, np.float64)
-        reduce: Any = self._reduce
+        reduce = self._reduce
         if sample_weight is not None:
             weight = np.asarray(sample_weight, np.float64)
             if weight.ndim == x.ndim + 1 and weight.shape[-1] == 1:
@@ -298,7 +300,7 @@ class _Values(Metric):
         self._totals["total"] = self._totals.get("total", np.zeros(())) + x.sum()
         self._count += count
 
-    _reduce = staticmethod(np.mean)
+    _reduce: Any = staticmethod(np.mean)
 
 
 class Mean(_Values):

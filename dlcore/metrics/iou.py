@@ -190,7 +190,7 @@ class MeanIoU(IoU):
         num_classes, ignore_class, sparse_y_true, sparse_y_pred, axis: as for `IoU`.
     """
 
-    _fixed = ("target_class_ids",)
+    _fixed: tuple[str, ...] = ("target_class_ids",)
 
     def __init__(
         self,

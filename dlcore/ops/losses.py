@@ -13,11 +13,13 @@ class Loss(Op):
     one for each of its positions."""
 
     def __init__(self, name: str, y: Tensor, p: Tensor, positions: bool = False, ignore: int | None = None):
-        self.name, self.options = name, {} if ignore is None else {"ignore": ignore}
+        self.name = name
+        self.options: dict[str, Any] = {} if ignore is None else {"ignore": ignore}
         super().__init__([y, p], p.shape[:-1] if positions else p.shape[:1])
 
     def gradient(self, grads, wanted):
-        return [None, grads[0] and LossGradient(self.name, grads[0], *self.inputs, self.options).output]
+        y, p = self.inputs
+        return [None, grads[0] and LossGradient(self.name, grads[0], y, p, self.options).output]
 
     def bind(self, at):
         y, p = (at.buffer(tensor) for tensor in self.inputs)
@@ -25,7 +27,8 @@ class Loss(Op):
 
     def averaged(self) -> Tensor:
         """The same with one value per sample."""
-        return Loss(self.name, *self.inputs, **self.options).output
+        y, p = self.inputs
+        return Loss(self.name, y, p, **self.options).output
 
 
 class LossGradient(Op):

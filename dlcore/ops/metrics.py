@@ -13,7 +13,7 @@ from dlcore.ops.base import BATCH_WIDE, Op, Tensor
 class Accuracy(Op):
     """An accuracy by the name of its kernel: one value per sample, or with `positions` one for each position."""
 
-    def __init__(self, name: str, y: Tensor, p: Tensor, positions: bool = False, **options: float):
+    def __init__(self, name: str, y: Tensor, p: Tensor, positions: bool = False, **options: Any):
         self.name, self.options = name, options
         super().__init__([y, p], p.shape[:-1] if positions else p.shape[:1])
 
@@ -23,7 +23,8 @@ class Accuracy(Op):
 
     def averaged(self) -> Tensor:
         """The same with one value per sample."""
-        return Accuracy(self.name, *self.inputs, **self.options).output
+        y, p = self.inputs
+        return Accuracy(self.name, y, p, **self.options).output
 
 
 def sparse_categorical_accuracy(y: Tensor, p: Tensor, positions: bool = False) -> Tensor:

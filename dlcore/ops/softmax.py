@@ -79,7 +79,7 @@ class SoftmaxCrossentropy(Op):
     """
 
     def __init__(self, labels: Tensor, logits: Tensor, positions: bool = False, ignore: int | None = None):
-        self.options = {} if ignore is None else {"ignore": ignore}
+        self.options: dict[str, Any] = {} if ignore is None else {"ignore": ignore}
         super().__init__([labels, logits], logits.shape[:-1] if positions else logits.shape[:1], logits.shape)
 
     def gradient(self, grads, wanted):
@@ -95,7 +95,8 @@ class SoftmaxCrossentropy(Op):
 
     def averaged(self) -> Tensor:
         """The same loss with one value per sample."""
-        return SoftmaxCrossentropy(*self.inputs, **self.options).output
+        labels, logits = self.inputs
+        return SoftmaxCrossentropy(labels, logits, **self.options).output
 
 
 class SoftmaxCrossentropyGradient(Op):
