@@ -50,6 +50,18 @@ def over_steps(x, w, b):
     return [mse(ops.tanh(ops.reshape(y, (None, 5, 4))))]
 
 
+def pool_over_steps(x, w, b):
+    y = ops.bias_add(ops.conv2d(ops.reshape(x, (None, 1, 9, 10)), w), b)
+    y = ops.relu(ops.reshape(y, (None, 8, 4)))
+    return [mse(ops.max_pool2d(ops.reshape(y, (None, 1, 8, 4)), (1, 3), (1, 3)))]
+
+
+def reshape_and_back(x, w):  # a target stays; the reshape in the second loss goes
+    y = ops.reshape(ops.dense(x, w), (None, 2, 3))
+    back = ops.reshape(y, (None, 6))
+    return [ops.add(mse(ops.tanh(back)), mse(y)), back]
+
+
 def dense_bias(x, w, b):
     return [mse(ops.bias_add(ops.dense(x, w), b))]
 
@@ -119,6 +131,9 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (transposed, (fuse.bias, fuse.activation), [IMAGES], [(2, 2, 4, 3), (4,)], {"BiasAdd": 1, "Activation": 1}, {}),
     (over_steps, (fuse.bias, fuse.activation), [IMAGES.reshape(N, 6, 15)], [(2, 15, 4), (4,)],
      {"BiasAdd": 1, "Activation": 1}, {}),
+    (pool_over_steps, (fuse.bias, fuse.activation, fuse.reshapes, fuse.conv_pool), [IMAGES.reshape(N, 90)],
+     [(2, 10, 4), (4,)], {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1, "Reshape": 2}, {"ConvPool2D": 1}),
+    (reshape_and_back, fuse.reshapes, [ROWS], [(9, 6)], {"Reshape": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 5)], {"Activation": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 40)], {"Activation": 1}, {}),
     (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),

@@ -104,6 +104,19 @@ def activation(op: Op, readers: Readers) -> bool:
     return True
 
 
+def reshapes(op: Op, readers: Readers) -> bool:
+    """a reshape, then one that undoes it, as between layers over one axis: whoever reads the second reads what the
+    first one does."""
+    if not (isinstance(op, Reshape) and isinstance(op.inputs[0].op, Reshape)):
+        return False
+    source, found = op.inputs[0].op.inputs[0], readers.get(op.output, [])
+    if source.shape != op.output.shape or not found or _OUTSIDE in found:
+        return False
+    for reader in found:
+        reader.inputs = [source if tensor is op.output else tensor for tensor in reader.inputs]
+    return True
+
+
 def conv_pool(op: Op, readers: Readers) -> bool:
     """conv (with bias and ReLU), then max pooling: the pixels of a window are compared before anything is stored."""
     reader = _only_reader(op, readers)
@@ -174,6 +187,7 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
     padding,
     bias,
     activation,
+    reshapes,
     conv_pool,
     gather_scale,
 ]
