@@ -29,10 +29,9 @@ from dlcore.saving.layers import MAX_LAYERS
 IMAGE, ROW = (9, 8, 2), (6,)
 STEPS = (7, 4)
 CASES = {  # class -> shape of a sample, and the layers to save
-    "Activation": (ROW, lambda: [layers.Activation("tanh")]),
+    "Activation": (ROW, lambda: [layers.Activation("tanh"), layers.Activation(partial(activations.elu, alpha=0.5))]),
     "AlphaDropout": (ROW, lambda: [layers.AlphaDropout(0.4, seed=7), layers.Dense(2)]),
     "AveragePooling1D": (STEPS, lambda: [layers.AveragePooling1D(3, strides=1, padding="same")]),
-    "Activation": (ROW, lambda: [layers.Activation("tanh"), layers.Activation(partial(activations.elu, alpha=0.5))]),
     "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
     "BatchNormalization": (IMAGE, lambda: [layers.BatchNormalization(momentum=0.5, gamma_initializer="zeros")]),
     "CenterCrop": (IMAGE, lambda: [layers.CenterCrop(4, 5)]),
@@ -49,8 +48,8 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "DepthwiseConv1D": (STEPS, lambda: [layers.DepthwiseConv1D(2, depth_multiplier=2)]),
     "DepthwiseConv2D": (IMAGE, lambda: [layers.DepthwiseConv2D(3, 2, "same", activation="relu")]),
     "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
-    "Embedding": (ROW, lambda: [layers.Rescaling(0.5, 4), layers.Embedding(9, 5, "he_normal")]),
     "ELU": (ROW, lambda: [layers.ELU(0.5)]),
+    "Embedding": (ROW, lambda: [layers.Rescaling(0.5, 4), layers.Embedding(9, 5, "he_normal")]),
     "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
     "GaussianDropout": (ROW, lambda: [layers.GaussianDropout(0.4), layers.Dense(2)]),
     "GaussianNoise": (ROW, lambda: [layers.GaussianNoise(0.4, seed=7), layers.Dense(2)]),
@@ -61,9 +60,11 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "GroupNormalization": (IMAGE, lambda: [layers.GroupNormalization(2), layers.GroupNormalization(-1, scale=False)]),
     "InputLayer": (ROW, lambda: [layers.Dense(2)]),
     "LayerNormalization": (IMAGE, lambda: [layers.LayerNormalization([2, 3]), layers.LayerNormalization(center=False)]),
+    "LeakyReLU": (ROW, lambda: [layers.LeakyReLU(0.1)]),
     "MaxPooling1D": (STEPS, lambda: [layers.MaxPooling1D(3, 2)]),
     "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
     "Normalization": (IMAGE, lambda: [layers.Normalization(), layers.Normalization(None, 1.5, 4)]),
+    "PReLU": (IMAGE, lambda: [layers.PReLU("he_normal", shared_axes=[1, 2])]),
     "Permute": (IMAGE, lambda: [layers.Permute((3, 1, 2))]),
     "RMSNormalization": (IMAGE, lambda: [layers.RMSNormalization()]),
     "RandomBrightness": (IMAGE, lambda: [layers.RandomBrightness((-0.1, 0.3), (0, 1), seed=7)]),
@@ -73,7 +74,7 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "RandomRotation": (IMAGE, lambda: [layers.RandomRotation(0.1, "wrap", "nearest")]),
     "RandomTranslation": (IMAGE, lambda: [layers.RandomTranslation((-0.1, 0.3), 0.2, "constant", fill_value=2)]),
     "RandomZoom": (IMAGE, lambda: [layers.RandomZoom(0.1), layers.RandomZoom(0.1, (0.2, 0.3), seed=7)]),
-    "ReLU": (ROW, lambda: [layers.ReLU()]),
+    "ReLU": (ROW, lambda: [layers.ReLU(), layers.ReLU(2.0, 0.1, 0.5)]),
     "RepeatVector": (ROW, lambda: [layers.RepeatVector(3)]),
     "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1), layers.Rescaling([1, 2])]),
     "Reshape": (IMAGE, lambda: [layers.Reshape((3, -1, 4))]),
@@ -82,7 +83,7 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "SeparableConv2D": (IMAGE, lambda: [layers.SeparableConv2D(3, 2, depth_multiplier=2, use_bias=False)]),
     "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
         [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
-    "Softmax": (ROW, lambda: [layers.Softmax()]),
+    "Softmax": (IMAGE, lambda: [layers.Softmax(), layers.Softmax([1, 2])]),
     "SpatialDropout1D": ((5, 4), lambda: [layers.SpatialDropout1D(0.4, seed=7)]),
     "SpatialDropout2D": (IMAGE, lambda: [layers.SpatialDropout2D(0.4)]),
     "UnitNormalization": (IMAGE, lambda: [layers.UnitNormalization()]),
@@ -90,14 +91,6 @@ CASES = {  # class -> shape of a sample, and the layers to save
     "UpSampling2D": (IMAGE, lambda: [layers.UpSampling2D((1, 2), interpolation="bilinear")]),
     "ZeroPadding1D": ((7, 4), lambda: [layers.ZeroPadding1D((1, 2))]),
     "ZeroPadding2D": (IMAGE, lambda: [layers.ZeroPadding2D(((1, 2), (0, 3)))]),
-    "LeakyReLU": (ROW, lambda: [layers.LeakyReLU(0.1)]),
-    "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
-    "PReLU": (IMAGE, lambda: [layers.PReLU("he_normal", shared_axes=[1, 2])]),
-    "ReLU": (ROW, lambda: [layers.ReLU(), layers.ReLU(2.0, 0.1, 0.5)]),
-    "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
-    "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
-        [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
-    "Softmax": (IMAGE, lambda: [layers.Softmax(), layers.Softmax([1, 2])]),
 }  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Layers, by the names of Keras."""
 
-from dlcore.layers.activations import Activation, ReLU, Softmax
+from dlcore.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from dlcore.layers.augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -10,7 +10,6 @@ from dlcore.layers.augmentation import (
     RandomTranslation,
     RandomZoom,
 )
-from dlcore.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from dlcore.layers.base import Layer
 from dlcore.layers.concatenate import Concatenate, concatenate
 from dlcore.layers.conv import Conv1D, Conv2D, Convolution1D, Convolution2D
@@ -24,6 +23,20 @@ from dlcore.layers.depthwise import (
     SeparableConvolution2D,
 )
 from dlcore.layers.embedding import Embedding
+from dlcore.layers.merging import (
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from dlcore.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -70,33 +83,16 @@ from dlcore.layers.reshaping import (
     ZeroPadding2D,
 )
 from dlcore.layers.resizing import CenterCrop, Resizing
-from dlcore.layers.merging import (
-    Add,
-    Average,
-    Maximum,
-    Minimum,
-    Multiply,
-    Subtract,
-    add,
-    average,
-    maximum,
-    minimum,
-    multiply,
-    subtract,
-)
-from dlcore.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
-from dlcore.layers.preprocessing import Rescaling
-from dlcore.layers.random import Dropout
 from dlcore.layers.shape import Flatten, Input, InputLayer
 from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolution1DTranspose, Convolution2DTranspose
 
 __all__ = [
     "ELU",
     "Activation",
-    "AlphaDropout",
-    "AveragePooling1D",
     "Add",
+    "AlphaDropout",
     "Average",
+    "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
     "AvgPool2D",
@@ -134,12 +130,16 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LayerNormalization",
-    "MaxPool1D",
     "LeakyReLU",
+    "MaxPool1D",
     "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
+    "Maximum",
+    "Minimum",
+    "Multiply",
     "Normalization",
+    "PReLU",
     "Permute",
     "RMSNormalization",
     "RandomBrightness",
@@ -149,10 +149,6 @@ __all__ = [
     "RandomRotation",
     "RandomTranslation",
     "RandomZoom",
-    "Maximum",
-    "Minimum",
-    "Multiply",
-    "PReLU",
     "ReLU",
     "RepeatVector",
     "Rescaling",
@@ -165,15 +161,15 @@ __all__ = [
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
+    "Subtract",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
     "ZeroPadding1D",
     "ZeroPadding2D",
-    "concatenate",
-    "Subtract",
     "add",
     "average",
+    "concatenate",
     "maximum",
     "minimum",
     "multiply",
