@@ -48,17 +48,13 @@ from dlcore.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AvgPool1D,
-    AvgPool2D,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalAvgPool1D,
-    GlobalAvgPool2D,
     GlobalMaxPool1D,
-    GlobalMaxPool2D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     MaxPool1D,
-    MaxPool2D,
     MaxPooling1D,
     MaxPooling2D,
 )
@@ -86,6 +82,8 @@ from dlcore.layers.resizing import CenterCrop, Resizing
 from dlcore.layers.shape import Flatten, Input, InputLayer
 from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolution1DTranspose, Convolution2DTranspose
 
+Convolution2D = Conv2D
+
 __all__ = [
     "ELU",
     "Activation",
@@ -95,7 +93,6 @@ __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
-    "AvgPool2D",
     "BatchNormalization",
     "CenterCrop",
     "Concatenate",
@@ -120,9 +117,7 @@ __all__ = [
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
-    "GlobalAvgPool2D",
     "GlobalMaxPool1D",
-    "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
@@ -132,7 +127,6 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "MaxPool1D",
-    "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",

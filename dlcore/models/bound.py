@@ -48,8 +48,8 @@ def bind(
 ) -> Bound:
     """The Function that measures the model's outputs against targets, and trains it where there is an `arena`.
 
-    Its feeds are "x0", "x1", ... for the inputs; "y0", ... and, where there are sample weights, "w0", ... for the outputs
-    that have a loss or metrics.
+    Its feeds are "x0", "x1", ... for the inputs; for the outputs that have a loss or metrics "y0", ... and, where there are
+    sample weights, "w0", ...
     """
     training = arena is not None
     x = model._gathered()
@@ -61,7 +61,7 @@ def bind(
     for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
         if target.loss is None and not target.metrics:
             continue
-        shape, dtype = (p.shape[1:-1], "i") if target.sparse else (p.shape[1:], "f")
+        shape, dtype = target.read
         y, weight = gather(f"y{i}", shape, dtype), None
         feeds[f"y{i}"] = Feed(dtype, prod(shape))
         if (each := weights[i]) is not None:

@@ -26,8 +26,9 @@ class Target:
         self.metrics: list[tuple[str, Any, bool]] = []
 
     @property
-    def sparse(self) -> bool:
-        return self.loss is not None and self.loss.sparse
+    def read(self) -> tuple[tuple[int, ...], str]:
+        """Shape of one target, and its dtype, "f" or "i"."""
+        return (self.loss or losses.Loss("loss")).target_shape(self.shape)
 
     def check(self, y: Any, argument: str) -> np.ndarray:
         """Targets as training reads them.

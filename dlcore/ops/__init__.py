@@ -1,25 +1,125 @@
 """Operations on symbolic tensors: the vocabulary of layers, and of custom losses, metrics and activations."""
 
-from dlcore.ops.activations import relu, sigmoid, tanh
-from dlcore.ops.augmentation import elu, from dlcore.ops.activations import (     celu, gelu, hard_shrink, hard_sigmoid, hard_silu, hard_tanh, leaky_relu, mish, random_brightness, random_contrast, random_crop, random_flip, random_rotation, random_translation, random_zoom, relu, relu6, selu, sigmoid, silu, soft_shrink, softsign, sparse_plus, sparse_sigmoid, squareplus, tanh, tanh_shrink, threshold
+from dlcore.ops.activations import (
+    celu,
+    elu,
+    gelu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_tanh,
+    leaky_relu,
+    mish,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    soft_shrink,
+    softsign,
+    sparse_plus,
+    sparse_sigmoid,
+    squareplus,
+    tanh,
+    tanh_shrink,
+    threshold,
+)
+from dlcore.ops.augmentation import (
+    random_brightness,
+    random_contrast,
+    random_crop,
+    random_flip,
+    random_rotation,
+    random_translation,
+    random_zoom,
+)
 from dlcore.ops.base import Op, Parameter, Tensor
-from dlcore.ops.broadcast import add, cast, divide, equal, greater, greater_equal, less, less_equal, logical_and, logical_not, logical_or, maximum, minimum, multiply, negative, not_equal, power, prelu, stop_gradient, subtract, where
+from dlcore.ops.broadcast import (
+    add,
+    cast,
+    divide,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    power,
+    prelu,
+    stop_gradient,
+    subtract,
+    where,
+)
 from dlcore.ops.conv import conv2d, conv2d_transpose
 from dlcore.ops.dense import dense
 from dlcore.ops.depthwise import depthwise_conv2d
 from dlcore.ops.elementwise import bias_add, rescale
 from dlcore.ops.embedding import embedding, one_hot
 from dlcore.ops.layer_normalization import group_normalization, layer_normalization
-from dlcore.ops.losses import binary_crossentropy, binary_crossentropy_logits, categorical_crossentropy, mean_squared_error, sparse_categorical_crossentropy
-from dlcore.ops.metrics import binary_accuracy, categorical_accuracy, sparse_categorical_accuracy, sparse_top_k_categorical_accuracy, top_k_categorical_accuracy
+from dlcore.ops.losses import (
+    binary_crossentropy,
+    binary_crossentropy_logits,
+    categorical_crossentropy,
+    mean_squared_error,
+    sparse_categorical_crossentropy,
+)
+from dlcore.ops.metrics import (
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    sparse_top_k_categorical_accuracy,
+    top_k_categorical_accuracy,
+)
 from dlcore.ops.normalization import batch_normalization, normalize_by
 from dlcore.ops.pooling import average_pool2d, max_pool2d
 from dlcore.ops.random import alpha_dropout, dropout, gaussian_dropout, gaussian_noise
 from dlcore.ops.reduction import argmax, batch_mean, batch_sum, max, mean, min, scale_by_batch, sum, variance
 from dlcore.ops.resize import resize
-from dlcore.ops.shape import broadcast_to, concatenate, crop, expand_dims, flip, pad, permute, repeat, reshape, split, squeeze, stack, transpose, upsample
+from dlcore.ops.shape import (
+    broadcast_to,
+    concatenate,
+    crop,
+    expand_dims,
+    flip,
+    pad,
+    permute,
+    repeat,
+    reshape,
+    split,
+    squeeze,
+    stack,
+    transpose,
+    upsample,
+)
 from dlcore.ops.softmax import log_softmax, logsumexp, softmax, softmax_crossentropy
-from dlcore.ops.unary import abs, ceil, clip, cos, erf, exp, expm1, floor, log, log1p, log_sigmoid, reciprocal, round, rsqrt, sign, sin, softplus, sqrt, square
+from dlcore.ops.unary import (
+    abs,
+    ceil,
+    clip,
+    cos,
+    erf,
+    exp,
+    expm1,
+    floor,
+    log,
+    log1p,
+    log_sigmoid,
+    reciprocal,
+    round,
+    rsqrt,
+    sign,
+    sin,
+    softplus,
+    sqrt,
+    square,
+)
 
 __all__ = [
     "Op",
@@ -42,6 +142,7 @@ __all__ = [
     "categorical_accuracy",
     "categorical_crossentropy",
     "ceil",
+    "celu",
     "clip",
     "concatenate",
     "conv2d",
@@ -61,7 +162,6 @@ __all__ = [
     "expm1",
     "flip",
     "floor",
-    "from dlcore.ops.activations import (     celu",
     "gaussian_dropout",
     "gaussian_noise",
     "gelu",
