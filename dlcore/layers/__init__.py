@@ -48,13 +48,17 @@ from dlcore.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AvgPool1D,
+    AvgPool2D,
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
     GlobalAvgPool1D,
+    GlobalAvgPool2D,
     GlobalMaxPool1D,
+    GlobalMaxPool2D,
     GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     MaxPool1D,
+    MaxPool2D,
     MaxPooling1D,
     MaxPooling2D,
 )
@@ -82,10 +86,7 @@ from dlcore.layers.resizing import CenterCrop, Resizing
 from dlcore.layers.shape import Flatten, Input, InputLayer
 from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolution1DTranspose, Convolution2DTranspose
 
-Convolution2D = Conv2D
-
 __all__ = [
-    "ELU",
     "Activation",
     "Add",
     "AlphaDropout",
@@ -93,6 +94,7 @@ __all__ = [
     "AveragePooling1D",
     "AveragePooling2D",
     "AvgPool1D",
+    "AvgPool2D",
     "BatchNormalization",
     "CenterCrop",
     "Concatenate",
@@ -110,6 +112,7 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
+    "ELU",
     "Embedding",
     "Flatten",
     "GaussianDropout",
@@ -117,7 +120,9 @@ __all__ = [
     "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
     "GlobalAvgPool1D",
+    "GlobalAvgPool2D",
     "GlobalMaxPool1D",
+    "GlobalMaxPool2D",
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
@@ -127,6 +132,7 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "MaxPool1D",
+    "MaxPool2D",
     "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",

@@ -48,8 +48,8 @@ def bind(
 ) -> Bound:
     """The Function that measures the model's outputs against targets, and trains it where there is an `arena`.
 
-    Its feeds are "x0", "x1", ... for the inputs; for the outputs that have a loss or metrics "y0", ... and, where there are
-    sample weights, "w0", ...
+    Its feeds are "x0", "x1", ... for the inputs; for the outputs that have a loss or metrics "y0", ... and, where there
+    are sample weights, "w0", ...
     """
     training = arena is not None
     x = model._gathered()
