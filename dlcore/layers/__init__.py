@@ -87,6 +87,7 @@ from dlcore.layers.shape import Flatten, Input, InputLayer
 from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolution1DTranspose, Convolution2DTranspose
 
 __all__ = [
+    "ELU",
     "Activation",
     "Add",
     "AlphaDropout",
@@ -112,7 +113,6 @@ __all__ = [
     "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Dropout",
-    "ELU",
     "Embedding",
     "Flatten",
     "GaussianDropout",
