@@ -401,7 +401,7 @@ class Model(Network):
         with closing(data.epoch(0)) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
                 out = [np.empty((chunk.rows, *shape), np.float32) for shape in shapes]
-                with self._lock.read(), self._predicting("".join(data.dtypes)) as function:
+                with self._lock.read(), self._predicting("".join(data.dtypes), shapes) as function:
                     feed(function, chunk, ())
                     for i, array in enumerate(out):
                         function.feeds[f"p{i}"].set(array, write=True)
@@ -418,11 +418,11 @@ class Model(Network):
         return self.predict(x)
 
     @contextmanager
-    def _predicting(self, dtypes: str) -> Iterator[Function]:
-        """A function that predicts, which nobody else has meanwhile."""
+    def _predicting(self, dtypes: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[Function]:
+        """A function that predicts, which nobody else has meanwhile. `shapes` are those of one prediction."""
         if dtypes in ("f", "B") and self._structure == 0:
             idle = self._predictors
-            predictor = idle.take(dtypes) or self._new_predictor(dtypes)
+            predictor = idle.take(dtypes) or self._new_predictor(dtypes, shapes[0])
             try:
                 yield predictor.function
             finally:

@@ -304,10 +304,9 @@ class Network(Layer):
             self._trainer = 0
             self._training.release()
 
-    def _new_predictor(self, dtype: str) -> Predictor:
+    def _new_predictor(self, dtype: str, result: tuple[int, ...]) -> Predictor:
         function = self._new_function(dtype)
-        (spec,), (shape,) = self.specs, self._output_shapes()
-        return Predictor(function, function.feeds["x0"], function.feeds["p0"], spec.shape, shape[1:])
+        return Predictor(function, function.feeds["x0"], function.feeds["p0"], self.specs[0].shape, result)
 
     def _new_function(self, dtypes: str) -> Function:
         """Outputs "p0", "p1", ... for inputs "x0", ..."""
