@@ -205,7 +205,7 @@ def folded_conv_pool(x, w, b, *norm):
 
 
 def folded_conv(x, w, b, *norm):
-    return [ops.normalize_by(ops.conv2d(x, w, groups=3), *norm[:2])]
+    return [ops.normalize_by(ops.conv2d(x, w, groups=2), *norm[:2])]
 
 
 def folded_dense(x, w, b, *norm):
