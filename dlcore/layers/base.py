@@ -178,7 +178,7 @@ class Layer(Checked):
     def _inner(self) -> list[Layer]:
         """Layers that this one holds as attributes, alone, in lists or in dicts; their weights are its own too."""
         found = []
-        for value in vars(self).values():
+        for value in list(vars(self).values()):  # another thread may set attributes
             held = value if isinstance(value, (list, tuple)) else value.values() if type(value) is dict else [value]
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
