@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,7 +18,7 @@ from dlcore.layers.base import Layer
 from dlcore.layers.trace import flat, mapped
 from dlcore.models.bound import Bound
 from dlcore.models.data import ArrayData, Chunk, Data, Spec, adapt, validation, whole
-from dlcore.models.network import Network
+from dlcore.models.files import Saved
 from dlcore.models.objective import Target
 from dlcore.ops.base import Tensor, changes, values
 
@@ -27,7 +26,7 @@ PREDICT_BATCH = 256  # samples a step; the result does not depend on it
 REPORT_SECONDS = 0.1  # between looks at the progress bar, when no callback asks for every batch
 
 
-class Model(Network):
+class Model(Saved):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that holds layers as attributes and composes
     them in `call(x, training)`. It has compile, fit, evaluate, predict.
 
@@ -198,13 +197,16 @@ class Model(Network):
         hooks = callbacks.CallbackList(given, self, verbose, params)
         self.history = hooks.history
         self.stop_training = False
-        seed = _random.seeds.next()
+        self._fit_seed, self._resume, start = _random.seeds.next(), None, 0
         logs: dict[str, Any] = {}
         try:
             hooks.on_train_begin()
+            if self._resume is not None:  # a callback gave the place where an earlier training ended
+                initial_epoch, start, self._fit_seed = (self._resume[key] for key in ("epoch", "batch", "seed"))
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
-                logs = self._run(data, True, hooks, epoch, seed)
+                logs = self._run(data, True, hooks, epoch, self._fit_seed, start)
+                start = 0
                 if held is not None and _due(epoch + 1, validation_freq):
                     measured = self._run(held, False, None)
                     logs.update({f"val_{name}": value for name, value in measured.items()})
@@ -442,34 +444,6 @@ class Model(Network):
         if training or any(isinstance(value, Tensor) for value in flat(x)):
             return super().__call__(x, *args, training=training, **kwargs)
         return self.predict(x)
-
-    # -- files and copies
-
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write architecture and weights to one safetensors file, which `load_model` reads. All of it or nothing.
-
-        Raises:
-            ValueError: something in the model has no name that could be written.
-            OSError: the file cannot be written, or is there and may not be overwritten.
-        """
-        from dlcore.saving import save_model
-
-        save_model(self, filepath, overwrite=overwrite)
-
-    def __getstate__(self) -> dict[str, Any]:
-        with self._lock.read():
-            state = super().__getstate__()
-        for name in BOUND:
-            state.pop(name, None)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._renew()
-
-
-BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
-         "_predictors", "_idle_functions", "history")  # fmt: skip
 
 
 def feed(function: Function, chunk: Chunk, outputs: Sequence[int]) -> None:
