@@ -15,9 +15,6 @@ BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_l
 class Saved(Network):
     """What `Model` has to do with files and copies."""
 
-    _fit_seed = 0  # of the order of the samples in the training that goes on, or the last one
-    _resume: dict[str, int] | None = None  # the place that it is to go on from
-
     def save(
         self, filepath: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True
     ) -> None:
