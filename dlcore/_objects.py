@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from types import FunctionType
+from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 _registered: dict[str, Any] = {}
 _names: dict[Any, str] = {}
-_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})
+_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default=MappingProxyType({}))
 _kept: ContextVar[dict[str, Any] | None] = ContextVar("kept", default=None)
 
 
@@ -100,7 +100,7 @@ def get_registered_object(
 
 
 def find(name: Any, base: type | None) -> Any:
-    """The subclass of `base` (None: of nothing), or the function, that the user gave the name; None for anything else."""
+    """The subclass of `base` (None: of nothing), or the function, that the user gave the name; else None."""
     found = get_registered_object(name) if isinstance(name, str) else None
     if found is None and (kept := _kept.get()) is not None and isinstance(name, str):
         found = kept.get(name)

@@ -346,9 +346,10 @@ def _values(array: np.ndarray | np.generic) -> Callable[[Sequence[int]], np.ndar
     return values
 
 
-def _made(name: Any, config: dict[str, Any]) -> Any:
+def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
     found = _class(name)
-    return found.from_config(config) if isinstance(found, type) else found  # a function of the user
+    made: Callable[[Sequence[int]], np.ndarray] = found.from_config(config) if isinstance(found, type) else found
+    return made  # the latter is a function of the user
 
 
 def _class(name: Any) -> type[Initializer]:
@@ -363,7 +364,7 @@ def _class(name: Any) -> type[Initializer]:
     raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
 
 
-def deserialize(config: dict[str, Any]) -> Initializer:
+def deserialize(config: dict[str, Any]) -> Any:
     """The initializer of {"class_name": ..., "config": ...}, as `serialize` gives it.
 
     Raises:
@@ -371,8 +372,7 @@ def deserialize(config: dict[str, Any]) -> Initializer:
     """
     if not isinstance(config.get("class_name"), str) or not isinstance(config.get("config", {}), dict):
         raise ValueError(f"initializer: expected a dict with class_name and config. Received: {config!r:.200}")
-    made: Initializer = _made(config["class_name"], config.get("config", {}))
-    return made
+    return _made(config["class_name"], config.get("config", {}))
 
 
 def serialize(initializer: Any) -> dict[str, Any] | str:

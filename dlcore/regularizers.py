@@ -147,9 +147,10 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     raise ValueError(f"regularizer: expected a name, a Regularizer or a function. Received: {identifier!r}")
 
 
-def _made(name: str, config: dict[str, Any]) -> Any:
+def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
     found = _class(name)
-    return found.from_config(config) if isinstance(found, type) else found  # a function of the user
+    made: Callable[[Any], Any] = found.from_config(config) if isinstance(found, type) else found
+    return made  # the latter is a function of the user
 
 
 def _class(name: str) -> type[Regularizer]:

@@ -137,8 +137,9 @@ class Trainer(Network):
         logs: dict[str, Any] = {}
         try:
             hooks.on_train_begin()
-            if self._resume is not None:  # a callback found where an earlier training ended
-                initial_epoch, start, self._fit_seed = (self._resume[key] for key in ("epoch", "batch", "seed"))
+            place: dict[str, int] | None = getattr(self, "_resume", None)  # where an earlier training ended,
+            if place is not None:  # if a callback found that
+                initial_epoch, start, self._fit_seed = (place[key] for key in ("epoch", "batch", "seed"))
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
                 logs = self._run(data, True, hooks, epoch, self._fit_seed, start)

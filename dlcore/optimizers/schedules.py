@@ -213,5 +213,6 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
         return own  # type: ignore[no-any-return]
     if not isinstance(name, str) or (name not in known and own is None):
         raise ValueError(f"learning rate: expected one of {sorted(known)}. Received: {name!r}")
-    schedule: LearningRateSchedule = (known.get(name) or own).from_config(config["config"])
+    cls: Any = known.get(name, own)
+    schedule: LearningRateSchedule = cls.from_config(config["config"])
     return schedule

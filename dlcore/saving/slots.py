@@ -31,7 +31,7 @@ def read_slots(optimizer: Optimizer, tree: Tree, names: set[str], read: Read) ->
     Raises:
         ValueError: a weight has some of the optimizer's slots but not all.
     """
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for path, weight in tree.weights.items():
         own = [f"{PREFIX}{path}/{slot}" for slot in optimizer._slot_names()]
         if any(name in names for name in own):

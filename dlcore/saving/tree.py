@@ -58,7 +58,7 @@ class Tree:
     def _parts(self, layer: Layer) -> list[tuple[str, Layer]]:
         if not is_container(layer):
             return attributes(layer)
-        inner = list(dict.fromkeys(layer._layers))
+        inner: list[Layer] = list(dict.fromkeys(layer._layers))  # type: ignore[attr-defined]
         return list(zip(numbered(inner), inner, strict=True)) if self.numbered else [(one.name, one) for one in inner]
 
 
