@@ -170,7 +170,7 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
 
 
 def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
-    found = _class(name)
+    found: Any = _class(name)
     made: Callable[[Any], Any] = found.from_config(config) if isinstance(found, type) else found
     return made  # the latter is a function of the user
 

@@ -347,7 +347,7 @@ def _values(array: np.ndarray | np.generic) -> Callable[[Sequence[int]], np.ndar
 
 
 def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
-    found = _class(name)
+    found: Any = _class(name)
     made: Callable[[Sequence[int]], np.ndarray] = found.from_config(config) if isinstance(found, type) else found
     return made  # the latter is a function of the user
 

@@ -15,9 +15,7 @@ BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_l
 class Saved(Network):
     """What `Model` has to do with files and copies."""
 
-    def save(
-        self, filepath: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True
-    ) -> None:
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
         """Write architecture, weights and training to one safetensors file, which `load_model` reads. All of it or
         nothing; see `dlcore.saving.save_model`.
 

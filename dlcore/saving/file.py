@@ -135,9 +135,7 @@ def _description(metadata: dict[str, str]) -> dict[str, Any]:
     if not isinstance(description, dict) or type(description.get("version")) is not int:
         raise ValueError(f"expected a JSON object with a version in the metadata. Found: {metadata[KEY]:.100}")
     if not 1 <= description["version"] <= VERSION:
-        raise ValueError(
-            f"its format has version {description['version']}; this dlcore reads versions 1 to {VERSION}"
-        )
+        raise ValueError(f"its format has version {description['version']}; this dlcore reads versions 1 to {VERSION}")
     return description
 
 
