@@ -330,26 +330,30 @@ def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
     if isinstance(identifier, (np.ndarray, np.generic)):
-        return _values(identifier)
+        return _Values(identifier)
     if callable(identifier):
         function: Callable[[Sequence[int]], np.ndarray] = identifier
         return function
     raise ValueError(f"initializer: expected a name, an Initializer or a function. Received: {identifier!r}")
 
 
-def _values(array: np.ndarray | np.generic) -> Callable[[Sequence[int]], np.ndarray]:
-    def values(shape: Sequence[int]) -> np.ndarray:
-        if tuple(shape) != array.shape:
-            raise ValueError(f"initializer: expected an array of shape {tuple(shape)}. Received: {array.shape}")
-        return np.array(array, np.float32)
+class _Values:
+    """An array as an initializer."""
 
-    return values
+    def __init__(self, array: np.ndarray | np.generic):
+        self.array = array
+
+    def __call__(self, shape: Sequence[int]) -> np.ndarray:
+        if tuple(shape) != self.array.shape:
+            raise ValueError(f"initializer: expected an array of shape {tuple(shape)}. Received: {self.array.shape}")
+        return np.array(self.array, np.float32)
 
 
 def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
     found: Any = _class(name)
-    made: Callable[[Sequence[int]], np.ndarray] = found.from_config(config) if isinstance(found, type) else found
-    return made  # the latter is a function of the user
+    own = not isinstance(found, type)  # a function of the user
+    made: Callable[[Sequence[int]], np.ndarray] = found if own else found.from_config(config)
+    return made
 
 
 def _class(name: Any) -> type[Initializer]:
@@ -364,7 +368,7 @@ def _class(name: Any) -> type[Initializer]:
     raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
 
 
-def deserialize(config: dict[str, Any]) -> Any:
+def deserialize(config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
     """The initializer of {"class_name": ..., "config": ...}, as `serialize` gives it.
 
     Raises:

@@ -149,8 +149,9 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
 
 def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
     found: Any = _class(name)
-    made: Callable[[Any], Any] = found.from_config(config) if isinstance(found, type) else found
-    return made  # the latter is a function of the user
+    own = not isinstance(found, type)  # a function of the user
+    made: Callable[[Any], Any] = found if own else found.from_config(config)
+    return made
 
 
 def _class(name: str) -> type[Regularizer]:

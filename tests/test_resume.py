@@ -33,8 +33,8 @@ def result(folder):
         return dict(file)
 
 
-CUTS = {"sgd": ["3"], "momentum": ["2.1", "3.4"], "adam": ["1.3"], "amsgrad": ["3.2"], "adamw": ["3"], "rmsprop": ["1", "4"],
-        "nadam": ["2.3"], "lion": ["0.4", "2"], "adadelta": ["3"], "adagrad": ["4.5"], "adamax": ["3"]}  # fmt: skip
+CUTS = {"sgd": ["3"], "momentum": ["2.1", "3.4"], "adam": ["1.3"], "amsgrad": ["3.2"], "adamw": ["3"], "nadam": ["2.3"],
+        "rmsprop": ["1", "4"], "lion": ["0.4", "2"], "adadelta": ["3"], "adagrad": ["4.5"], "adamax": ["3"]}  # fmt: skip
 FAST = ("adam", "amsgrad", "momentum", "adamw")
 
 
@@ -90,7 +90,8 @@ def test_what_a_checkpoint_holds(tmp_path):
     assert everything(other) == everything(fresh)
     with safe_open(path, "np") as file:
         names = set(file.keys())
-    assert {"dense/kernel", "dense_1/bias", "optimizer:dense/kernel/momentum", "optimizer:dense_1/bias/velocity"} < names
+    slots = {"optimizer:dense/kernel/momentum", "optimizer:dense_1/bias/velocity"}
+    assert slots | {"dense/kernel", "dense_1/bias"} < names
 
 
 @pytest.mark.parametrize(("make", "message"), [
@@ -136,7 +137,7 @@ def test_other_files_are_no_checkpoints(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(ModelFileError):
             load_checkpoint(path, model)
-    with pytest.raises(ValueError, match="name must end in '.safetensors'"):
+    with pytest.raises(ValueError, match="name must end in"):
         save_checkpoint(tmp_path / "c.h5", model, epoch=0, batch=0, seed=0)
     for wrong in (-1, 1.5, True, "1", 2**64):
         with pytest.raises(ValueError, match="batch must be a whole number of at least 0"):

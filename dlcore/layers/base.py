@@ -327,7 +327,7 @@ class Layer(Checked):
         return self._last_call
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_last_call": None}  # which holds the graph of a whole model
+        return {**vars(self), "_last_call": None, "_reader": None}  # the former holds the graph of a whole model
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

@@ -9,7 +9,7 @@ from typing import Any
 from dlcore.models.network import Network
 
 BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
-         "_predictors", "_idle_functions", "_structure", "history", "_resume")  # fmt: skip
+         "_predictors", "_idle_functions", "_structure", "_resume")  # fmt: skip
 
 
 class Saved(Network):
@@ -70,8 +70,10 @@ class Saved(Network):
             state = super().__getstate__()
         for name in BOUND:
             state.pop(name, None)
-        return {**state, "history": None}
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._renew()
+        if self.history is not None:
+            self.history.set_model(self)  # type: ignore[arg-type]
