@@ -256,7 +256,7 @@ def test_info(model, capsys):
     assert "instruction set" in capsys.readouterr().out
     assert result(capsys, "info")["dlcore-engine"] == dlcore.__version__
     assert main(["info", model]) == 0
-    assert "Conv2D" in (out := capsys.readouterr().out) and "safetensors, dlcore version 1" in out
+    assert "Conv2D" in (out := capsys.readouterr().out) and "safetensors, dlcore version 2" in out
     found = result(capsys, "info", model)
     assert found["parameters"] == load_model(model).count_params() and found["input_shape"] == [None, *SIZE, 1]
 

@@ -50,7 +50,8 @@ SHARED = {"executor", "locks", "memory", "simd"}  # what kernels may use of each
 OPS_THEMSELVES = "dlcore.ops.base"  # the Op protocol
 DATA_GATES = ("dlcore.ops.data", "dlcore.kernels.data", "dlcore.kernels.executor", "dlcore.kernels.memory")
 LOCKS = "dlcore.kernels.locks"
-WORDS = ("dlcore.activations", "dlcore.initializers", "dlcore._random", "dlcore.losses", "dlcore.metrics",
+OBJECTS = "dlcore._objects"  # names that the user gave
+WORDS = (OBJECTS, "dlcore.activations", "dlcore.initializers", "dlcore._random", "dlcore.losses", "dlcore.metrics",
          "dlcore.optimizers", "dlcore.callbacks", "dlcore.config", "dlcore.regularizers",
          "dlcore.constraints")  # fmt: skip
 MAY_USE = {  # room: what its files may import of dlcore. The longest match holds.
@@ -59,20 +60,22 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
     "dlcore.graph": ("dlcore.graph", OPS_THEMSELVES, *DATA_GATES[1:]),
     "dlcore.graph.fuse": ("dlcore.graph", "dlcore.ops"),  # the one place that names ops
     "dlcore.graph.eager": ("dlcore.graph", OPS_THEMSELVES, *DATA_GATES),
-    "dlcore.activations": ("dlcore.ops",),
-    "dlcore.initializers": ("dlcore._random",),
-    "dlcore.regularizers": ("dlcore.ops", "dlcore.kernels.norms"),
-    "dlcore.constraints": ("dlcore.ops", "dlcore.kernels.norms"),
+    OBJECTS: (),
+    "dlcore.activations": ("dlcore.ops", OBJECTS),
+    "dlcore.initializers": ("dlcore._random", OBJECTS),
+    "dlcore.regularizers": ("dlcore.ops", "dlcore.kernels.norms", OBJECTS),
+    "dlcore.constraints": ("dlcore.ops", "dlcore.kernels.norms", OBJECTS),
     "dlcore._random": (),
-    "dlcore.losses": ("dlcore.ops", "dlcore.losses", "dlcore.graph.eager"),
-    "dlcore.metrics": ("dlcore.ops", "dlcore.losses", "dlcore.metrics", "dlcore.graph.eager"),
-    "dlcore.optimizers": ("dlcore.optimizers", "dlcore.ops", "dlcore.kernels.executor", "dlcore.graph.program"),
+    "dlcore.losses": ("dlcore.ops", OBJECTS, "dlcore.losses", "dlcore.graph.eager"),
+    "dlcore.metrics": ("dlcore.ops", OBJECTS, "dlcore.losses", "dlcore.metrics", "dlcore.graph.eager"),
+    "dlcore.optimizers": (OBJECTS, "dlcore.optimizers", "dlcore.ops", "dlcore.kernels.executor",
+                          "dlcore.graph.program"),
     "dlcore.config": ("dlcore.kernels.executor", "dlcore.kernels.simd", "dlcore._version", "dlcore._build_config"),
     "dlcore.callbacks": ("dlcore._extras", "dlcore.callbacks", "dlcore.saving"),
-    "dlcore.utils": ("dlcore._random", "dlcore.utils"),
+    "dlcore.utils": ("dlcore._random", OBJECTS, "dlcore.utils"),
     "dlcore._arguments": (),
     "dlcore.layers": ("dlcore.layers.base", "dlcore.layers.trace", "dlcore.layers.spatial", "dlcore.ops",
-                      "dlcore.regularizers", "dlcore.constraints", *WORDS[:3]),
+                      "dlcore.regularizers", "dlcore.constraints", *WORDS[1:4]),
     "dlcore.layers.base": ("dlcore.layers.trace", "dlcore.ops", "dlcore.initializers", "dlcore.regularizers",
                            "dlcore.constraints", "dlcore.graph.eager", "dlcore._arguments"),
     "dlcore.layers.trace": ("dlcore.ops",),

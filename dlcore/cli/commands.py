@@ -11,7 +11,7 @@ import numpy as np
 from dlcore import callbacks, config, layers, models, optimizers, preprocessing, utils
 from dlcore.cli import images
 from dlcore.cli.data import load
-from dlcore.saving import model_file
+from dlcore.saving import file as model_file
 
 
 def train(args: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from dlcore import initializers
 from dlcore._arguments import Checked
-from dlcore.layers.trace import Call, current, flat, identity, mapped, tracing
+from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
@@ -27,11 +27,16 @@ class _Names:
         self.counts: dict[str, int] = {}
 
     def next(self, cls: str) -> str:
-        stem = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
+        stem = name_stem(cls)
         with self.lock:
             count = self.counts.get(stem, 0)
             self.counts[stem] = count + 1
         return f"{stem}_{count}" if count else stem
+
+
+def name_stem(cls: str) -> str:
+    """max_pooling2d for MaxPooling2D."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
 
 
 names = _Names()
@@ -253,6 +258,7 @@ class Layer(Checked):
         given = flat((x, args, kwargs))
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
+        count_call()
         outer = current()
         if training is None:
             training = outer.training if outer is not None else False
@@ -323,7 +329,7 @@ class Layer(Checked):
         return self._last_call
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_last_call": None}  # which holds the graph of a whole model
+        return {**vars(self), "_last_call": None, "_reader": None}  # the former holds the graph of a whole model
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"

@@ -53,6 +53,32 @@ class Trace:
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 
+_limit: ContextVar[list[int] | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def limited(calls: int) -> Iterator[None]:
+    """Within the block, no more than so many calls of layers: descriptions from elsewhere cannot ask for endless work.
+
+    Raises:
+        ValueError: there are more.
+    """
+    token = _limit.set([calls])
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def count_call() -> None:
+    """One more call of a layer."""
+    left = _limit.get()
+    if left is not None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise ValueError("the layers of this model call each other too often")
+
+
 def current() -> Trace | None:
     """The trace that the caller works in."""
     return _current.get()

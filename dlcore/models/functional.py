@@ -201,6 +201,8 @@ class Functional(Model):
         Raises:
             ValueError: an op stands between the layers, or a layer was called with something that JSON does not have.
         """
+        from dlcore.saving import serialize_layer
+
         layers = [layer for layer in self._layers if layer not in self._input_layers]
         number = {layer: i for i, layer in enumerate(layers)}
         calls = []
@@ -219,7 +221,7 @@ class Functional(Model):
             "trainable": self.trainable,
             "input_specs": [{"name": s.name, "shape": list(s.shape), "dtype": s.dtype} for s in self._specs],
             "inputs": self._encoded(self._inputs, self.name),
-            "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers],
+            "layers": [serialize_layer(layer) for layer in layers],
             "calls": calls,
             "outputs": self._encoded(self._outputs, self.name),
         }
@@ -236,8 +238,12 @@ class Functional(Model):
         raise ValueError(f"{layer}: it was called with {part!r:.100}, which has no form in a file")
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Functional:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Functional:
         """A new model like the one that `get_config` described, its weights initialised anew.
+
+        Args:
+            config: of `get_config`.
+            custom_objects: classes and functions of the user by name.
 
         Raises:
             ValueError: an unknown layer, or calls that do not fit together.
@@ -249,7 +255,7 @@ class Functional(Model):
         for ref, spec in zip(refs, config["input_specs"], strict=True):
             dtype = "int32" if spec["dtype"] == "i" else None
             values[ref.number] = Input(spec["shape"], name=spec["name"], dtype=dtype)
-        layers = [deserialize_layer(layer) for layer in config["layers"]]
+        layers = [deserialize_layer(layer, custom_objects) for layer in config["layers"]]
 
         def value(part: Any) -> Any:
             if not isinstance(part, Ref):

@@ -174,6 +174,16 @@ class Parameter(Tensor):
         self.memory[...] = self._fitting(value)
         values.note()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies have memory of their own."""
+        state = {**vars(self), "memory": self.numpy(), "arena": None}
+        del state["_value"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.place(self.memory, None)
+
     def _fitting(self, value: Any) -> np.ndarray:
         array = np.asarray(value, np.float32)
         if array.shape != self.shape:

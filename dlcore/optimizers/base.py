@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.kernels.executor import Program
+from dlcore.kernels.executor import Clock, Program
 from dlcore.ops.base import Op, Parameter, Tensor, values
 from dlcore.ops.norms import constrain
 from dlcore.ops.optimizers import ClipNorm, Squares, Update
@@ -143,6 +143,14 @@ class Optimizer(Settings):
         if self._schedule is None and "learning_rate" in state:
             self._rates[:] = float(np.ravel(state["learning_rate"])[0])
         self._pending = None if self._layout else dict(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "clock": self.clock.step, "_by_hand": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.clock = Clock()
+        self.clock.step = state["clock"]
 
     # -- weight decay and averages
 

@@ -7,18 +7,32 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore._objects import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from dlcore.utils.dataset import PyDataset, Sequence
 from dlcore.utils.image_dataset import image_dataset_from_directory
 from dlcore.utils.images import array_to_img, img_to_array, load_img, save_img
 
 __all__ = [
+    "CustomObjectScope",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "custom_object_scope",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "image_dataset_from_directory",
     "img_to_array",
     "load_img",
     "normalize",
+    "register_keras_serializable",
     "save_img",
     "set_random_seed",
     "to_categorical",
