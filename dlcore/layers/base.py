@@ -252,6 +252,7 @@ class Layer(Checked):
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
         outer = current()
+        said = {} if training is None else {"training": training}
         if training is None:
             training = outer.training if outer is not None else False
         with tracing(bool(training), outer) as trace:
@@ -261,7 +262,7 @@ class Layer(Checked):
             y = self._called(x, args, kwargs, bool(training))
         if outer is None and trace.depth == 0:
             y = mapped(lambda t: identity(t) if any(t is value for value in given) else t, y)
-            self._last_call = Call(self, (x, args, kwargs), y)
+            self._last_call = Call(self, (x, args, {**kwargs, **said}), y)
         return y
 
     def _called(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:

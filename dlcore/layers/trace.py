@@ -69,13 +69,13 @@ def tracing(training: bool, outer: Trace | None = None) -> Iterator[Trace]:
         _current.reset(token)
 
 
-def flat(structure: Any) -> list[Any]:
-    """The values in nested lists, tuples and dicts, in order; None counts as nothing."""
+def flat(structure: Any, none: bool = False) -> list[Any]:
+    """The values in nested lists, tuples and dicts, in order; None counts as nothing, or with `none` as a value."""
     if isinstance(structure, (list, tuple)):
-        return [value for part in structure for value in flat(part)]
+        return [value for part in structure for value in flat(part, none)]
     if isinstance(structure, dict):
-        return [value for part in structure.values() for value in flat(part)]
-    return [] if structure is None else [structure]
+        return [value for part in structure.values() for value in flat(part, none)]
+    return [] if structure is None and not none else [structure]
 
 
 def mapped(function: Callable[[Any], Any], structure: Any, leaf: bool = False) -> Any:

@@ -54,9 +54,9 @@ def bind(
     training = arena is not None
     x = model._gathered()
     with tracing(training) as trace:
-        outputs = flat(model.call(model._packed(x), training))
+        outputs = flat(model._called(model._packed(x), (), {}, training))
     feeds = {f"x{i}": Feed(d, prod(s.shape)) for i, (d, s) in enumerate(zip(dtypes, model.specs, strict=True))}
-    parts: list[tuple[str, Tensor]] = []  # what each output adds to the loss
+    parts: list[tuple[str, Tensor, float]] = []  # name, loss and its weight, of each output
     metrics: list[tuple[Any, ...]] = []
     for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
         if target.loss is None and not target.metrics:
@@ -69,15 +69,16 @@ def bind(
             feeds[f"w{i}"] = Feed("f", prod(each))
         if target.loss is not None:
             value = per_sample(target.loss.per_sample(y, p, weight), "loss")
-            parts.append((target.name, value if target.weight == 1 else ops.rescale(value, target.weight)))
+            parts.append((target.name, value, target.weight))
         for name, metric, by_weight in target.metrics:
             metrics.append((name, metric, y, p, weight if by_weight else None))
-    loss = _sum([part for _, part in parts] + _penalties(model, trace))
+    weighted = [value if factor == 1 else ops.rescale(value, factor) for _, value, factor in parts]
+    loss = _sum(weighted + _penalties(model, trace))
     if loss is None:
         raise ValueError(f"{model.name}: compile needs a loss. Received: loss=None, and no layer adds one")
     measured = {"loss": Measured.mean(loss)}
     if len(targets) > 1:
-        measured.update((f"{name}_loss", Measured.mean(part)) for name, part in parts)
+        measured.update((f"{name}_loss", Measured.mean(part)) for name, part, _ in parts)
     for name, metric, *tensors in metrics:
         measured[name] = Measured.of(metric, *tensors)
     sinks: list[Op] = [sink for one in measured.values() for sink in one.sinks]

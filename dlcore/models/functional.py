@@ -56,11 +56,15 @@ class Functional(Model):
         TypeError: something else than tensors.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True, **kwargs: Any):
+    def __init__(
+        self, inputs: Any, outputs: Any = None, *, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ):
         super().__init__(name=name, trainable=trainable, **kwargs)
-        for what, given in (("inputs", inputs), ("outputs", outputs)):
-            if not flat(given) or not all(isinstance(t, Tensor) for t in flat(given)):
-                raise TypeError(f"{self.name}: {what} must be symbolic tensors. Received: {given!r}")
+        for what, given, made in (("inputs", inputs, "Input makes"), ("outputs", outputs, "layers give")):
+            if not flat(given, True) or not all(isinstance(t, Tensor) for t in flat(given, True)):
+                raise TypeError(
+                    f"{self.name}: {what} must be symbolic tensors, as {made} them. Received: {what}={given!r:.200}"
+                )
         self._record(inputs, outputs)
         self.built = True
         self.output_shape = mapped(lambda t: t.shape, outputs)
@@ -190,7 +194,9 @@ class Functional(Model):
             x = [x[spec.name] for spec in self._specs]
         tensors = flat([x[key] for key in self._inputs] if isinstance(x, dict) else x)
         if len(tensors) != len(self._specs):
-            raise ValueError(f"{self.name}: expected {len(self._specs)} inputs. Received: {len(tensors)}")
+            raise ValueError(
+                f"{self.name}: expected {len(self._specs)} inputs, {self.input_names}. Received: {len(tensors)}"
+            )
         return tensors
 
     # -- as a description

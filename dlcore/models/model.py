@@ -84,9 +84,11 @@ class Model(Trainer):
         """Let a model without an input shape take that of the data."""
         if not self.built:
             shapes = [(None, *shape) for shape in data.sample_shapes()]
+            names = data.sample_names()
+            given: Any = dict(zip(names, shapes, strict=True)) if names else shapes if len(shapes) > 1 else shapes[0]
             with self._building:
                 if not self.built:  # another thread may have been first
-                    self.build(shapes[0] if len(shapes) == 1 else shapes)
+                    self.build(given)
 
     # -- using
 

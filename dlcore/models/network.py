@@ -121,7 +121,7 @@ class Network(Layer):
         if self._last_call is None and current() is None:  # the copy of a model has no symbolic tensors yet
             inputs = [Input(s.shape, name=s.name, dtype="int32" if s.dtype == "i" else None) for s in self.specs]
             call = Call(self, (self._packed(inputs), (), {}), None)
-            call.outputs = self.call(self._packed(inputs))
+            call.outputs = self._called(self._packed(inputs), (), {}, False)
             self._last_call = call
         return super()._call_on_tensors(what)
 
@@ -136,9 +136,15 @@ class Network(Layer):
 
     def _output_names(self, count: int) -> list[str]:
         if isinstance(self._structure, dict):
-            return list(self._structure)
-        names = getattr(self, "output_names", None)
-        return names if names else [f"output_{i}" for i in range(count)]
+            names = _keys(self._structure)
+        else:
+            names = getattr(self, "output_names", None) or [f"output_{i}" for i in range(count)]
+        taken: dict[str, int] = {}
+        for i, name in enumerate(names):
+            taken[name] = taken.get(name, -1) + 1
+            if taken[name]:
+                names = [*names[:i], f"{name}_{taken[name]}", *names[i + 1 :]]
+        return names
 
     @property
     def weights(self) -> list[Parameter]:
@@ -227,7 +233,7 @@ class Network(Layer):
         self._drop_stale()
         if self._shapes is None:
             with tracing(False):
-                outputs = self.call(self._packed(self._gathered()))
+                outputs = self._called(self._packed(self._gathered()), (), {}, False)
             self._shapes = [tensor.shape for tensor in flat(outputs)]
             numbers = iter(range(len(self._shapes)))
             self._structure = mapped(lambda _: next(numbers), outputs)
@@ -323,8 +329,16 @@ class Network(Layer):
     def _new_function(self, dtypes: str) -> Function:
         """Outputs "p0", "p1", ... for inputs "x0", ..."""
         with tracing(False):
-            outputs = flat(self.call(self._packed(self._gathered())))
+            outputs = flat(self._called(self._packed(self._gathered()), (), {}, False))
         fuse(outputs, INFERENCE)
         feeds = {f"x{i}": Feed(d, prod(spec.shape)) for i, (d, spec) in enumerate(zip(dtypes, self.specs, strict=True))}
         feeds.update({f"p{i}": Feed("f", prod(tensor.shape[1:])) for i, tensor in enumerate(outputs)})
         return Function([Store(tensor, f"p{i}") for i, tensor in enumerate(outputs)], feeds)
+
+
+def _keys(structure: Any, prefix: str = "") -> list[str]:
+    """A name for each value in nested dicts and lists: "a" for {"a": 0}, "a_0" and "a_1" for {"a": [0, 1]}."""
+    if not isinstance(structure, (dict, list, tuple)):
+        return [prefix]
+    items = structure.items() if isinstance(structure, dict) else enumerate(structure)
+    return [name for key, part in items for name in _keys(part, f"{prefix}_{key}" if prefix else str(key))]

@@ -101,6 +101,9 @@ class ArrayData(Data):
                 )
         return [array.shape[1:] for array in arrays]
 
+    def sample_names(self) -> list[str] | None:
+        return list(self.given[0]) if isinstance(self.given[0], dict) else None
+
     def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
         x, y, w = self.given
         self.specs, self.targets, self.check_data = tuple(specs), tuple(targets), check_data

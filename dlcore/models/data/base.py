@@ -93,6 +93,10 @@ class Data:
         """Shapes of one sample, for each array of x in the user's order: for a model without input shape."""
         raise TypeError(f"{type(self).__name__} must define sample_shapes()")
 
+    def sample_names(self) -> list[str] | None:
+        """Names of the inputs where x is a dict of them."""
+        return None
+
     def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
         """Check the data against a model's inputs and outputs. Without targets, those in the data are left alone.
 
