@@ -281,24 +281,30 @@ class Layer(Checked):
     def _compute(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
         from dlcore.graph.eager import evaluate
 
-        if flat((args, kwargs)):
-            raise TypeError(f"{self.name}: arrays are computed from the first argument alone")
-        dtype = np.int32 if self.integer_inputs else np.float32
         single = not isinstance(x, dict) and not (
             isinstance(x, (list, tuple)) and any(hasattr(part, "ndim") for part in x)
         )
-        arrays = [np.ascontiguousarray(part, dtype) for part in ([x] if single else flat(x))]
+        given = [x] if single else flat(x)
+        arrays = [np.ascontiguousarray(*pair) for pair in zip(given, self._reads(len(given)), strict=True)]
+        more = [value for value in flat((args, kwargs)) if getattr(value, "ndim", 0)]
+        arrays += [np.ascontiguousarray(value, np.float32) for value in more]
         shape: Any = None
 
         def function(*tensors: Tensor) -> list[Tensor]:
             nonlocal shape
             rest = iter(tensors)
-            shape = self(next(rest) if single else mapped(lambda _: next(rest), x, leaf=True), training=training)
+            first = next(rest) if single else mapped(lambda _: next(rest), x, leaf=True)
+            others = mapped(lambda value: next(rest) if getattr(value, "ndim", 0) else value, (args, kwargs), leaf=True)
+            shape = self(first, *others[0], training=training, **others[1])
             return flat(shape)
 
         with tracing(training):
             results = iter(evaluate(function, arrays))
         return mapped(lambda _: next(results), shape)
+
+    def _reads(self, count: int) -> list[Any]:
+        """Dtypes of `count` arrays that are computed."""
+        return [np.int32 if self.integer_inputs else np.float32] * count
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for inputs of this shape, batch included."""

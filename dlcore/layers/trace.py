@@ -47,7 +47,7 @@ class Trace:
         self.training = training
         self.updates: list[Op] = outer.updates if outer else []
         self.losses: list[Tensor] = outer.losses if outer else []
-        self.depth = outer.depth + 1 if outer else 0
+        self.depth: int = outer.depth + 1 if outer else 0
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)

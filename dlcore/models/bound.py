@@ -73,11 +73,11 @@ def bind(
         for name, metric, by_weight in target.metrics:
             metrics.append((name, metric, y, p, weight if by_weight else None))
     weighted = [value if factor == 1 else ops.rescale(value, factor) for _, value, factor in parts]
-    loss = _sum(weighted + _penalties(model, trace))
+    loss = _sum(weighted + _penalties(model, trace), outputs[0])
     if loss is None:
         raise ValueError(f"{model.name}: compile needs a loss. Received: loss=None, and no layer adds one")
     measured = {"loss": Measured.mean(loss)}
-    if len(targets) > 1:
+    if len(parts) > 1:
         measured.update((f"{name}_loss", Measured.mean(part)) for name, part, _ in parts)
     for name, metric, *tensors in metrics:
         measured[name] = Measured.of(metric, *tensors)
@@ -110,8 +110,9 @@ def _penalties(model: Network, trace: Trace) -> list[Tensor]:
     return [*trace.losses, *found]
 
 
-def _sum(parts: Sequence[Tensor]) -> Tensor | None:
-    """The sum of values per sample and of values for all samples, as a tree: many small sums are not a long chain."""
+def _sum(parts: Sequence[Tensor], output: Tensor) -> Tensor | None:
+    """The sum of values per sample and of values for all samples, as a tree: many small sums are not a long chain.
+    `output` has the batch that none of the parts may have."""
     if not parts:
         return None
     by_sample, whole = ([t for t in parts if (t.shape == (BATCH,)) == own] for own in (True, False))
@@ -119,7 +120,8 @@ def _sum(parts: Sequence[Tensor]) -> Tensor | None:
         while len(group) > 1:
             group[:] = [ops.add(*pair) if len(pair) == 2 else pair[0] for pair in _pairs(group)]
     if not by_sample:
-        return ops.zeros_per_sample() + whole[0]  # type: ignore[no-any-return]
+        zeros = ops.less(output, output)  # for NaN, too
+        return ops.add(ops.max(zeros) if zeros.ndim > 1 else zeros, whole[0])
     return ops.add(by_sample[0], whole[0]) if whole else by_sample[0]
 
 

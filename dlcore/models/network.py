@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from dlcore import callbacks, config, optimizers
 from dlcore._arguments import checked
 from dlcore.graph.fuse import INFERENCE, fuse
@@ -116,6 +118,10 @@ class Network(Layer):
     def _packed(self, tensors: Sequence[Tensor]) -> Any:
         """One tensor per input, as `call` takes them."""
         return tensors[0] if len(tensors) == 1 else list(tensors)
+
+    def _reads(self, count: int) -> list[Any]:
+        dtypes = [np.int32 if spec.dtype == "i" else np.float32 for spec in self.specs] if self.built else []
+        return dtypes if len(dtypes) == count else super()._reads(count)
 
     def _call_on_tensors(self, what: str) -> Call:
         if self._last_call is None and current() is None:  # the copy of a model has no symbolic tensors yet
@@ -249,10 +255,14 @@ class Network(Layer):
 
     @property
     def metrics_names(self) -> list[str]:
-        """Names in logs: "loss", those of the outputs where there are several, and the metrics'."""
+        """Names in logs: "loss", those of the outputs where several have one, and the metrics'."""
         targets = self._targets()
-        losses = [f"{target.name}_loss" for target in targets if target.loss is not None] if len(targets) > 1 else []
-        return ["loss", *losses, *(name for target in targets for name, *_ in target.metrics)]
+        losses = [f"{target.name}_loss" for target in targets if target.loss is not None]
+        return [
+            "loss",
+            *(losses if len(losses) > 1 else []),
+            *(name for target in targets for name, *_ in target.metrics),
+        ]
 
     def _weights_in_place(self) -> WeightArena:
         """The arena with all weights, as training needs them; made anew when it is out of date."""
