@@ -11,12 +11,16 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" for the nearest of the names, "" where none is near: the end of a message."""
+    near = difflib.get_close_matches(name, list(known), 1, 0.6) if isinstance(name, str) else []
+    return f". Did you mean {near[0]!r}?" if near else ""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> TypeError:
     """The error for an argument `name` that `what` does not have."""
     names = sorted(set(known) - {"self", "args", "kwargs"})
-    near = difflib.get_close_matches(name, names, 1, 0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else f" It has {names}."
-    return TypeError(f"{what} has no argument {name!r}.{hint}")
+    return TypeError(f"{what} has no argument {name!r}{nearest(name, names) or f'. It has {names}.'}")
 
 
 @functools.cache

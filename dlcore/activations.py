@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from dlcore._arguments import nearest
 from dlcore.ops import (
     Tensor,
     celu,
@@ -119,7 +120,7 @@ deserialize = get
 
 def _named(name: Any) -> Callable[..., Tensor]:
     if not isinstance(name, str) or name not in _BY_NAME:
-        raise ValueError(f"activation: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+        raise ValueError(f"activation: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
     return _BY_NAME[name]
 
 

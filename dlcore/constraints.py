@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import Checked, nearest
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import Tensor
 from dlcore.ops.norms import non_negative, project_norm
@@ -18,7 +19,7 @@ from dlcore.ops.norms import non_negative, project_norm
 Axis = int | Sequence[int] | None
 
 
-class Constraint:
+class Constraint(Checked):
     """Called with a weight, gives the tensor that replaces it after each update; with an array, the array. A subclass
     composes it of dlcore.ops."""
 
@@ -172,7 +173,7 @@ def _class(name: str) -> type[Constraint]:
     for key, cls in _BY_NAME.items():
         if name in (key, cls.__name__):
             return cls
-    raise ValueError(f"constraint: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    raise ValueError(f"constraint: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
 def serialize(constraint: Any) -> dict[str, Any] | None:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore._arguments import Checked, nearest
 
 
-class Initializer:
+class Initializer(Checked):
     """Called with a shape, gives a float32 array. Subclasses with randomness take `seed`: a number gives the same
     values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system."""
 
@@ -351,7 +352,7 @@ def _class(name: Any) -> type[Initializer]:
     for key, cls in _BY_NAME.items():
         if name in (key, cls.__name__):
             return cls
-    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
 def deserialize(config: dict[str, Any]) -> Initializer:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import initializers
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, checked
 from dlcore.layers.trace import Call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
@@ -108,6 +108,7 @@ class Layer(Checked):
 
     # -- weights
 
+    @checked
     def add_weight(
         self,
         shape: Sequence[int] | None = None,
@@ -249,6 +250,12 @@ class Layer(Checked):
             ValueError: a shape does not suit the layer.
         """
         given = flat((x, args, kwargs))
+        if (
+            isinstance(x, (list, tuple, dict))
+            and _takes_one(type(self))
+            and any(isinstance(t, Tensor) for t in flat(x))
+        ):
+            raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
         outer = current()
@@ -285,9 +292,9 @@ class Layer(Checked):
             isinstance(x, (list, tuple)) and any(hasattr(part, "ndim") for part in x)
         )
         given = [x] if single else flat(x)
-        arrays = [np.ascontiguousarray(*pair) for pair in zip(given, self._reads(len(given)), strict=True)]
+        arrays = [self._array(*pair) for pair in zip(given, self._reads(len(given)), strict=True)]
         more = [value for value in flat((args, kwargs)) if getattr(value, "ndim", 0)]
-        arrays += [np.ascontiguousarray(value, np.float32) for value in more]
+        arrays += [self._array(value, np.float32) for value in more]
         shape: Any = None
 
         def function(*tensors: Tensor) -> list[Tensor]:
@@ -301,6 +308,16 @@ class Layer(Checked):
         with tracing(training):
             results = iter(evaluate(function, arrays))
         return mapped(lambda _: next(results), shape)
+
+    def _array(self, value: Any, dtype: Any) -> np.ndarray:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or array.ndim == 0:
+            hint = ". Call that layer to have its output" if isinstance(value, Layer) else ""
+            raise ValueError(
+                f"{self.name}: expected a tensor, or an array of numbers with the batch in front. "
+                f"Received: {value!r:.100}{hint}"
+            )
+        return np.ascontiguousarray(array, dtype)
 
     def _reads(self, count: int) -> list[Any]:
         """Dtypes of `count` arrays that are computed."""
@@ -338,6 +355,13 @@ class Layer(Checked):
 def _takes_training(cls: type[Layer]) -> bool:
     parameters = signature(cls.call).parameters.values()
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+@functools.cache
+def _takes_one(cls: type[Layer]) -> bool:
+    """Whether `call` says that its first argument is one tensor."""
+    first = list(signature(cls.call).parameters.values())[1:2]
+    return bool(first) and first[0].annotation in (Tensor, "Tensor")
 
 
 def sample_shape(shape: Any, layer: str, argument: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dlcore._arguments import nearest
 from dlcore.losses.base import Loss, LossFunctionWrapper, numbers
 from dlcore.losses.classes import (
     CategoricalHinge,
@@ -163,7 +164,9 @@ def get(identifier: Any) -> Loss:
         for cls in CLASSES:
             if identifier == cls.__name__:
                 return cls()
-        raise ValueError(f"loss: expected one of {NAMES}, or a class name. Received: {identifier!r}")
+        raise ValueError(
+            f"loss: expected one of {NAMES}, or a class name. Received: {identifier!r}{nearest(identifier, NAMES)}"
+        )
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
     for function, cls in _FUNCTIONS.values():

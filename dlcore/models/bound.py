@@ -14,6 +14,7 @@ from dlcore.kernels.data import Feed
 from dlcore.layers.base import shown
 from dlcore.layers.trace import Trace, flat, tracing
 from dlcore.metrics import Measured
+from dlcore.models.advice import check_output
 from dlcore.models.arena import WeightArena
 from dlcore.models.objective import Target
 from dlcore.ops.base import BATCH, Op, Tensor
@@ -68,6 +69,7 @@ def bind(
             weight = gather(f"w{i}", each, "f")
             feeds[f"w{i}"] = Feed("f", prod(each))
         if target.loss is not None:
+            check_output(model.name, target, p)
             value = per_sample(target.loss.per_sample(y, p, weight), "loss")
             parts.append((target.name, value, target.weight))
         for name, metric, by_weight in target.metrics:

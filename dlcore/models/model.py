@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import config
+from dlcore._arguments import checked
 from dlcore.callbacks import CallbackList
 from dlcore.graph.program import Function
 from dlcore.layers.base import Layer
@@ -30,7 +31,7 @@ class Model(Trainer):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is Model and (args or "inputs" in kwargs):
+        if cls is Model and (args or kwargs.keys() - {"name", "trainable", "dtype"}):
             from dlcore.models.functional import Functional
 
             return super().__new__(Functional, *args, **kwargs)
@@ -92,6 +93,7 @@ class Model(Trainer):
 
     # -- using
 
+    @checked
     def predict(
         self,
         x: Any,
@@ -120,6 +122,8 @@ class Model(Trainer):
             if y is not None:
                 return y
         batch = PREDICT_BATCH if batch_size is None else whole(batch_size, 1, "batch_size", self.name)
+        if steps is not None:
+            steps = whole(steps, 1, "steps", self.name)
         data = adapt(x, batch_size=batch, steps=steps, model=self.name)
         self._build_for(data)
         data.bind(self.specs)
@@ -189,6 +193,7 @@ class Model(Trainer):
 
     # -- files and copies
 
+    @checked
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write architecture and weights to one safetensors file, which `load_model` reads. All of it or nothing.
 

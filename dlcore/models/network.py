@@ -162,6 +162,7 @@ class Network(Layer):
             return []
         return list(dict.fromkeys(w for layer in self.layers for w in layer.trainable_weights))
 
+    @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name, or by its place.
 
@@ -178,6 +179,7 @@ class Network(Layer):
             f"It has {[layer.name for layer in self.layers]}"
         )
 
+    @checked
     def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
         """Print the layers with output shapes and numbers of parameters, as Keras does."""
         from dlcore.models.summary import summary
@@ -219,10 +221,15 @@ class Network(Layer):
         """
         self._idle("compile")
         objective = Objective(self.name, loss, loss_weights, metrics, weighted_metrics)
+        before = self.optimizer, self.loss, self._objective
         self.optimizer, self.loss, self._objective = optimizers.get(optimizer), objective.loss, objective
-        self._functions.clear()
         if self.built:
-            self._targets()  # an unknown metric is an error now, not at the first fit
+            try:
+                self._targets()  # what does not fit is an error now, not at the first fit
+            except (ValueError, TypeError):
+                self.optimizer, self.loss, self._objective = before
+                raise
+        self._functions.clear()
 
     def _compiled(self) -> tuple[optimizers.Optimizer, Objective]:
         if self.optimizer is None or self._objective is None:

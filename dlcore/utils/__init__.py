@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore._arguments import checked
 from dlcore.utils.dataset import PyDataset, Sequence
 from dlcore.utils.image_dataset import image_dataset_from_directory
 from dlcore.utils.images import array_to_img, img_to_array, load_img, save_img
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@checked
 def set_random_seed(seed: int) -> None:
     """Make everything random that follows a function of `seed`: initial weights, shuffling, dropout.
 
@@ -38,6 +40,7 @@ def set_random_seed(seed: int) -> None:
     _random.seeds.reset(int(seed))
 
 
+@checked
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """One-hot targets: class numbers (n, ...) or (n, ..., 1) -> float32 (n, ..., num_classes).
 
@@ -62,6 +65,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[labels]
 
 
+@checked
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     """x divided by its norm along `axis`; where that is zero, x is.
 

@@ -121,7 +121,14 @@ class Data:
             )
         if self.weight_shapes[0] is not None:
             raise ValueError(f"{self.model}: class_weight and sample_weight cannot be given at the same time")
-        self.class_weight = class_weights(class_weight, self.model)
+        given = class_weights(class_weight, self.model)
+        classes = getattr(self.targets[0], "classes", None)
+        if classes is not None and (unknown := [c for c in given if not 0 <= c < classes]):
+            raise ValueError(
+                f"{self.model}: class_weight expects class numbers from 0 to {classes - 1}, as the model has {classes} "
+                f"classes. Received: {unknown}"
+            )
+        self.class_weight = given
         self.weight_shapes = ((),)
 
     def epoch(self, epoch: int, seed: int = 0, start: int = 0) -> Iterator[Chunk]:
