@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import config
-from dlcore._arguments import checked
+from dlcore._arguments import checked, unknown
 from dlcore.callbacks import CallbackList
 from dlcore.graph.program import Function
 from dlcore.layers.base import Layer
@@ -93,7 +93,6 @@ class Model(Trainer):
 
     # -- using
 
-    @checked
     def predict(
         self,
         x: Any,
@@ -101,6 +100,7 @@ class Model(Trainer):
         verbose: Any = 0,
         steps: int | None = None,
         callbacks: Any = None,
+        **other: Any,
     ) -> Any:
         """Outputs for samples x (n, ...): float32 (n, ...), in the structure of the model's outputs. Safe from many
         threads.
@@ -113,14 +113,18 @@ class Model(Trainer):
             verbose: accepted for Keras' sake; predicting prints nothing.
             steps: batches to predict, default all.
             callbacks: list of Callback, for their hooks of predict.
+            other: nothing; what `checked` does would take longer than a small prediction.
 
         Raises:
             ValueError: the shape is not the model's.
+            TypeError: an unknown argument.
         """
-        if batch_size is None and steps is None and self._seen is changes.last:
+        if batch_size is None and steps is None and not other and self._seen is changes.last:
             y = self._predictors(x)
             if y is not None:
                 return y
+        for name in other:
+            raise unknown("predict", name, ("x", "batch_size", "verbose", "steps", "callbacks"))
         batch = PREDICT_BATCH if batch_size is None else whole(batch_size, 1, "batch_size", self.name)
         if steps is not None:
             steps = whole(steps, 1, "steps", self.name)
