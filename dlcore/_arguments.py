@@ -11,12 +11,24 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """ " Did you mean 'x'?" for the nearest of the names, "" where none is near: the end of a message."""
+    if not isinstance(name, str):
+        return ""
+    names, words = list(known), set(name.lower().split("_"))
+    longer = [other for other in names if words <= set(other.lower().split("_"))]  # mean_squared, for ..._error
+    near = (
+        difflib.get_close_matches(name, names, 1, 0.85)
+        or sorted(longer, key=len)[:1]
+        or difflib.get_close_matches(name, names, 1, 0.6)
+    )
+    return f". Did you mean {near[0]!r}?" if near else ""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> TypeError:
     """The error for an argument `name` that `what` does not have."""
     names = sorted(set(known) - {"self", "args", "kwargs"})
-    near = difflib.get_close_matches(name, names, 1, 0.6)
-    hint = f" Did you mean {near[0]!r}?" if near else f" It has {names}."
-    return TypeError(f"{what} has no argument {name!r}.{hint}")
+    return TypeError(f"{what} has no argument {name!r}{nearest(name, names) or f'. It has {names}.'}")
 
 
 @functools.cache
@@ -30,6 +42,8 @@ def _parameters(cls: type) -> tuple[frozenset[str], bool]:
         found.update(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return frozenset(found), False
+        if base.__module__.partition(".")[0] != "dlcore":  # a user's constructor may keep some for itself
+            break
     return frozenset(found), True
 
 

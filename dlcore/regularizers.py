@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
+from dlcore._arguments import Checked, nearest
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import BATCH, Tensor
 from dlcore.ops.norms import orthogonal, penalty
 
 
-class Regularizer:
+class Regularizer(Checked):
     """Called with a weight, gives a tensor (1,) to add to the loss; with an activation (batch, ...), one value per
     sample (batch,), whose mean is added; with an array, a float."""
 
@@ -161,7 +162,7 @@ def _class(name: str) -> type[Regularizer]:
     own = _objects.find(name, Regularizer)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
 def serialize(regularizer: Any) -> dict[str, Any] | str | None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import initializers
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, checked
 from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
@@ -113,6 +113,7 @@ class Layer(Checked):
 
     # -- weights
 
+    @checked
     def add_weight(
         self,
         shape: Sequence[int] | None = None,
@@ -256,10 +257,17 @@ class Layer(Checked):
             ValueError: a shape does not suit the layer.
         """
         given = flat((x, args, kwargs))
+        if (
+            isinstance(x, (list, tuple, dict))
+            and _takes_one(type(self))
+            and any(isinstance(t, Tensor) for t in flat(x))
+        ):
+            raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
         count_call()
         outer = current()
+        said = {} if training is None else {"training": training}
         if training is None:
             training = outer.training if outer is not None else False
         with tracing(bool(training), outer) as trace:
@@ -269,7 +277,7 @@ class Layer(Checked):
             y = self._called(x, args, kwargs, bool(training))
         if outer is None and trace.depth == 0:
             y = mapped(lambda t: identity(t) if any(t is value for value in given) else t, y)
-            self._last_call = Call(self, (x, args, kwargs), y)
+            self._last_call = Call(self, (x, args, {**kwargs, **said}), y)
         return y
 
     def _called(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
@@ -288,24 +296,40 @@ class Layer(Checked):
     def _compute(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
         from dlcore.graph.eager import evaluate
 
-        if flat((args, kwargs)):
-            raise TypeError(f"{self.name}: arrays are computed from the first argument alone")
-        dtype = np.int32 if self.integer_inputs else np.float32
         single = not isinstance(x, dict) and not (
             isinstance(x, (list, tuple)) and any(hasattr(part, "ndim") for part in x)
         )
-        arrays = [np.ascontiguousarray(part, dtype) for part in ([x] if single else flat(x))]
+        given = [x] if single else flat(x)
+        arrays = [self._array(*pair) for pair in zip(given, self._reads(len(given)), strict=True)]
+        more = [value for value in flat((args, kwargs)) if getattr(value, "ndim", 0)]
+        arrays += [self._array(value, np.float32) for value in more]
         shape: Any = None
 
         def function(*tensors: Tensor) -> list[Tensor]:
             nonlocal shape
             rest = iter(tensors)
-            shape = self(next(rest) if single else mapped(lambda _: next(rest), x, leaf=True), training=training)
+            first = next(rest) if single else mapped(lambda _: next(rest), x, leaf=True)
+            others = mapped(lambda value: next(rest) if getattr(value, "ndim", 0) else value, (args, kwargs), leaf=True)
+            shape = self(first, *others[0], training=training, **others[1])
             return flat(shape)
 
         with tracing(training):
             results = iter(evaluate(function, arrays))
         return mapped(lambda _: next(results), shape)
+
+    def _array(self, value: Any, dtype: Any) -> np.ndarray:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or array.ndim == 0:
+            hint = ". Call that layer to have its output" if isinstance(value, Layer) else ""
+            raise ValueError(
+                f"{self.name}: expected a tensor, or an array of numbers with the batch in front. "
+                f"Received: {value!r:.100}{hint}"
+            )
+        return np.ascontiguousarray(array, dtype)
+
+    def _reads(self, count: int) -> list[Any]:
+        """Dtypes of `count` arrays that are computed."""
+        return [np.int32 if self.integer_inputs else np.float32] * count
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for inputs of this shape, batch included."""
@@ -339,6 +363,13 @@ class Layer(Checked):
 def _takes_training(cls: type[Layer]) -> bool:
     parameters = signature(cls.call).parameters.values()
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+@functools.cache
+def _takes_one(cls: type[Layer]) -> bool:
+    """Whether `call` says that its first argument is one tensor."""
+    first = list(signature(cls.call).parameters.values())[1:2]
+    return bool(first) and first[0].annotation in (Tensor, "Tensor")
 
 
 def sample_shape(shape: Any, layer: str, argument: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
+from dlcore._arguments import checked
 from dlcore.layers.base import Layer
 from dlcore.layers.trace import Call
 from dlcore.ops.base import Tensor
@@ -51,6 +52,7 @@ class InputLayer(Layer):
         return {**super().get_config(), **({"dtype": "int32"} if self.kind == "i" else {})}
 
 
+@checked
 def Input(shape: Sequence[int], *, name: str | None = None, dtype: Any = None) -> Tensor:
     """A symbolic batch of samples of `shape`, the start of a model.
 

@@ -48,7 +48,8 @@ class Functional(Model):
 
     Args:
         inputs: a tensor, or a list or dict of tensors, most often made by `Input`.
-        outputs: likewise; what layers made of the inputs.
+        outputs: likewise; what layers made of the inputs. The model gives them in this structure, a list of one as the
+            one itself.
         name: default "functional".
 
     Raises:
@@ -56,11 +57,15 @@ class Functional(Model):
         TypeError: something else than tensors.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True, **kwargs: Any):
+    def __init__(
+        self, inputs: Any, outputs: Any = None, *, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ):
         super().__init__(name=name, trainable=trainable, **kwargs)
-        for what, given in (("inputs", inputs), ("outputs", outputs)):
-            if not flat(given) or not all(isinstance(t, Tensor) for t in flat(given)):
-                raise TypeError(f"{self.name}: {what} must be symbolic tensors. Received: {given!r}")
+        for what, given, made in (("inputs", inputs, "Input makes"), ("outputs", outputs, "layers give")):
+            if not flat(given, True) or not all(isinstance(t, Tensor) for t in flat(given, True)):
+                raise TypeError(
+                    f"{self.name}: {what} must be symbolic tensors, as {made} them. Received: {what}={given!r:.200}"
+                )
         self._record(inputs, outputs)
         self.built = True
         self.output_shape = mapped(lambda t: t.shape, outputs)
@@ -83,11 +88,11 @@ class Functional(Model):
             if isinstance(call, Call):
                 self._links.append(Link(call.layer, mapped(ref, call.arguments), mapped(ref, call.outputs)))
             else:
-                arguments = ([ref(tensor) for tensor in call.inputs], (), {})
+                arguments: Any = ([ref(tensor) for tensor in call.inputs], (), {})
                 self._links.append(Link(OpCall(call), arguments, [ref(tensor) for tensor in call.outputs]))
         self._inputs, self._outputs = mapped(ref, inputs), mapped(ref, outputs)
         self._specs = [self._spec(tensor, i) for i, tensor in enumerate(flat(inputs))]
-        self._input_layers = [
+        self._input_layers: list[Layer] = [
             t.call.layer if t.call is not None and isinstance(t.call.layer, InputLayer) else
             InputLayer(spec.shape, name=spec.name, dtype="int32" if spec.dtype == "i" else None)
             for t, spec in zip(flat(inputs), self._specs, strict=True)
@@ -180,7 +185,8 @@ class Functional(Model):
             first, args, kwargs = mapped(value, link.arguments, leaf=True)
             y = link.layer(first, *args, **{"training": training, **kwargs})
             values.update(zip((ref.number for ref in flat(link.outputs)), flat(y), strict=True))
-        return mapped(value, self._outputs, leaf=True)
+        outputs = mapped(value, self._outputs, leaf=True)
+        return outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else outputs
 
     def _unpacked(self, x: Any) -> list[Tensor]:
         if isinstance(x, dict) and not isinstance(self._inputs, dict):
@@ -190,7 +196,9 @@ class Functional(Model):
             x = [x[spec.name] for spec in self._specs]
         tensors = flat([x[key] for key in self._inputs] if isinstance(x, dict) else x)
         if len(tensors) != len(self._specs):
-            raise ValueError(f"{self.name}: expected {len(self._specs)} inputs. Received: {len(tensors)}")
+            raise ValueError(
+                f"{self.name}: expected {len(self._specs)} inputs, {self.input_names}. Received: {len(tensors)}"
+            )
         return tensors
 
     # -- as a description

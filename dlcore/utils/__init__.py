@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore._arguments import checked
 from dlcore._objects import (
     CustomObjectScope,
     custom_object_scope,
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 
+@checked
 def set_random_seed(seed: int) -> None:
     """Make everything random that follows a function of `seed`: initial weights, shuffling, dropout.
 
@@ -52,6 +54,7 @@ def set_random_seed(seed: int) -> None:
     _random.seeds.reset(int(seed))
 
 
+@checked
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """One-hot targets: class numbers (n, ...) or (n, ..., 1) -> float32 (n, ..., num_classes).
 
@@ -76,6 +79,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[labels]
 
 
+@checked
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     """x divided by its norm along `axis`; where that is zero, x is.
 
