@@ -89,6 +89,21 @@ def over_steps(twin):
     return slow
 
 
+def over_positions(twin):
+    """The twin of a layer over the last axis, from that over (batch, features)."""
+
+    def slow(x, *weights):
+        y, back = twin(x.reshape(-1, x.shape[-1]), *weights)
+
+        def gradients(dy):
+            dx, *dw = back(dy.reshape(-1, dy.shape[-1]))
+            return [dx.reshape(x.shape), *dw]
+
+        return y.reshape(*x.shape[:-1], -1), gradients
+
+    return slow
+
+
 def depthwise(kind="linear", **how):
     def twin(x, w, b=None):
         grouped = w.reshape(*w.shape[:2], 1, -1)
@@ -217,6 +232,12 @@ TABLE = [  # layer class, arguments, input shape of a sample, output shape, shap
     *[("Dense", dict(units=17, activation=kind), (33,), (17,), [(33, 17), (17,)], dense(kind)) for kind in ACTIVATIONS],
     ("Dense", dict(units=300, activation="relu"), (500,), (300,), [(500, 300), (300,)], dense("relu")),
     ("Dense", dict(units=10, activation="relu"), (70,), (10,), [(70, 10), (10,)], dense("relu")),
+    ("Dense", dict(units=5), (7, 6), (7, 5), [(6, 5), (5,)], over_positions(dense())),
+    ("Dense", dict(units=33, activation="softmax"), (4, 3, 2, 17), (4, 3, 2, 33), [(17, 33), (33,)],
+     over_positions(dense("softmax"))),
+    ("Dense", dict(units=16, use_bias=False, activation="relu"), IMAGE, (9, 8, 16), [(6, 16)],
+     over_positions(dense("relu"))),
+    ("Dense", dict(units=1), (1, 1), (1, 1), [(1, 1), (1,)], over_positions(dense())),
     ("Conv2D", dict(filters=5, kernel_size=3), IMAGE, (7, 6, 5), [(3, 3, 6, 5), (5,)], conv()),
     ("Conv2D", dict(filters=16, kernel_size=1, use_bias=False), IMAGE, (9, 8, 16), [(1, 1, 6, 16)], conv()),
     ("Conv2D", dict(filters=4, kernel_size=(2, 3), padding="same"), IMAGE, (9, 8, 4), [(2, 3, 6, 4), (4,)],
@@ -472,7 +493,7 @@ def test_refuses_arguments(name, arguments, message):
 
 
 UNFIT = [  # layer, shape of a sample it cannot take
-    (lambda: layers.Dense(3, name="me"), (4, 4), r"me: expected .*\(batch, features\).*Received: \(None, 4, 4\)"),
+    (lambda: layers.Dense(3, name="me"), (), r"me: expected .*\(batch, ..., features\).*Received: \(None,\)"),
     (lambda: layers.Conv2D(3, 2, name="me"), (4,), r"me: expected .*\(batch, height, width, channels\).*\(None, 4\)"),
     (lambda: layers.Conv2D(3, 5, name="me"), (4, 9, 1), r"me: .*a kernel of \(5, 5\).*\(None, 4, 9, 1\)"),
     (lambda: layers.Conv2D(4, 2, groups=2, name="me"), (4, 4, 3), r"me: .*multiple of groups=2.*\(None, 4, 4, 3\)"),

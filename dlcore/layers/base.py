@@ -93,6 +93,7 @@ class Layer(Checked):
         self._weights: list[Parameter] = []
         self._reader: Callable[[str, tuple[int, ...]], np.ndarray] | None = None
         self._last_call: Call | None = None
+        self._drawn = 0  # calls on arrays that drew random numbers
         self.built = False
         self.output_shape: Any = None
         if batch_input_shape is not None and input_shape is None:
@@ -200,6 +201,15 @@ class Layer(Checked):
         trace = current()
         if trace is not None and trace.training:
             trace.updates.append(op)
+
+    def _draw(self) -> int:
+        """Within `call`: the number of this use among those of this layer in the graph, each of which draws random
+        numbers of its own."""
+        trace = current()
+        if trace is None:
+            return 0
+        trace.draws[self] = trace.draws.get(self, -1) + 1
+        return trace.draws[self]
 
     @property
     def trainable(self) -> bool:
@@ -332,7 +342,8 @@ class Layer(Checked):
             return flat(shape)
 
         with tracing(training):
-            results = iter(evaluate(function, arrays))
+            results = iter(evaluate(function, arrays, self._drawn))
+        self._drawn += training  # the next call draws other random numbers
         return mapped(lambda _: next(results), shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, expect_rank, only, positive, shown
+from dlcore.layers.base import Layer, only, positive, shown
 from dlcore.ops.base import Tensor
 
 
 class Dense(Layer):
-    """y = activation(x kernel + bias): (batch, features) -> (batch, units).
+    """y = activation(x kernel + bias) of the last axis: (batch, ..., features) -> (batch, ..., units).
 
     https://keras.io/api/layers/core_layers/dense/
 
@@ -62,22 +63,27 @@ class Dense(Layer):
         only(quantization_config, (None,), self.name, "quantization_config")
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        if len(input_shape) != 2:
+        if len(input_shape) < 2:
             raise ValueError(
-                f"{self.name}: expected an input of shape (batch, features); a Flatten layer in front makes "
-                f"one. Received: {shown(input_shape)}"
+                f"{self.name}: expected an input of shape (batch, ..., features). Received: {shown(input_shape)}"
             )
-        self.kernel = self._weight("kernel", (input_shape[1], self.units))
+        self.kernel = self._weight("kernel", (input_shape[-1], self.units))
         self.bias = self._weight("bias", (self.units,)) if self.use_bias else None
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        expect_rank(x, 2, self, "(batch, features)")
-        if x.shape[1] != self.kernel.shape[0]:
+        if x.ndim < 2 or x.shape[-1] != self.kernel.shape[0]:
             raise ValueError(
-                f"{self.name}: expected an input of shape (None, {self.kernel.shape[0]}). Received: {shown(x.shape)}"
+                f"{self.name}: expected an input of shape (None, ..., {self.kernel.shape[0]}). "
+                f"Received: {shown(x.shape)}"
             )
-        y = ops.dense(x, self.kernel)
-        return self.activation(y if self.bias is None else ops.bias_add(y, self.bias))  # type: ignore[no-any-return]
+        if x.ndim == 2:
+            y = ops.dense(x, self.kernel)
+        else:  # as pixels of an image, and a kernel of 1x1
+            y = ops.conv2d(ops.reshape(x, (x.shape[0], 1, prod(x.shape[1:-1]), x.shape[-1])), self.kernel)
+        y = y if self.bias is None else ops.bias_add(y, self.bias)
+        if x.ndim > 2:
+            y = ops.reshape(y, (*x.shape[:-1], self.units))
+        return self.activation(y)  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "units": self.units, "use_bias": self.use_bias}
