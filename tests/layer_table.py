@@ -185,6 +185,8 @@ CASES = [Case(*row) for row in [  # layer class, arguments, input shape, output 
     ("Dropout", dict(rate=0.4), (5,), (5,), [], activation("linear")),  # does nothing outside training
     # without a twin: gradients against differences
     ("Activation", dict(activation=partial(activations.elu, alpha=0.5)), ROW, ROW, []),
+    ("ActivityRegularization", dict(l1=0.1, l2=0.2), IMAGE, IMAGE, []),
+    ("Identity", dict(), IMAGE, IMAGE, []),
     ("LeakyReLU", dict(negative_slope=0.1), ROW, ROW, []),
     ("ELU", dict(alpha=0.5), ROW, ROW, []),
     ("ReLU", dict(max_value=2.0, negative_slope=0.1, threshold=0.5), ROW, ROW, []),
@@ -243,3 +245,25 @@ CASES = [Case(*row) for row in [  # layer class, arguments, input shape, output 
     ("Concatenate", dict(), [STEPS, (11, 3)], (11, 7), []),
     ("Concatenate", dict(axis=1), [IMAGE, (2, 8, 6), IMAGE], (20, 8, 6), []),
 ]]  # fmt: skip
+
+ONE_VALUE = [  # arguments of Keras' without a choice: layer class, its arguments, name, values, one that is refused
+    ("Dense", dict(units=2), "lora_rank", (None,), 4), ("Dense", dict(units=2), "lora_alpha", (None,), 1.0),
+    ("Dense", dict(units=2), "quantization_config", (None,), {"mode": "int8"}),
+    ("Embedding", dict(input_dim=2, output_dim=2), "lora_rank", (None,), 4),
+    ("Embedding", dict(input_dim=2, output_dim=2), "quantization_config", (None,), "int8"),
+    ("BatchNormalization", {}, "renorm", (False,), True), ("BatchNormalization", {}, "synchronized", (False,), True),
+    ("BatchNormalization", {}, "renorm_clipping", (None,), {"rmax": 3}),
+    ("BatchNormalization", {}, "renorm_momentum", (0.99, 0.5), None),
+    ("Flatten", {}, "data_format", (None, "channels_last"), "channels_first"),
+    ("ReLU", {}, "autocast", (True, False), "yes"),
+    ("ReLU", {}, "dtype", (None, "float32", np.float32, np.dtype("f4"), {"config": {"name": "float32"}}), "float16"),
+    ("ReLU", {}, "dtype", (None,), {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}),
+    ("InputLayer", dict(shape=(3,)), "batch_size", (None, 32), 0),
+    ("InputLayer", dict(shape=(3,)), "sparse", (None, False), True),
+    ("InputLayer", dict(shape=(3,)), "ragged", (None, False), True),
+    ("InputLayer", dict(shape=(3,)), "input_tensor", (None,), np.ones(3)),
+    ("InputLayer", dict(shape=(3,)), "optional", (False,), True),
+    ("Embedding", dict(input_dim=2, output_dim=2), "mask_zero", (False,), True),
+    ("Resizing", dict(height=2, width=2), "antialias", (False,), True),
+    ("Resizing", dict(height=2, width=2), "fill_mode", ("constant",), "edge"),
+]  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from graphs import differentiate, gathers, run
 from harness import same_bits, uniform
-from layer_table import CASES
+from layer_table import CASES, ONE_VALUE
 
 import dlcore
 from dlcore import Model, Sequential, layers, ops
@@ -190,3 +190,12 @@ def test_the_same_bits_for_any_number_of_threads(case):
             loss = model.train_on_batch(x, uniform(9, *case.output, seed=1))
         found.append([np.float64(loss).tobytes(), p.tobytes(), *(w.tobytes() for w in model.get_weights())])
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("name, arguments, argument, values, other", ONE_VALUE)
+def test_arguments_that_have_one_value(name, arguments, argument, values, other):
+    for value in values:
+        getattr(layers, name)(**arguments, **{argument: value})
+    if other is not None:
+        with pytest.raises(ValueError, match=f"me: {argument} must be"):
+            getattr(layers, name)(**arguments, **{argument: other}, name="me")

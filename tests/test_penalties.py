@@ -196,35 +196,6 @@ def test_an_orthogonal_kernel():
     assert model.layers[0].kernel_regularizer(model.get_weights()[0]) < before / 2
 
 
-NEUTRAL = [  # arguments of Keras' that have one value here
-    ("Dense", dict(units=2), "lora_rank", (None,), 4), ("Dense", dict(units=2), "lora_alpha", (None,), 1.0),
-    ("Dense", dict(units=2), "quantization_config", (None,), {"mode": "int8"}),
-    ("Embedding", dict(input_dim=2, output_dim=2), "lora_rank", (None,), 4),
-    ("Embedding", dict(input_dim=2, output_dim=2), "quantization_config", (None,), "int8"),
-    ("BatchNormalization", {}, "renorm", (False,), True), ("BatchNormalization", {}, "synchronized", (False,), True),
-    ("BatchNormalization", {}, "renorm_clipping", (None,), {"rmax": 3}),
-    ("BatchNormalization", {}, "renorm_momentum", (0.99, 0.5), None),
-    ("Flatten", {}, "data_format", (None, "channels_last"), "channels_first"),
-    ("ReLU", {}, "autocast", (True, False), "yes"),
-    ("ReLU", {}, "dtype", (None, "float32", np.float32, np.dtype("f4"), {"config": {"name": "float32"}}), "float16"),
-    ("ReLU", {}, "dtype", (None,), {"class_name": "DTypePolicy", "config": {"name": "mixed_float16"}}),
-    ("InputLayer", dict(shape=(3,)), "batch_size", (None, 32), 0),
-    ("InputLayer", dict(shape=(3,)), "sparse", (None, False), True),
-    ("InputLayer", dict(shape=(3,)), "ragged", (None, False), True),
-    ("InputLayer", dict(shape=(3,)), "input_tensor", (None,), np.ones(3)),
-    ("InputLayer", dict(shape=(3,)), "optional", (False,), True),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("name, arguments, argument, neutral, other", NEUTRAL)
-def test_arguments_that_have_one_value(name, arguments, argument, neutral, other):
-    for value in neutral:
-        getattr(layers, name)(**arguments, **{argument: value})
-    if other is not None:
-        with pytest.raises(ValueError, match=f"me: {argument} must be"):
-            getattr(layers, name)(**arguments, **{argument: other}, name="me")
-
-
 def test_inputs_of_keras_spelling():
     assert layers.Input((3,), 32, "float32", None, None, None, "first").shape == (BATCH, 3)
     assert layers.Input(batch_shape=(None, 4, 3)).shape == (BATCH, 4, 3)

@@ -10,6 +10,7 @@ import numpy as np
 from dlcore import ops
 from dlcore.layers.base import Layer, shown
 from dlcore.ops.base import Tensor
+from dlcore.regularizers import L1L2
 
 
 def _number(value: Any, layer: str, argument: str, least: float | None = 0.0) -> float:
@@ -176,3 +177,27 @@ class Softmax(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
+
+
+class ActivityRegularization(Layer):
+    """Gives what it gets, and adds l1 sum |x| + l2 sum x^2 of each sample, on average over the batch, to the loss.
+
+    https://keras.io/api/layers/regularization_layers/activity_regularization/
+
+    Args:
+        l1, l2: factors of at least 0, default 0.
+
+    Raises:
+        ValueError: not such a number.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.l1, self.l2 = _number(l1, self.name, "l1"), _number(l2, self.name, "l2")
+        self.activity_regularizer = L1L2(self.l1, self.l2)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l1": self.l1, "l2": self.l2}

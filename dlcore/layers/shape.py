@@ -35,6 +35,16 @@ class Flatten(Layer):
         return {**super().get_config(), "data_format": "channels_last"}
 
 
+class Identity(Layer):
+    """Gives what it gets.
+
+    https://keras.io/api/layers/core_layers/identity/
+    """
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        return x
+
+
 class InputLayer(Layer):
     """Says the shape of one sample; holds nothing.
 
