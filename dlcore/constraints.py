@@ -202,3 +202,11 @@ def serialize(constraint: Any) -> dict[str, Any] | str | None:
             return own
         raise ValueError(f"constraint: {constraint!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(constraint).__name__, "config": constraint.get_config()}
+
+
+def deserialize(config: Any) -> Callable[[Any], Any] | None:
+    """`get`, by Keras' other name."""
+    return get(config)
+
+
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm

@@ -180,3 +180,11 @@ def serialize(regularizer: Any) -> dict[str, Any] | str | None:
             return own
         raise ValueError(f"regularizer: {regularizer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+
+
+def deserialize(config: Any) -> Callable[[Any], Any] | None:
+    """`get`, by Keras' other name."""
+    return get(config)
+
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

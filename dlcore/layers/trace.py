@@ -40,6 +40,7 @@ class Trace:
         training: what layers inside are told if nobody says otherwise.
         updates: ops that run at the end of each training step, such as those of moving statistics.
         losses: penalties that are added to the loss.
+        draws: how often each layer was used that draws random numbers.
         depth: how many traces are around it.
     """
 
@@ -47,6 +48,7 @@ class Trace:
         self.training = training
         self.updates: list[Op] = outer.updates if outer else []
         self.losses: list[Tensor] = outer.losses if outer else []
+        self.draws: dict[Layer, int] = outer.draws if outer else {}
         self.depth: int = outer.depth + 1 if outer else 0
 
 
