@@ -19,7 +19,7 @@ _validation = _extras.require("sklearn.utils.validation", "sklearn")
 SEEDS = 2**31 - 1
 
 
-class Estimator(BaseEstimator):  # type: ignore[misc]
+class Estimator(BaseEstimator):  # type: ignore[misc, valid-type]
     """A subclass says how targets are encoded, and what the outputs mean."""
 
     model_: Model
@@ -35,7 +35,7 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
         learning_rate: Any = None,
         metrics: Any = None,
         batch_size: int = 32,
-        epochs: int = 20,
+        epochs: int = 30,
         verbose: Any = 0,
         callbacks: Any = None,
         validation_split: float = 0.0,
@@ -150,8 +150,10 @@ class Estimator(BaseEstimator):  # type: ignore[misc]
             held = (X_held, self._encoded(y_held), *held[2:])
         if weights is not None and not weights.all():
             if not weights.any():
-                raise ValueError(f"{type(self).__name__}: sample_weight: all of the weights are zero")
+                raise ValueError(f"{type(self).__name__}: sample_weight must contain at least one non-zero number")
             X, y, weights = X[weights != 0], y[weights != 0], weights[weights != 0]
+        if weights is not None and (weights == 1).all():
+            weights = None  # for the same bits as without
         if fresh:
             self._seeds = _random.Root(self._root())
         with _random.seeds.drawn_from(self._seeds):

@@ -27,7 +27,7 @@ def _has_probabilities(estimator: Any) -> bool:
     return loss is None or not isinstance(losses.get(loss), MARGINS)
 
 
-class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
+class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc, valid-type]
     """A classifier of two or more classes, whose labels may be numbers or strings.
 
     https://scikit-learn.org/stable/glossary.html#term-classifier
@@ -45,7 +45,7 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         learning_rate: takes the place of the optimizer's.
         metrics: as of `Model.compile`. A model that is compiled already must not be given loss, optimizer,
             learning_rate or metrics.
-        batch_size, epochs, verbose, shuffle: as of `Model.fit`; default 32, 20, 0, True.
+        batch_size, epochs, verbose, shuffle: as of `Model.fit`; default 32, 30, 0, True.
         callbacks: list of Callback; each fit uses copies.
         validation_split: share of the samples, drawn at random from each class, to validate on.
         class_weight: None, {label: weight}, or "balanced".
@@ -72,7 +72,7 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         learning_rate: Any = None,
         metrics: Any = None,
         batch_size: int = 32,
-        epochs: int = 20,
+        epochs: int = 30,
         verbose: Any = 0,
         callbacks: Any = None,
         validation_split: float = 0.0,
@@ -135,7 +135,7 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
         return np.asarray(np.log(np.maximum(self._probabilities(self._outputs(X)), TINY)))
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Scores: of two classes (n,), above 0 where the second is chosen; of more (n, classes), of which the largest is.
+        """Scores: of two classes (n,), above 0 where the second is chosen; of more (n, classes).
 
         They are the outputs of the network, or logarithms of them where these are probabilities.
         """
@@ -189,7 +189,8 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc]
                 f"It knows {self.classes_.tolist()}"
             )
         self.n_classes_ = self.n_outputs_ = len(self.classes_)
-        return np.asarray(np.searchsorted(self.classes_, found)[numbers.reshape(-1)])
+        codes: np.ndarray = np.searchsorted(self.classes_, found)
+        return codes[numbers.reshape(-1)]
 
     def _wide(self, y: np.ndarray) -> np.ndarray:
         return np.eye(self.n_classes_, dtype=np.float32)[y]

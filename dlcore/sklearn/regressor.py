@@ -14,7 +14,7 @@ from dlcore.sklearn.networks import trunk
 RegressorMixin = _extras.require("sklearn.base", "sklearn").RegressorMixin
 
 
-class DLRegressor(RegressorMixin, Estimator):  # type: ignore[misc]
+class DLRegressor(RegressorMixin, Estimator):  # type: ignore[misc, valid-type]
     """A regressor of one or more numbers.
 
     https://scikit-learn.org/stable/glossary.html#term-regressor
