@@ -21,9 +21,14 @@ EACH_CLASS = (losses.BinaryCrossentropy, losses.BinaryFocalCrossentropy, losses.
 TINY = np.finfo(np.float32).tiny  # instead of 0 in logarithms
 
 
+def _single(loss: Any) -> Any:
+    """The only loss of a model, which a user's own `compile` may have been given in a list or dict."""
+    return next(iter(loss.values() if isinstance(loss, dict) else loss)) if isinstance(loss, (dict, list)) else loss
+
+
 def _has_probabilities(estimator: Any) -> bool:
     model = getattr(estimator, "model_", estimator.model)
-    loss = model.loss if isinstance(model, Model) and model.loss is not None else estimator.loss
+    loss = _single(model.loss) if isinstance(model, Model) and model.loss is not None else estimator.loss
     return loss is None or not isinstance(losses.get(loss), MARGINS)
 
 
@@ -113,7 +118,7 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc, valid-type
     def predict(self, X: Any) -> np.ndarray:
         """The label of each sample (n,)."""
         raw = self._outputs(X)
-        if isinstance(self.model_.loss, MARGINS):
+        if isinstance(self._trained_loss(), MARGINS):
             scores = self._margins(raw)
             chosen = (scores > 0).astype(np.int64) if scores.ndim == 1 else scores.argmax(axis=1)
         else:
@@ -139,10 +144,14 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc, valid-type
 
         They are the outputs of the network, or logarithms of them where these are probabilities.
         """
-        raw = self._outputs(X)
-        if not isinstance(self.model_.loss, MARGINS) and not _from_logits(self.model_.loss):
+        raw, loss = self._outputs(X), self._trained_loss()
+        alike = raw.shape[1] == 1 or not isinstance(loss, EACH_CLASS)  # logits are in the order of probabilities
+        if not isinstance(loss, MARGINS) and not (_from_logits(loss) and alike):
             raw = np.log(np.maximum(self._probabilities(raw), TINY))
         return self._margins(raw)
+
+    def _trained_loss(self) -> Any:
+        return _single(self.model_.loss)
 
     def _margins(self, raw: np.ndarray) -> np.ndarray:
         return raw[:, 1] - raw[:, 0] if raw.shape[1] == 2 else raw[:, 0] if raw.shape[1] == 1 else raw
@@ -150,8 +159,8 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc, valid-type
     def _probabilities(self, raw: np.ndarray) -> np.ndarray:
         if self.n_classes_ == 1:
             return np.ones((len(raw), 1))
-        if _from_logits(self.model_.loss):
-            if raw.shape[1] == 1 or isinstance(self.model_.loss, EACH_CLASS):
+        if _from_logits(self._trained_loss()):
+            if raw.shape[1] == 1 or isinstance(self._trained_loss(), EACH_CLASS):
                 raw = 0.5 * (1.0 + np.tanh(0.5 * raw))
             else:
                 raw = np.exp(raw - raw.max(axis=1, keepdims=True))
@@ -189,11 +198,12 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc, valid-type
                 f"It knows {self.classes_.tolist()}"
             )
         self.n_classes_ = self.n_outputs_ = len(self.classes_)
-        codes: np.ndarray = np.searchsorted(self.classes_, found)
-        return codes[numbers.reshape(-1)]
+        codes: np.ndarray = np.searchsorted(self.classes_, found)[numbers.reshape(-1)]
+        return codes
 
     def _wide(self, y: np.ndarray) -> np.ndarray:
-        return np.eye(self.n_classes_, dtype=np.float32)[y]
+        rows: np.ndarray = np.eye(self.n_classes_, dtype=np.float32)[y]
+        return rows
 
     def _targets(self, y: np.ndarray) -> np.ndarray:
         (target,) = self.model_._targets()
