@@ -179,7 +179,9 @@ class Layer(Checked):
         """Layers that this one holds as attributes, alone, in lists or in dicts; their weights are its own too."""
         found = []
         for value in list(vars(self).values()):  # another thread may set attributes
-            held = value if isinstance(value, (list, tuple)) else value.values() if type(value) is dict else [value]
+            held = value if isinstance(value, (list, tuple)) else [value]
+            if type(value) is dict:
+                held = list(value.values())
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
 
