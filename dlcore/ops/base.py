@@ -165,6 +165,16 @@ class Parameter(Tensor):
     def numpy(self) -> np.ndarray:
         return self.value.copy()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has memory of its own, in no model's arena."""
+        state = {**vars(self), "memory": self.numpy()}
+        del state["_value"], state["arena"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.place(np.array(self.memory), None)  # a pickle may be mapped read-only
+
     def assign(self, value: Any) -> None:
         """Copy `value` in.
 

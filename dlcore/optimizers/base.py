@@ -56,6 +56,15 @@ class Optimizer(Settings):
         self._undecayed_names: re.Pattern[str] | None = None
         self._by_hand: tuple[Any, Program, list[np.ndarray]] | None = None
 
+    # -- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_by_hand": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)  # a pickle may be mapped read-only
+        self.slots, self._rates = {name: np.array(slot) for name, slot in self.slots.items()}, np.array(self._rates)
+
     # -- slots
 
     def _slot_names(self) -> list[str]:
