@@ -132,9 +132,14 @@ class Layer(Checked):
         Raises:
             ValueError: no shape, or another dtype.
         """
-        if isinstance(shape, str) or not shape or dtype not in (None, "float32", np.float32):
+        if (
+            shape is None
+            or isinstance(shape, str)
+            or (trainable and not tuple(shape))
+            or dtype not in (None, "float32", np.float32)
+        ):
             raise ValueError(
-                f"{self.name}: add_weight expects a shape of at least one size, and dtype 'float32'. "
+                f"{self.name}: add_weight expects a shape, (1,) for one number that is trained, and dtype 'float32'. "
                 f"Received: shape={shape!r}, dtype={dtype!r}"
             )
         shape = tuple(int(size) for size in shape)
@@ -173,7 +178,7 @@ class Layer(Checked):
     def _inner(self) -> list[Layer]:
         """Layers that this one holds as attributes, alone, in lists or in dicts; their weights are its own too."""
         found = []
-        for value in vars(self).values():
+        for value in list(vars(self).values()):  # another thread may set attributes
             held = value if isinstance(value, (list, tuple)) else value.values() if type(value) is dict else [value]
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
@@ -278,7 +283,9 @@ class Layer(Checked):
         if flat((args, kwargs)):
             raise TypeError(f"{self.name}: arrays are computed from the first argument alone")
         dtype = np.int32 if self.integer_inputs else np.float32
-        single = not isinstance(x, dict) and not (isinstance(x, (list, tuple)) and any(np.ndim(part) for part in x))
+        single = not isinstance(x, dict) and not (
+            isinstance(x, (list, tuple)) and any(hasattr(part, "ndim") for part in x)
+        )
         arrays = [np.ascontiguousarray(part, dtype) for part in ([x] if single else flat(x))]
         shape: Any = None
 
