@@ -80,6 +80,7 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
                       "dlcore.graph", "dlcore.ops", "dlcore._arguments", *WORDS, *DATA_GATES[1:], LOCKS,
                       "dlcore.saving"),
     "dlcore.utils.images": ("dlcore._extras",),
+    "dlcore.utils.model_plot": ("dlcore._extras", "dlcore.utils.layout", "dlcore.utils.model_graph"),
     "dlcore.utils.image_dataset": ("dlcore._random", "dlcore.utils.images", "dlcore.ops.resize"),
     "dlcore.preprocessing": (),
     "dlcore.datasets": ("dlcore.datasets",),
