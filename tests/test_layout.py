@@ -60,6 +60,12 @@ def test_a_fork_is_symmetric():
     assert [route[0].across - middle for route in drawing.routes[:3]] == pytest.approx([-14, 0, 14])
 
 
+def test_arrows_from_places_on_a_box_do_not_cross():
+    drawing = layout([(200.0, 40.0), SIZE], [(0, 1, 60.0, None), (0, 1, -60.0, None)])
+    right, left = drawing.routes
+    assert right[0].across - left[0].across == 120 and right[-1].across > left[-1].across
+
+
 def test_arrows_do_not_cross_where_they_need_not():
     drawing = layout([SIZE] * 6, arrows((0, 5), (1, 4), (2, 3)))
     order = sorted(range(3), key=lambda i: drawing.places[i].across)

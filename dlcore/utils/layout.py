@@ -324,7 +324,8 @@ def _spread(box: _Node) -> None:
     """Let edges end beside each other, in the order of where they lead; one that is straight stays in the middle."""
     for side in (0, 1):
         edges = [e for e in (box.down, box.up)[side] if e.free[side]]
-        edges.sort(key=lambda e: ((e.lower, e.upper)[side].across, (e.lower, e.upper)[side].order))
+        edges.sort(key=lambda e: (e.lower.across + e.b, e.lower.order) if side == 0 else
+                   (e.upper.across + e.a, e.upper.order))  # fmt: skip
         if len(edges) < 2:
             continue
         straight = [i for i, e in enumerate(edges) if (e.lower, e.upper)[side].block is box.block]
