@@ -10,6 +10,7 @@ from dlcore.layers.shape import Input, InputLayer
 from dlcore.layers.trace import Call, current, flat
 from dlcore.models.data import Spec
 from dlcore.models.model import Model
+from dlcore.models.structure import Structure, stack
 from dlcore.ops.base import Tensor
 
 
@@ -34,6 +35,9 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def structure(self) -> Structure:
+        return stack(self.layers, connected=True)
 
     @property
     def specs(self) -> list[Spec]:

@@ -114,6 +114,10 @@ class Optimizer(Settings):
         """All slots, parameter by parameter."""
         return [self.slot(name, parameter) for parameter in self._layout for name in self.slots]
 
+    def count_params(self) -> int:
+        """Numbers in all slots, in the number of steps and, where it does not follow from that, the learning rate."""
+        return sum(array.size for array in self.variables) + 1 + (self._schedule is None)
+
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that training changes, by name: "iterations" (steps done), "learning_rate" where it is a
         number, and "<parameter>/<slot>" for each slot.
