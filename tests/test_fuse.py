@@ -205,7 +205,7 @@ def folded_conv_pool(x, w, b, *norm):
 
 
 def folded_conv(x, w, b, *norm):
-    return [ops.normalize_by(ops.conv2d(x, w, groups=3), *norm[:2])]
+    return [ops.normalize_by(ops.conv2d(x, w), *norm[:2])]
 
 
 def folded_dense(x, w, b, *norm):
@@ -213,7 +213,7 @@ def folded_dense(x, w, b, *norm):
 
 
 @pytest.mark.parametrize("graph, x, shape, left", [
-    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 1, 6), ["Conv2D"]),
+    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 6), ["Conv2D"]),
     (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
 ])  # fmt: skip
 def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):

@@ -103,7 +103,8 @@ def test_tensorboard(model, tmp_path):
             steps, values = zip(*found[f"epoch_{name}"], strict=True)
             assert steps == (0, 1, 2)
             np.testing.assert_allclose(values, history[prefix + name], rtol=1e-6)
-    assert set(held) == {"epoch_loss", "epoch_accuracy"}
+    assert set(held) == {"epoch_loss", "epoch_accuracy", "evaluation_loss_vs_iterations",
+                         "evaluation_accuracy_vs_iterations"}  # fmt: skip
     assert set(train) == {"epoch_loss", "epoch_accuracy", "epoch_learning_rate", "epoch_steps_per_second",
                           "top/kernel/histogram", "top/bias/histogram"}  # fmt: skip
     assert train["top/kernel/histogram"] == [(0, 6), (2, 6)]

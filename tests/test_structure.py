@@ -73,7 +73,7 @@ MAY_USE = {  # room: what its files may import of dlcore. The longest match hold
     "dlcore._arguments": (),
     "dlcore.layers": ("dlcore.layers.base", "dlcore.layers.trace", "dlcore.layers.spatial", "dlcore.ops",
                       "dlcore.regularizers", "dlcore.constraints", *WORDS[:3]),
-    "dlcore.layers.base": ("dlcore.layers.trace", "dlcore.ops", "dlcore.initializers", "dlcore.regularizers",
+    "dlcore.layers.base": ("dlcore.layers.trace", "dlcore.ops", *WORDS[:2], "dlcore.regularizers",
                            "dlcore.constraints", "dlcore.graph.eager", "dlcore._arguments"),
     "dlcore.layers.trace": ("dlcore.ops",),
     "dlcore.models": ("dlcore.models", "dlcore.layers.base", "dlcore.layers.shape", "dlcore.layers.trace",

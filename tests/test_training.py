@@ -359,8 +359,14 @@ def test_two_measures_of_one_name_are_refused():
         return ops.mean_squared_error(y, p)
 
     model = Sequential([layers.Dense(3, input_shape=(5,))])
-    model.compile("sgd", "mse", metrics=[loss])
     with pytest.raises(ValueError, match="two measures are called 'loss'"):
+        model.compile("sgd", "mse", metrics=[loss])
+
+
+def test_something_must_be_minimised():
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"sequential.*: compile needs a loss. Received: loss=None, and no layer adds"):
         model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
 
 

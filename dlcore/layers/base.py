@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import initializers
+from dlcore import activations, constraints, initializers, regularizers
 from dlcore._arguments import Checked
 from dlcore.layers.trace import Call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
+
+# What an argument is, by the end of its name: each of these modules has `get` and `serialize`.
+KINDS: dict[str, Any] = {
+    "activation": activations, "constraint": constraints, "initializer": initializers, "regularizer": regularizers,
+}  # fmt: skip
 
 
 class _Names:
@@ -43,12 +48,15 @@ class Layer(Checked):
     https://keras.io/api/layers/base_layer/
 
     Args:
-        activity_regularizer: a penalty on the output, `function(y)` of one value per sample, added to the loss.
+        activity_regularizer: a penalty on the output, one value per sample (a name, a Regularizer, or a function of
+            the output), whose mean over the batch is added to the loss.
         trainable: whether training changes the weights.
-        dtype: None or "float32", the one dtype of dlcore.
+        dtype: None or "float32", the one dtype of dlcore, also as Keras' configurations spell it.
+        autocast: True or False, which are the same where there is one dtype.
         name: default is the class's name, numbered.
         input_shape: shape of one sample, for the first layer of a Sequential.
         batch_input_shape: the same with the batch in front.
+        input_dim: the same as input_shape=(input_dim,).
 
     Attributes:
         built: whether the weights exist.
@@ -65,16 +73,22 @@ class Layer(Checked):
         activity_regularizer: Any = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         name: str | None = None,
         input_shape: Sequence[int] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
+        input_dim: int | None = None,
     ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
-        if dtype not in (None, "float32", np.float32):
+        if not _is_float32(dtype):
             raise ValueError(
                 f"{self.name}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
             )
-        self.activity_regularizer = activity_regularizer
+        only(autocast, (True, False), self.name, "autocast")
+        self.activity_regularizer: Any = None
+        self._kept: list[str] = []
+        if activity_regularizer is not None:
+            self._keep(activity_regularizer=activity_regularizer)
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
         self._reader: Callable[[str, tuple[int, ...]], np.ndarray] | None = None
@@ -86,6 +100,8 @@ class Layer(Checked):
         else:
             given = input_shape
         self.given_input_shape = None if given is None else sample_shape(given, self.name, "input_shape")
+        if input_dim is not None and given is None:
+            self.given_input_shape = sample_shape(input_dim, self.name, "input_dim")
 
     # -- to be defined by subclasses
 
@@ -100,6 +116,7 @@ class Layer(Checked):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self.given_input_shape is not None:
             config["input_shape"] = list(self.given_input_shape)
+        config.update((name, KINDS[name.rsplit("_", 1)[-1]].serialize(getattr(self, name))) for name in self._kept)
         return config
 
     @classmethod
@@ -107,6 +124,29 @@ class Layer(Checked):
         return cls(**config)
 
     # -- weights
+
+    def _keep(self, **given: Any) -> None:
+        """Make attributes of activations, initializers, regularizers and constraints, and list them in the
+        configuration; `name_initializer` and so on belong to the weight that `_weight(name, ...)` adds."""
+        for argument, value in given.items():
+            kind = argument.rsplit("_", 1)[-1]
+            try:
+                setattr(self, argument, KINDS[kind].get(value))
+            except (KeyError, TypeError, ValueError) as error:
+                what = str(error).removeprefix(f"{kind}: ")
+                if not isinstance(error, ValueError):
+                    what = f"expected a name, a config or a function, not this: {value!r:.200}"
+                raise ValueError(f"{self.name}: {argument}: {what}") from None
+            if argument not in self._kept:
+                self._kept.append(argument)
+
+    def _weight(self, name: str, shape: Sequence[int], of: str | None = None, trainable: bool = True) -> Parameter:
+        """A new parameter by the kept `of_initializer`, `of_regularizer` and `of_constraint`; `of` is its name by
+        default."""
+        rules = {
+            kind: getattr(self, f"{of or name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")
+        }
+        return self.add_weight(name=name, shape=shape, trainable=trainable, **rules)
 
     def add_weight(
         self,
@@ -125,16 +165,17 @@ class Layer(Checked):
             initializer: name, instance or function of the shape, default "glorot_uniform".
             dtype: None or "float32".
             trainable: whether training changes it.
-            regularizer: a penalty, function of the parameter, added to the loss.
-            constraint: what is done to it after each update.
+            regularizer: a penalty, added to the loss while the weight is trained: a name, a Regularizer, or a
+                function of the parameter that gives (1,).
+            constraint: what is done to it after each update: a name, a Constraint, or a function of the parameter.
             name: default "weight", numbered.
 
         Raises:
             ValueError: no shape, or another dtype.
         """
-        if isinstance(shape, str) or not shape or dtype not in (None, "float32", np.float32):
+        if shape is None or isinstance(shape, str) or (trainable and not tuple(shape)) or not _is_float32(dtype):
             raise ValueError(
-                f"{self.name}: add_weight expects a shape of at least one size, and dtype 'float32'. "
+                f"{self.name}: add_weight expects a shape, (1,) for one number that is trained, and dtype 'float32'. "
                 f"Received: shape={shape!r}, dtype={dtype!r}"
             )
         shape = tuple(int(size) for size in shape)
@@ -144,7 +185,7 @@ class Layer(Checked):
         else:
             value = initializers.get("glorot_uniform" if initializer is None else initializer)(shape)
         parameter = Parameter(shape, value, f"{self.name}/{name}", trainable)
-        parameter.regularizer, parameter.constraint = regularizer, constraint
+        parameter.regularizer, parameter.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._weights.append(parameter)
         return parameter
 
@@ -173,7 +214,7 @@ class Layer(Checked):
     def _inner(self) -> list[Layer]:
         """Layers that this one holds as attributes, alone, in lists or in dicts; their weights are its own too."""
         found = []
-        for value in vars(self).values():
+        for value in list(vars(self).values()):  # another thread may set attributes
             held = value if isinstance(value, (list, tuple)) else value.values() if type(value) is dict else [value]
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
@@ -278,7 +319,9 @@ class Layer(Checked):
         if flat((args, kwargs)):
             raise TypeError(f"{self.name}: arrays are computed from the first argument alone")
         dtype = np.int32 if self.integer_inputs else np.float32
-        single = not isinstance(x, dict) and not (isinstance(x, (list, tuple)) and any(np.ndim(part) for part in x))
+        single = not isinstance(x, dict) and not (
+            isinstance(x, (list, tuple)) and any(hasattr(part, "ndim") for part in x)
+        )
         arrays = [np.ascontiguousarray(part, dtype) for part in ([x] if single else flat(x))]
         shape: Any = None
 
@@ -367,6 +410,21 @@ def expect_rank(x: Tensor, rank: int, layer: Layer, layout: str) -> None:
 def shown(shape: Sequence[Any]) -> str:
     """A shape as Keras prints it: None for the batch."""
     return str(tuple(None if size is BATCH else size for size in shape))
+
+
+def only(value: Any, allowed: Sequence[Any], layer: str, argument: str) -> None:
+    """Refuse other values of an argument of Keras' that has no meaning here."""
+    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+        raise ValueError(
+            f"{layer}: {argument} must be {' or '.join(map(repr, allowed))}. Received: {argument}={value!r}"
+        )
+
+
+def _is_float32(dtype: Any) -> bool:
+    """Whether `dtype` means float32, in the words of NumPy or Keras."""
+    if isinstance(dtype, dict):  # of a policy
+        dtype = dtype.get("config", {}).get("name") if isinstance(dtype.get("config"), dict) else dtype
+    return dtype is None or dtype is np.float32 or (isinstance(dtype, (str, np.dtype)) and dtype == "float32")
 
 
 def channels_last(data_format: Any, layer: str) -> None:

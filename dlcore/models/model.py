@@ -1,33 +1,25 @@
-"""Model: training, evaluating and predicting with a network."""
+"""Model: what users train, save and predict with."""
 
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
 import numpy as np
 
-from dlcore import _random, callbacks, config
-from dlcore._arguments import checked
-from dlcore.callbacks import line, resolve_verbose
+from dlcore import config
+from dlcore.callbacks import CallbackList
 from dlcore.graph.program import Function
-from dlcore.kernels.executor import Program
 from dlcore.layers.base import Layer
 from dlcore.layers.trace import flat, mapped
-from dlcore.models.bound import Bound
-from dlcore.models.data import ArrayData, Chunk, Data, Spec, adapt, validation, whole
-from dlcore.models.network import Network
-from dlcore.models.objective import Target
+from dlcore.models.data import Data, Spec, adapt, whole
+from dlcore.models.training import PREDICT_BATCH, Trainer, feed
 from dlcore.ops.base import Tensor, changes, values
 
-PREDICT_BATCH = 256  # samples a step; the result does not depend on it
-REPORT_SECONDS = 0.1  # between looks at the progress bar, when no callback asks for every batch
 
-
-class Model(Network):
+class Model(Trainer):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that holds layers as attributes and composes
     them in `call(x, training)`. It has compile, fit, evaluate, predict.
 
@@ -96,273 +88,6 @@ class Model(Network):
                 if not self.built:  # another thread may have been first
                     self.build(shapes[0] if len(shapes) == 1 else shapes)
 
-    # -- training
-
-    @checked
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: Any = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-        validation_freq: Any = 1,
-        *,
-        check_data: bool = False,
-    ) -> callbacks.History:
-        """Train on data. Returns the History; Ctrl-C leaves the weights of a whole step.
-
-        https://keras.io/api/models/model_training_apis/#fit-method
-
-        Args:
-            x: samples (n, ...) of the model's input shape; float32 and uint8 are used as they are, others converted
-                once. For several inputs a list, or a dict by their names. Or a dataset, which brings its targets: an
-                object with `__len__` and `__getitem__` that gives batches, or samples as PyTorch's do, or an iterable
-                or generator of batches.
-            y: targets, as the loss wants them; for several outputs a list, or a dict by their names.
-            batch_size: samples a step, default 32; the last batch may be smaller.
-            epochs: number of the last epoch.
-            verbose: 0 silent, 1 progress bar, 2 one line per epoch, "auto" 1 on a terminal or in a notebook, else 2.
-            callbacks: list of Callback.
-            validation_split: share of the samples, the last ones before shuffling, to validate on.
-            validation_data: (x, y), (x, y, sample_weight) or a dataset to validate on after each epoch.
-            shuffle: whether each epoch has a random order of its own.
-            class_weight: {class: weight}, or "balanced" for n / (classes * count), as scikit-learn has it.
-            sample_weight: one number per sample (n,) or position (n, ...), that its loss is multiplied with.
-            initial_epoch: number of epochs done before.
-            steps_per_epoch: batches of an epoch, default all of the data.
-            validation_steps, validation_batch_size: likewise; the batch size is by default batch_size.
-            validation_freq: validate every so many epochs, or after those in a list, counted from 1.
-            check_data: refuse NaN and infinity in the data before the first step.
-
-        Raises:
-            ValueError: an argument, or the data against the model and its loss.
-            RuntimeError: not compiled, or training in another thread.
-        """
-        with self._exclusive("fit"):
-            self._compiled()
-            batch_size = whole(32 if batch_size is None else batch_size, 1, "batch_size", self.name)
-            if validation_batch_size is not None:
-                validation_batch_size = whole(validation_batch_size, 1, "validation_batch_size", self.name)
-            if not isinstance(validation_freq, (list, tuple, set)):
-                validation_freq = whole(validation_freq, 1, "validation_freq", self.name)
-            for name, steps in (("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps)):
-                if steps is not None:
-                    whole(steps, 1, name, self.name)
-            epochs = whole(epochs, 0, "epochs", self.name)
-            initial_epoch = whole(initial_epoch, 0, "initial_epoch", self.name)
-            data = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle,
-                         model=self.name)  # fmt: skip
-            self._build_for(data)
-            targets = self._measured()
-            data.bind(self.specs, targets, check_data)
-            held: Data | None = None
-            if validation_data is not None:
-                held = adapt(*validation(validation_data), batch_size=validation_batch_size or batch_size,
-                             steps=validation_steps, where="validation_data: ", model=self.name)  # fmt: skip
-                held.bind(self.specs, targets, check_data)
-            elif isinstance(data, ArrayData):
-                data, held = data.split(validation_split)
-                if held is not None and validation_batch_size is not None:
-                    held.batch_size = validation_batch_size
-            elif validation_split:
-                raise ValueError(
-                    f"{self.name}: validation_split needs arrays. Received: {type(x).__name__}; give validation_data"
-                )
-            if class_weight is not None:
-                data.weigh_classes(class_weight)
-            return self._fit(data, epochs, verbose, callbacks, held, initial_epoch, validation_freq)
-
-    def _fit(
-        self,
-        data: Data,
-        epochs: int,
-        verbose: Any,
-        given: Any,
-        held: Data | None,
-        initial_epoch: int,
-        validation_freq: Any,
-    ) -> callbacks.History:
-        self._bound(data, training=True)  # so that what is wrong is known before callbacks begin
-        params = {"epochs": epochs, "steps": data.steps, "samples": data.samples}
-        hooks = callbacks.CallbackList(given, self, verbose, params)
-        self.history = hooks.history
-        self.stop_training = False
-        seed = _random.seeds.next()
-        logs: dict[str, Any] = {}
-        try:
-            hooks.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
-                hooks.on_epoch_begin(epoch)
-                logs = self._run(data, True, hooks, epoch, seed)
-                if held is not None and _due(epoch + 1, validation_freq):
-                    measured = self._run(held, False, None)
-                    logs.update({f"val_{name}": value for name, value in measured.items()})
-                hooks.on_epoch_end(epoch, logs)
-                if self.stop_training:
-                    break
-            if self.optimizer is not None:
-                self.optimizer.finalize_variable_values(self.trainable_weights)
-            hooks.on_train_end(logs)
-        finally:
-            hooks.close()
-        return hooks.history
-
-    def _measured(self) -> list[Target]:
-        """The outputs that training and evaluating need targets for."""
-        return [target for target in self._targets() if target.loss is not None or target.metrics]
-
-    def _bound(self, data: Data, training: bool) -> Bound:
-        """The function for this data; a callback may have moved the weights since the last one."""
-        weights = dict(zip((target.name for target in data.targets), data.weight_shapes, strict=True))
-        shapes = tuple(weights.get(target.name) for target in self._targets())
-        return self._function("".join(data.dtypes), shapes, training)
-
-    def _run(
-        self,
-        data: Data,
-        training: bool,
-        hooks: callbacks.CallbackList | None,
-        epoch: int = 0,
-        seed: int = 0,
-        start: int = 0,
-    ) -> dict[str, Any]:
-        """One pass over the data. Many steps run in one call, unless a callback asks for every batch."""
-        bound = self._bound(data, training)
-        bound.reset()
-        numbers = [i for i, target in enumerate(self._targets()) if target.loss is not None or target.metrics]
-        each = hooks is not None and hooks.wants_batches
-        done = start
-        with closing(data.epoch(epoch, seed, start)) as chunks:  # type: ignore[type-var]
-            for chunk in chunks:
-                feed(bound.function, chunk, numbers)
-                try:
-                    for count in self._steps(bound.function, chunk, training, each, hooks, done):
-                        done += count
-                        if hooks is not None:
-                            hooks.on_progress(done, count, bound.read())
-                            if self.stop_training and each:
-                                return bound.read()
-                finally:
-                    bound.function.clear()
-        return bound.read()
-
-    def _steps(
-        self,
-        function: Function,
-        chunk: Chunk,
-        training: bool,
-        each: bool,
-        hooks: callbacks.CallbackList | None,
-        done: int,
-    ) -> Iterator[int]:
-        """Run the steps of a chunk; gives after each call how many it did."""
-        size, threads = 1, config.get_num_threads()
-        for program, steps in function.runs(chunk.rows, chunk.batch):
-            while steps:
-                count = 1 if each else min(steps, size)
-                if training and self.optimizer is not None:
-                    count = self.optimizer.prepare(count)
-                if hooks is not None and each:
-                    hooks.on_train_batch_begin(done)
-                start = time.perf_counter()
-                if training:
-                    self._step(program, count, threads)
-                else:
-                    with self._lock.read():
-                        program.run(count, threads, values.last)
-                seconds = time.perf_counter() - start
-                size = max(1, min(4 * size, int(REPORT_SECONDS * count / max(seconds, 1e-9))))
-                steps -= count
-                done += count
-                yield count
-
-    def _step(self, program: Program, count: int, threads: int) -> None:
-        """Training steps, during which nobody predicts. They leave the weights prepared, but for this program alone."""
-        with self._lock.write():
-            before = values.last
-            try:
-                program.run(count, threads, before)
-            finally:
-                after = values.note(before)
-            program.prepared = after  # None where another thread assigned weights meanwhile
-
-    def _batch(self, x: Any, y: Any, sample_weight: Any, class_weight: Any, training: bool) -> dict[str, Any]:
-        data = adapt(x, y, sample_weight, batch_size=2**31, model=self.name)
-        self._build_for(data)
-        data.bind(self.specs, self._measured())
-        if class_weight is not None:
-            data.weigh_classes(class_weight)
-        data.batch_size = data.samples or 1
-        return self._run(data, training, None)
-
-    @checked
-    def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
-    ) -> Any:
-        """One step on one batch. Returns the loss, or [loss, metrics...], or a dict of them, of this batch before the
-        step.
-
-        Raises: as `fit`.
-        """
-        with self._exclusive("train_on_batch"):
-            self._compiled()
-            logs = self._batch(x, y, sample_weight, class_weight, True)
-        return logs if return_dict else listed(logs)
-
-    @checked
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics of one batch, as `train_on_batch` gives them.
-
-        Raises: as `fit`.
-        """
-        with self._exclusive("evaluate"):
-            self._compiled()
-            logs = self._batch(x, y, sample_weight, None, False)
-        return logs if return_dict else listed(logs)
-
-    @checked
-    def evaluate(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        verbose: Any = "auto",
-        sample_weight: Any = None,
-        steps: int | None = None,
-        callbacks: Any = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Loss and metrics on data: the loss alone, or [loss, metrics...], or a dict of them.
-
-        https://keras.io/api/models/model_training_apis/#evaluate-method
-
-        Args: as of `fit`; batch_size is 256 by default, the result does not depend on it.
-
-        Raises: as `fit`.
-        """
-        with self._exclusive("evaluate"):
-            self._compiled()
-            batch_size = whole(PREDICT_BATCH if batch_size is None else batch_size, 1, "batch_size", self.name)
-            data = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps, model=self.name)
-            self._build_for(data)
-            data.bind(self.specs, self._measured())
-            start = time.perf_counter()
-            logs = self._run(data, False, None)
-        if resolve_verbose(verbose):
-            print(line("Evaluation", time.perf_counter() - start, logs))
-        return logs if return_dict else listed(logs)
-
     # -- using
 
     def predict(
@@ -383,6 +108,7 @@ class Model(Network):
             batch_size: samples a step, default 256; the result does not depend on it.
             verbose: accepted for Keras' sake; predicting prints nothing.
             steps: batches to predict, default all.
+            callbacks: list of Callback, for their hooks of predict.
 
         Raises:
             ValueError: the shape is not the model's.
@@ -397,6 +123,10 @@ class Model(Network):
         data.bind(self.specs)
         self._drop_stale()
         shapes = [shape[1:] for shape in self._output_shapes()]
+        hooks = CallbackList(callbacks, self, 0, {"steps": data.steps, "samples": data.samples}) if callbacks else None
+        if hooks is not None:
+            hooks.on_predict_begin()
+        done = 0
         parts: list[list[np.ndarray]] = []
         with closing(data.epoch(0)) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
@@ -406,8 +136,20 @@ class Model(Network):
                     for i, array in enumerate(out):
                         function.feeds[f"p{i}"].set(array, write=True)
                     for program, count in function.runs(chunk.rows, min(chunk.batch, chunk.rows)):
-                        program.run(count, config.get_num_threads(), values.last)
+                        for steps in [count] if hooks is None else [1] * count:
+                            if hooks is not None:
+                                hooks.on_predict_batch_begin(done)
+                            first = function.cursor.cursor
+                            program.run(steps, config.get_num_threads(), values.last)
+                            if hooks is not None:
+                                rows = [array[first : function.cursor.cursor] for array in out]
+                                hooks.on_predict_batch_end(
+                                    done, {"outputs": mapped(lambda i, rows=rows: rows[i], self._structure, leaf=True)}
+                                )
+                            done += steps
                 parts.append(out)
+        if hooks is not None:
+            hooks.on_predict_end()
         if not parts:
             raise ValueError(f"x: expected at least one batch. Received: {type(x).__name__} that gave none")
         whole_out = parts[0] if len(parts) == 1 else [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
@@ -470,23 +212,3 @@ class Model(Network):
 
 BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
          "_predictors", "_idle_functions", "history")  # fmt: skip
-
-
-def feed(function: Function, chunk: Chunk, outputs: Sequence[int]) -> None:
-    """Point the feeds at the arrays of a chunk; `outputs` are the numbers of those that have targets."""
-    for i, array in enumerate(chunk.x):
-        function.feeds[f"x{i}"].set(array, chunk.order)
-    for i, y, w in zip(outputs, chunk.y, chunk.w, strict=True) if outputs else ():
-        function.feeds[f"y{i}"].set(y, chunk.order)
-        if w is not None:
-            function.feeds[f"w{i}"].set(w, chunk.order)
-
-
-def _due(epoch: int, frequency: Any) -> bool:
-    return epoch % frequency == 0 if isinstance(frequency, int) else epoch in frequency
-
-
-def listed(logs: dict[str, Any]) -> Any:
-    """The loss alone, or [loss, metrics...]."""
-    found = list(logs.values())
-    return found[0] if len(found) == 1 else found

@@ -236,6 +236,18 @@ class Network(Layer):
     def _gathered(self) -> list[Tensor]:
         return [gather(f"x{i}", spec.shape, spec.dtype) for i, spec in enumerate(self.specs)]
 
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of all outputs, in the order of the logs."""
+        return [metric for target in self._targets() for _, metric, _ in target.metrics]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names in logs: "loss", those of the outputs where there are several, and the metrics'."""
+        targets = self._targets()
+        losses = [f"{target.name}_loss" for target in targets if target.loss is not None] if len(targets) > 1 else []
+        return ["loss", *losses, *(name for target in targets for name, *_ in target.metrics)]
+
     def _weights_in_place(self) -> WeightArena:
         """The arena with all weights, as training needs them; made anew when it is out of date."""
         last = changes.last

@@ -46,7 +46,7 @@ def check_filepath(filepath: str | os.PathLike[str]) -> str:
     return path
 
 
-def save_model(model: Model, filepath: str | os.PathLike[str]) -> None:
+def save_model(model: Model, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
     """Write architecture, weights and what `compile` was given to one safetensors file. All of it or nothing: the old
     file stays until the new one is complete on the disk.
 
