@@ -55,12 +55,15 @@ def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
     return evaluate(lambda *tensors: [function(*tensors)], given)[0]
 
 
-def evaluate(function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def evaluate(
+    function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndarray], updates: Sequence[Op] = ()
+) -> list[np.ndarray]:
     """The tensors that function(*tensors) gives, as arrays: (batch, ...), or of the tensor's own shape where it has no
     batch.
 
     Args:
         arrays: (batch, ...) of one batch size, C-contiguous float32 or int32.
+        updates: ops that run at the end; the function may add to them.
 
     Raises:
         ValueError: no samples, or different batch sizes.
@@ -78,7 +81,7 @@ def evaluate(function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndar
         feeds[f"x{i}"].set(array)
         tensors.append(gather(f"x{i}", array.shape[1:], dtype))
     results = list(function(*tensors))
-    fuse(results)
+    fuse([*results, *(tensor for op in updates for tensor in op.inputs)])
     sinks, placed, values = [], {}, []
     for i, tensor in enumerate(results):
         sampled = tensor.shape[:1] == (BATCH,)
@@ -91,5 +94,5 @@ def evaluate(function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndar
         elif tensor.op is not None:
             placed[tensor] = value
             sinks.append(tensor.op)
-    build(sinks, batch, Clock(), feeds, placed).run()
+    build([*sinks, *updates], batch, Clock(), feeds, placed).run()
     return values

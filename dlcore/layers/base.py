@@ -14,7 +14,7 @@ import numpy as np
 from dlcore import activations, constraints, initializers, regularizers
 from dlcore._arguments import Checked
 from dlcore.layers.trace import Call, current, flat, identity, mapped, tracing
-from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
+from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes, values
 
 Pair = tuple[int, int]
 
@@ -331,8 +331,10 @@ class Layer(Checked):
             shape = self(next(rest) if single else mapped(lambda _: next(rest), x, leaf=True), training=training)
             return flat(shape)
 
-        with tracing(training):
-            results = iter(evaluate(function, arrays))
+        with tracing(training) as trace:
+            results = iter(evaluate(function, arrays, trace.updates))
+        if trace.updates:
+            values.note()
         return mapped(lambda _: next(results), shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:

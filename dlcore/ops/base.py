@@ -165,6 +165,10 @@ class Parameter(Tensor):
     def numpy(self) -> np.ndarray:
         return self.value.copy()
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """np.asarray(weight) is a copy of its value, as Keras' variables give."""
+        return self.value.astype(dtype or np.float32)
+
     def assign(self, value: Any) -> None:
         """Copy `value` in.
 
