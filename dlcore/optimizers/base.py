@@ -234,6 +234,10 @@ class Optimizer(Settings):
         norm = ClipNorm(list(squares.values()), everything, self.global_clipnorm or 0.0, factor, True).output
         return dict.fromkeys(squares, norm)
 
+    def scale_loss(self, loss: Any) -> Any:
+        """`loss` times loss_scale_factor, whose gradients by hand `apply` divides by it."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
+
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Parameter]]) -> int:
         """One step by hand from pairs of a gradient, an array, and its parameter. Returns the number of steps done.
 
