@@ -1,12 +1,12 @@
 """Swaps Keras' classes for dlcore's in Keras' own test modules: a pytest plugin, `pytest -p swap --pyargs keras...`.
 
-The test modules are imported as they stand. Then each global name in them that means a class, function or module of
-Keras of which dlcore has the namesake is bound to an adapter of that (see `adapters`). What stays Keras' is what the tests
-are written with: `testing.TestCase`, `ops`, `backend`, `random`, `utils`.
+The test modules are imported as they stand. Each global name in them that means a class, function or module of Keras of
+which dlcore has the namesake is bound to an adapter of that (see `adapters`). What stays Keras' is what the tests are
+written with: `testing.TestCase`, `ops`, `backend`, `random`, `utils`.
 
-A test is *unmodified* when nothing but these names was changed for it. It is *reduced* when it called `run_layer_test` or
-`run_class_serialization_test`, which look into Keras' own machinery and have shorter namesakes here, or when an error was of the
-right type but said it in other words. It is *idle* when it never came to dlcore.
+A test is *unmodified* when nothing but these names was changed for it. It is *reduced* when it called `run_layer_test`
+or `run_class_serialization_test`, which look into Keras' own machinery and have shorter namesakes here, or when an
+error was of the right type but said it in other words. A test that never came to dlcore counts for nothing.
 """
 
 import json
@@ -15,14 +15,14 @@ import re
 import sys
 import types
 
+import adapters
+import keras
 import numpy as np
 import pytest
 from keras.src import backend, testing
 
-import adapters
 import dlcore
 
-SHORT = re.compile(r".*keras/src/")
 marks = {"dlcore": False, "reduced": set()}
 
 
@@ -36,9 +36,26 @@ conftest.skip_if_backend = skip_if_backend
 sys.modules["conftest"] = conftest
 
 
-def short(nodeid):
-    """layers/core/dense_test.py::DenseTest::test_dense of the path of a test, wherever Keras lies."""
-    return SHORT.sub("", nodeid.replace("\\", "/"))
+def short(item):
+    """layers/core/dense_test.py::DenseTest::test_dense, wherever Keras lies."""
+    file = item.module.__name__.removeprefix("keras.src.").replace(".", "/")
+    return "::".join([f"{file}.py", *item.nodeid.split("::")[1:]])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector):
+    """While a test module is imported, `from keras.src import layers` finds dlcore's: lists of cases name classes."""
+    if not isinstance(collector, pytest.Module):
+        yield
+        return
+    real = {name: getattr(keras.src, name) for name in adapters.ROOMS if "." not in name}
+    for name, module in real.items():
+        setattr(keras.src, name, adapters.instead_of(module))
+    try:
+        yield
+    finally:
+        for name, module in real.items():
+            setattr(keras.src, name, module)
 
 
 def pytest_collection_modifyitems(session, config, items):
@@ -52,7 +69,9 @@ def pytest_collection_modifyitems(session, config, items):
 def _seen():
     marks["dlcore"], marks["reduced"] = False, set()
     adapters.touched = lambda: marks.update(dlcore=True)
+    adapters.reduced = reduced
     dlcore.utils.set_random_seed(1337)
+    np.random.seed(1337)  # noqa: NPY002 - the tests draw from it
     yield
 
 
@@ -63,6 +82,7 @@ def reduced(what):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
+    report.user_properties.append(("name", short(item)))
     if report.when == "call" or report.skipped:
         report.user_properties.append(("dlcore", marks["dlcore"]))
         report.user_properties.append(("reduced", sorted(marks["reduced"])))
@@ -74,7 +94,7 @@ results = {}
 def pytest_runtest_logreport(report):
     if report.when == "call" or report.skipped or report.failed:
         known = dict(report.user_properties)
-        results[short(report.nodeid)] = {
+        results[known["name"]] = {
             "outcome": report.outcome,
             "dlcore": known.get("dlcore", False),
             "reduced": known.get("reduced", []),
@@ -161,7 +181,7 @@ def run_layer_test(
     if expected_num_losses is not None:
         self.assertLen(called.losses, expected_num_losses)
     if run_training_check and not layer_cls.integer_inputs:
-        adapters.train_step(layer_cls(**init_kwargs), input_data, output)
+        adapters.train_step(layer_cls(**init_kwargs), input_data)
 
 
 class _Raises:
@@ -186,10 +206,10 @@ class _Raises:
 
 def assert_raises_regex(self, types_, pattern, *arguments, **keywords):
     context = _Raises(self, types_, pattern)
-    if not arguments:
-        return context
-    with context:
-        arguments[0](*arguments[1:], **keywords)
+    if arguments:
+        with context:
+            arguments[0](*arguments[1:], **keywords)
+    return context
 
 
 testing.TestCase.run_class_serialization_test = run_class_serialization_test
