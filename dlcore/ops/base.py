@@ -175,6 +175,10 @@ class Parameter(Tensor):
         vars(self).update(state)
         self.place(np.array(self.memory), None)  # a pickle may be mapped read-only
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """np.asarray(weight) is a copy of its value, as Keras' variables give."""
+        return self.value.astype(dtype or np.float32)
+
     def assign(self, value: Any) -> None:
         """Copy `value` in.
 
@@ -183,16 +187,6 @@ class Parameter(Tensor):
         """
         self.memory[...] = self._fitting(value)
         values.note()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies have memory of their own."""
-        state = {**vars(self), "memory": self.numpy(), "arena": None}
-        del state["_value"]
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self.place(self.memory, None)
 
     def _fitting(self, value: Any) -> np.ndarray:
         array = np.asarray(value, np.float32)
