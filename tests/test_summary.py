@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dlcore import layers, ops, optimizers
+from dlcore import layers, losses, ops, optimizers
 from dlcore.models import Model, Sequential
 
 NARROW = """Model: "seq"
@@ -227,7 +227,7 @@ def test_layers_before_they_are_built():
 ])  # fmt: skip
 def test_the_optimizer_counts_once_it_has_trained(optimizer, count):
     model = digits()
-    model.compile(optimizer(), "sparse_categorical_crossentropy")
+    model.compile(optimizer(), losses.SparseCategoricalCrossentropy(from_logits=True))
     assert "Optimizer" not in text(model)
     model.fit(np.zeros((4, 28, 28, 1), np.float32), np.zeros(4, np.int32), verbose=0)
     lines = text(model).splitlines()

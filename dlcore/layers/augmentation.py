@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import _random
-from dlcore.layers.base import Layer, channels_last, choice, expect_rank, positive
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import channels_last, choice, expect_rank, positive
 from dlcore.ops import augmentation as ops
 from dlcore.ops.base import Tensor
 

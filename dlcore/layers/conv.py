@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import positive, shown
+from dlcore.layers.checks import positive, shown
 from dlcore.layers.spatial import LAYOUTS, Convolution
 from dlcore.ops.base import Tensor
 

@@ -6,7 +6,8 @@ from math import prod
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, only, positive, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import only, positive, shown
 from dlcore.ops.base import Tensor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import positive
+from dlcore.layers.checks import positive
 from dlcore.layers.spatial import Convolution
 from dlcore.ops.base import Tensor
 

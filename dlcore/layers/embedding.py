@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, only, positive
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import only, positive
 from dlcore.ops.base import Tensor
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import shown
 from dlcore.ops.base import Tensor
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, only, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import only, shown
 from dlcore.ops.base import Parameter, Tensor
 from dlcore.ops.normalization import MovingAverage
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import channels_last, choice, shown
+from dlcore.layers.checks import channels_last, choice, shown
 from dlcore.layers.spatial import Spatial
 from dlcore.ops.base import Tensor
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
-from dlcore.layers.base import Layer, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import shown
 from dlcore.ops.base import Parameter, Tensor
 from dlcore.ops.normalization import affine, standardize
 

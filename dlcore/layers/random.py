@@ -7,7 +7,8 @@ from math import isfinite
 from typing import Any
 
 from dlcore import _random, ops
-from dlcore.layers.base import Layer, channels_last, expect_rank
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import channels_last, expect_rank
 from dlcore.ops.base import Tensor
 
 

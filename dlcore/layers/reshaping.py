@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
-from dlcore.layers.base import Layer, Pair, channels_last, choice, expect_rank, pair, positive, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import Pair, channels_last, choice, expect_rank, pair, positive, shown
 from dlcore.ops.base import Tensor
 from dlcore.ops.resize import INTERPOLATIONS
 

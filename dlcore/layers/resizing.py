@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, channels_last, choice, expect_rank, positive
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import channels_last, choice, expect_rank, positive
 from dlcore.ops.base import Tensor
 from dlcore.ops.resize import INTERPOLATIONS
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from dlcore import ops
 from dlcore._arguments import checked
-from dlcore.layers.base import Layer, channels_last, only, positive
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import channels_last, only, positive
 from dlcore.layers.trace import Call
 from dlcore.ops.base import Tensor
 from dlcore.ops.data import gather

@@ -11,7 +11,8 @@ from math import prod
 from typing import Any
 
 from dlcore import ops
-from dlcore.layers.base import Layer, channels_last, choice, positive, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import channels_last, choice, positive, shown
 from dlcore.ops.base import Parameter, Tensor
 from dlcore.ops.windows import Padding, Pair, same_padding
 

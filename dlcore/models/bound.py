@@ -11,7 +11,7 @@ from dlcore.graph.fuse import BACKWARD, INFERENCE, PATTERNS, fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed
-from dlcore.layers.base import shown
+from dlcore.layers.checks import shown
 from dlcore.layers.trace import Trace, flat, tracing
 from dlcore.metrics import Measured
 from dlcore.models.advice import check_output

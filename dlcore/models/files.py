@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from dlcore._arguments import checked
 from dlcore.models.network import Network
 
 BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
@@ -15,6 +16,7 @@ BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_l
 class Saved(Network):
     """What `Model` has to do with files and copies."""
 
+    @checked
     def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, *, include_optimizer: bool = True) -> None:
         """Write architecture, weights and training to one safetensors file, which `load_model` reads. All of it or
         nothing; see `dlcore.saving.save_model`.

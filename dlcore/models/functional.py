@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dlcore.graph.graph import clone
-from dlcore.layers.base import Layer, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import shown
 from dlcore.layers.shape import Input, InputLayer
 from dlcore.layers.trace import Call, flat, mapped
 from dlcore.models.data import Spec

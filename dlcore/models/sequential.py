@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dlcore.layers.base import Layer, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import shown
 from dlcore.layers.shape import Input, InputLayer
 from dlcore.layers.trace import Call, current, flat
 from dlcore.models.data import Spec

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from dlcore.layers.base import Layer, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import shown
 from dlcore.layers.shape import InputLayer
 
 

@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 from dlcore import _objects, losses, metrics, optimizers
-from dlcore.layers.base import sample_shape
+from dlcore.layers.checks import sample_shape
 from dlcore.models.model import Model
 from dlcore.saving import slots
 from dlcore.saving.file import Contents, check_filepath, check_streams, plain, read_file, streams_of, write_file

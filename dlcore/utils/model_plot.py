@@ -47,6 +47,7 @@ def model_to_dot(
     rankdir: str = "TB",
     expand_nested: bool = False,
     dpi: int = 200,
+    subgraph: bool = False,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
     splines: str = "ortho",
@@ -63,13 +64,16 @@ def model_to_dot(
         rankdir: "TB" for top to bottom, "BT", "LR" or "RL".
         expand_nested: draw what is in models that are layers of this one.
         dpi: dots per inch of the picture that Graphviz makes.
+        subgraph: accepted where Keras has it; False.
         show_layer_activations: of layers that have one.
         show_trainable: whether training changes the layer.
         splines: how Graphviz draws arrows: "ortho", "curved", "polyline", "spline" or "line".
 
     Raises:
-        ValueError: the model is not built, or `rankdir` is something else.
+        ValueError: the model is not built, `rankdir` is something else, or `subgraph` is asked for.
     """
+    if subgraph:
+        raise ValueError(f"model_to_dot: subgraph must be False; text holds whole graphs. Received: subgraph={subgraph!r}")
     show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     graph = graph_of(model, show, expand_nested)
     return dot_text(graph, _direction(rankdir), dpi, splines, model.name)
