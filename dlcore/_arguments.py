@@ -33,6 +33,43 @@ def _parameters(cls: type) -> tuple[frozenset[str], bool]:
     return frozenset(found), True
 
 
+def takes(cls: type, name: str) -> bool:
+    """Whether the constructor of `cls` takes an argument of this name."""
+    known, any_other = _parameters(cls)
+    return name in known or any_other
+
+
+def plain_arguments(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], who: str) -> dict[str, Any]:
+    """What a constructor was called with, by name.
+
+    Raises:
+        ValueError: something that has no form in JSON.
+    """
+    signature = inspect.signature(cls)
+    found = dict(signature.bind(*args, **kwargs).arguments)
+    for name in list(found):
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            found.update(found.pop(name))
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            raise ValueError(f"{who}: {cls.__name__} must define get_config: it takes *{name}")
+    for name, value in found.items():
+        if not _is_plain(value):
+            raise ValueError(
+                f"{who}: {cls.__name__} must define get_config: the argument {name} is no number, no text, and no list "
+                f"or dict of them. Received: {name}={value!r:.100}"
+            )
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(part) for part in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 class Checked:
     """Base of classes whose constructor names the argument that was meant."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import initializers
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, plain_arguments, takes
 from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
@@ -64,6 +64,14 @@ class Layer(Checked):
 
     integer_inputs = False
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = super().__new__(cls, *args, **kwargs)
+        if cls.get_config is Layer.get_config and not cls.__module__.startswith("dlcore."):
+            layer._arguments = args, kwargs  # for the configuration of a class that does not define it
+        return layer
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
     def __init__(
         self,
         *,
@@ -101,15 +109,30 @@ class Layer(Checked):
         raise TypeError(f"{type(self).__name__} must define call(x, training)")
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor that make the same layer."""
+        """Arguments of the constructor that make the same layer. A subclass whose constructor takes others than
+        numbers, texts, and lists and dicts of them, must define this.
+
+        Raises:
+            ValueError: it does not.
+        """
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self.given_input_shape is not None:
             config["input_shape"] = list(self.given_input_shape)
+        if self._arguments is not None:
+            config = {**plain_arguments(type(self), *self._arguments, self.name), **config}
         return config
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
-        return cls(**config)
+        """A new layer from what `get_config` gave."""
+        if cls.__module__.startswith("dlcore."):
+            return cls(**config)
+        rest = {name: config[name] for name in ("name", "trainable") if name in config and not takes(cls, name)}
+        layer = cls(**{name: value for name, value in config.items() if name not in rest})
+        if "name" in rest:
+            layer.name = rest["name"]
+        layer._trainable = rest.get("trainable", layer._trainable)
+        return layer
 
     # -- weights
 
