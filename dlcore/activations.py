@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from dlcore import _objects
+from dlcore._arguments import nearest
 from dlcore.ops import (
     Tensor,
     celu,
@@ -123,7 +124,7 @@ def _named(name: Any) -> Callable[..., Tensor]:
         own: Callable[..., Tensor] | None = _objects.find(name, None)
         if own is not None:
             return own
-        raise ValueError(f"activation: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+        raise ValueError(f"activation: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
     return _BY_NAME[name]
 
 

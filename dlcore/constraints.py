@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
+from dlcore._arguments import Checked, nearest
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import Tensor
 from dlcore.ops.norms import non_negative, project_norm
@@ -19,7 +20,7 @@ from dlcore.ops.norms import non_negative, project_norm
 Axis = int | Sequence[int] | None
 
 
-class Constraint:
+class Constraint(Checked):
     """Called with a weight, gives the tensor that replaces it after each update; with an array, the array. A subclass
     composes it of dlcore.ops."""
 
@@ -183,7 +184,7 @@ def _class(name: str) -> type[Constraint]:
     own = _objects.find(name, Constraint)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    raise ValueError(f"constraint: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    raise ValueError(f"constraint: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
 def serialize(constraint: Any) -> dict[str, Any] | str | None:
@@ -201,3 +202,11 @@ def serialize(constraint: Any) -> dict[str, Any] | str | None:
             return own
         raise ValueError(f"constraint: {constraint!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(constraint).__name__, "config": constraint.get_config()}
+
+
+def deserialize(config: Any) -> Callable[[Any], Any] | None:
+    """`get`, by Keras' other name."""
+    return get(config)
+
+
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects, _random
+from dlcore._arguments import Checked, nearest
 
 
-class Initializer:
+class Initializer(Checked):
     """Called with a shape, gives a float32 array. Subclasses with randomness take `seed`: a number gives the same
     values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system."""
 
@@ -365,7 +366,7 @@ def _class(name: Any) -> type[Initializer]:
     own = _objects.find(name, Initializer)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
 def deserialize(config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
+from dlcore._arguments import Checked, nearest
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import BATCH, Tensor
 from dlcore.ops.norms import orthogonal, penalty
 
 
-class Regularizer:
+class Regularizer(Checked):
     """Called with a weight, gives a tensor (1,) to add to the loss; with an activation (batch, ...), one value per
     sample (batch,), whose mean is added; with an array, a float."""
 
@@ -161,7 +162,7 @@ def _class(name: str) -> type[Regularizer]:
     own = _objects.find(name, Regularizer)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
 def serialize(regularizer: Any) -> dict[str, Any] | str | None:
@@ -179,3 +180,11 @@ def serialize(regularizer: Any) -> dict[str, Any] | str | None:
             return own
         raise ValueError(f"regularizer: {regularizer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+
+
+def deserialize(config: Any) -> Callable[[Any], Any] | None:
+    """`get`, by Keras' other name."""
+    return get(config)
+
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

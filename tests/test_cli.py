@@ -261,6 +261,13 @@ def test_info(model, capsys):
     assert found["parameters"] == load_model(model).count_params() and found["input_shape"] == [None, *SIZE, 1]
 
 
+def test_plot(model, tmp_path, capsys):
+    found = result(capsys, "plot", model, str(tmp_path / "m.dot"), "--direction", "LR", "--expand-nested")
+    assert found == {"command": "plot", "model": model, "picture": str(tmp_path / "m.dot"), "layers": 5}
+    assert "rankdir=LR" in (tmp_path / "m.dot").read_text()
+    assert "to_file must end in one of" in failure(capsys, "plot", model, "m.jpg")
+
+
 # ---- what goes wrong ----
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlcore._arguments import Checked
+
 if TYPE_CHECKING:
     from dlcore.models.model import Model
 
 Logs = dict[str, Any]
 
 
-class Callback:
+class Callback(Checked):
     """Base: override what you need. A callback without batch methods costs nothing per batch: many steps then run
     without coming back to Python.
 

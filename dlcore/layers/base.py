@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import initializers
-from dlcore._arguments import Checked, plain_arguments, takes
+from dlcore import activations, constraints, initializers, regularizers
+from dlcore._arguments import Described, checked
 from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
+
+# What an argument is, by the end of its name: each of these modules has `get` and `serialize`.
+KINDS: dict[str, Any] = {
+    "activation": activations, "constraint": constraints, "initializer": initializers, "regularizer": regularizers,
+}  # fmt: skip
 
 
 class _Names:
@@ -42,18 +47,21 @@ def name_stem(cls: str) -> str:
 names = _Names()
 
 
-class Layer(Checked):
+class Layer(Described):
     """Base of all layers. A subclass creates weights in `build(input_shape)` and composes ops in `call(x, training)`.
 
     https://keras.io/api/layers/base_layer/
 
     Args:
-        activity_regularizer: a penalty on the output, `function(y)` of one value per sample, added to the loss.
+        activity_regularizer: a penalty on the output, one value per sample (a name, a Regularizer, or a function of
+            the output), whose mean over the batch is added to the loss.
         trainable: whether training changes the weights.
-        dtype: None or "float32", the one dtype of dlcore.
+        dtype: None or "float32", the one dtype of dlcore, also as Keras' configurations spell it.
+        autocast: True or False, which are the same where there is one dtype.
         name: default is the class's name, numbered.
         input_shape: shape of one sample, for the first layer of a Sequential.
         batch_input_shape: the same with the batch in front.
+        input_dim: the same as input_shape=(input_dim,).
 
     Attributes:
         built: whether the weights exist.
@@ -64,34 +72,33 @@ class Layer(Checked):
 
     integer_inputs = False
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        layer = super().__new__(cls, *args, **kwargs)
-        if cls.get_config is Layer.get_config and not cls.__module__.startswith("dlcore."):
-            layer._arguments = args, kwargs  # for the configuration of a class that does not define it
-        return layer
-
-    _arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-
     def __init__(
         self,
         *,
         activity_regularizer: Any = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         name: str | None = None,
         input_shape: Sequence[int] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
+        input_dim: int | None = None,
     ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
-        if dtype not in (None, "float32", np.float32):
+        if not _is_float32(dtype):
             raise ValueError(
                 f"{self.name}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
             )
-        self.activity_regularizer = activity_regularizer
+        only(autocast, (True, False), self.name, "autocast")
+        self.activity_regularizer: Any = None
+        self._kept: list[str] = []
+        if activity_regularizer is not None:
+            self._keep(activity_regularizer=activity_regularizer)
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
         self._reader: Callable[[str, tuple[int, ...]], np.ndarray] | None = None
         self._last_call: Call | None = None
+        self._drawn = 0  # calls on arrays that drew random numbers
         self.built = False
         self.output_shape: Any = None
         if batch_input_shape is not None and input_shape is None:
@@ -99,6 +106,8 @@ class Layer(Checked):
         else:
             given = input_shape
         self.given_input_shape = None if given is None else sample_shape(given, self.name, "input_shape")
+        if input_dim is not None and given is None:
+            self.given_input_shape = sample_shape(input_dim, self.name, "input_dim")
 
     # -- to be defined by subclasses
 
@@ -118,24 +127,35 @@ class Layer(Checked):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self.given_input_shape is not None:
             config["input_shape"] = list(self.given_input_shape)
-        if self._arguments is not None:
-            config = {**plain_arguments(type(self), *self._arguments, self.name), **config}
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        """A new layer from what `get_config` gave."""
-        if cls.__module__.startswith("dlcore."):
-            return cls(**config)
-        rest = {name: config[name] for name in ("name", "trainable") if name in config and not takes(cls, name)}
-        layer = cls(**{name: value for name, value in config.items() if name not in rest})
-        if "name" in rest:
-            layer.name = rest["name"]
-        layer._trainable = rest.get("trainable", layer._trainable)
-        return layer
+        config.update((name, KINDS[name.rsplit("_", 1)[-1]].serialize(getattr(self, name))) for name in self._kept)
+        return {**self._plain_arguments(self.name), **config}
 
     # -- weights
 
+    def _keep(self, **given: Any) -> None:
+        """Make attributes of activations, initializers, regularizers and constraints, and list them in the
+        configuration; `name_initializer` and so on belong to the weight that `_weight(name, ...)` adds."""
+        for argument, value in given.items():
+            kind = argument.rsplit("_", 1)[-1]
+            try:
+                setattr(self, argument, KINDS[kind].get(value))
+            except (KeyError, TypeError, ValueError) as error:
+                what = str(error).removeprefix(f"{kind}: ")
+                if not isinstance(error, ValueError):
+                    what = f"expected a name, a config or a function, not this: {value!r:.200}"
+                raise ValueError(f"{self.name}: {argument}: {what}") from None
+            if argument not in self._kept:
+                self._kept.append(argument)
+
+    def _weight(self, name: str, shape: Sequence[int], of: str | None = None, trainable: bool = True) -> Parameter:
+        """A new parameter by the kept `of_initializer`, `of_regularizer` and `of_constraint`; `of` is its name by
+        default."""
+        rules = {
+            kind: getattr(self, f"{of or name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")
+        }
+        return self.add_weight(name=name, shape=shape, trainable=trainable, **rules)
+
+    @checked
     def add_weight(
         self,
         shape: Sequence[int] | None = None,
@@ -153,19 +173,15 @@ class Layer(Checked):
             initializer: name, instance or function of the shape, default "glorot_uniform".
             dtype: None or "float32".
             trainable: whether training changes it.
-            regularizer: a penalty, function of the parameter, added to the loss.
-            constraint: what is done to it after each update.
+            regularizer: a penalty, added to the loss while the weight is trained: a name, a Regularizer, or a
+                function of the parameter that gives (1,).
+            constraint: what is done to it after each update: a name, a Constraint, or a function of the parameter.
             name: default "weight", numbered.
 
         Raises:
             ValueError: no shape, or another dtype.
         """
-        if (
-            shape is None
-            or isinstance(shape, str)
-            or (trainable and not tuple(shape))
-            or dtype not in (None, "float32", np.float32)
-        ):
+        if shape is None or isinstance(shape, str) or (trainable and not tuple(shape)) or not _is_float32(dtype):
             raise ValueError(
                 f"{self.name}: add_weight expects a shape, (1,) for one number that is trained, and dtype 'float32'. "
                 f"Received: shape={shape!r}, dtype={dtype!r}"
@@ -177,7 +193,7 @@ class Layer(Checked):
         else:
             value = initializers.get("glorot_uniform" if initializer is None else initializer)(shape)
         parameter = Parameter(shape, value, f"{self.name}/{name}", trainable)
-        parameter.regularizer, parameter.constraint = regularizer, constraint
+        parameter.regularizer, parameter.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._weights.append(parameter)
         return parameter
 
@@ -193,6 +209,15 @@ class Layer(Checked):
         if trace is not None and trace.training:
             trace.updates.append(op)
 
+    def _draw(self) -> int:
+        """Within `call`: the number of this use among those of this layer in the graph, each of which draws random
+        numbers of its own."""
+        trace = current()
+        if trace is None:
+            return 0
+        trace.draws[self] = trace.draws.get(self, -1) + 1
+        return trace.draws[self]
+
     @property
     def trainable(self) -> bool:
         return self._trainable
@@ -207,7 +232,9 @@ class Layer(Checked):
         """Layers that this one holds as attributes, alone, in lists or in dicts; their weights are its own too."""
         found = []
         for value in list(vars(self).values()):  # another thread may set attributes
-            held = value if isinstance(value, (list, tuple)) else value.values() if type(value) is dict else [value]
+            held = value if isinstance(value, (list, tuple)) else [value]
+            if type(value) is dict:
+                held = list(value.values())
             found += [layer for layer in held if isinstance(layer, Layer)]
         return list(dict.fromkeys(found))
 
@@ -277,10 +304,17 @@ class Layer(Checked):
             ValueError: a shape does not suit the layer.
         """
         given = flat((x, args, kwargs))
+        if (
+            isinstance(x, (list, tuple, dict))
+            and _takes_one(type(self))
+            and any(isinstance(t, Tensor) for t in flat(x))
+        ):
+            raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
         count_call()
         outer = current()
+        said = {} if training is None else {"training": training}
         if training is None:
             training = outer.training if outer is not None else False
         with tracing(bool(training), outer) as trace:
@@ -290,7 +324,7 @@ class Layer(Checked):
             y = self._called(x, args, kwargs, bool(training))
         if outer is None and trace.depth == 0:
             y = mapped(lambda t: identity(t) if any(t is value for value in given) else t, y)
-            self._last_call = Call(self, (x, args, kwargs), y)
+            self._last_call = Call(self, (x, args, {**kwargs, **said}), y)
         return y
 
     def _called(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
@@ -309,24 +343,41 @@ class Layer(Checked):
     def _compute(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
         from dlcore.graph.eager import evaluate
 
-        if flat((args, kwargs)):
-            raise TypeError(f"{self.name}: arrays are computed from the first argument alone")
-        dtype = np.int32 if self.integer_inputs else np.float32
         single = not isinstance(x, dict) and not (
             isinstance(x, (list, tuple)) and any(hasattr(part, "ndim") for part in x)
         )
-        arrays = [np.ascontiguousarray(part, dtype) for part in ([x] if single else flat(x))]
+        given = [x] if single else flat(x)
+        arrays = [self._array(*pair) for pair in zip(given, self._reads(len(given)), strict=True)]
+        more = [value for value in flat((args, kwargs)) if getattr(value, "ndim", 0)]
+        arrays += [self._array(value, np.float32) for value in more]
         shape: Any = None
 
         def function(*tensors: Tensor) -> list[Tensor]:
             nonlocal shape
             rest = iter(tensors)
-            shape = self(next(rest) if single else mapped(lambda _: next(rest), x, leaf=True), training=training)
+            first = next(rest) if single else mapped(lambda _: next(rest), x, leaf=True)
+            others = mapped(lambda value: next(rest) if getattr(value, "ndim", 0) else value, (args, kwargs), leaf=True)
+            shape = self(first, *others[0], training=training, **others[1])
             return flat(shape)
 
         with tracing(training):
-            results = iter(evaluate(function, arrays))
+            results = iter(evaluate(function, arrays, self._drawn))
+        self._drawn += training  # the next call draws other random numbers
         return mapped(lambda _: next(results), shape)
+
+    def _array(self, value: Any, dtype: Any) -> np.ndarray:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or array.ndim == 0:
+            hint = ". Call that layer to have its output" if isinstance(value, Layer) else ""
+            raise ValueError(
+                f"{self.name}: expected a tensor, or an array of numbers with the batch in front. "
+                f"Received: {value!r:.100}{hint}"
+            )
+        return np.ascontiguousarray(array, dtype)
+
+    def _reads(self, count: int) -> list[Any]:
+        """Dtypes of `count` arrays that are computed."""
+        return [np.int32 if self.integer_inputs else np.float32] * count
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for inputs of this shape, batch included."""
@@ -360,6 +411,13 @@ class Layer(Checked):
 def _takes_training(cls: type[Layer]) -> bool:
     parameters = signature(cls.call).parameters.values()
     return any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+@functools.cache
+def _takes_one(cls: type[Layer]) -> bool:
+    """Whether `call` says that its first argument is one tensor."""
+    first = list(signature(cls.call).parameters.values())[1:2]
+    return bool(first) and first[0].annotation in (Tensor, "Tensor")
 
 
 def sample_shape(shape: Any, layer: str, argument: str) -> tuple[int, ...]:
@@ -403,6 +461,21 @@ def expect_rank(x: Tensor, rank: int, layer: Layer, layout: str) -> None:
 def shown(shape: Sequence[Any]) -> str:
     """A shape as Keras prints it: None for the batch."""
     return str(tuple(None if size is BATCH else size for size in shape))
+
+
+def only(value: Any, allowed: Sequence[Any], layer: str, argument: str) -> None:
+    """Refuse other values of an argument of Keras' that has no meaning here."""
+    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+        raise ValueError(
+            f"{layer}: {argument} must be {' or '.join(map(repr, allowed))}. Received: {argument}={value!r}"
+        )
+
+
+def _is_float32(dtype: Any) -> bool:
+    """Whether `dtype` means float32, in the words of NumPy or Keras."""
+    if isinstance(dtype, dict):  # of a policy
+        dtype = dtype.get("config", {}).get("name") if isinstance(dtype.get("config"), dict) else dtype
+    return dtype is None or dtype is np.float32 or (isinstance(dtype, (str, np.dtype)) and dtype == "float32")
 
 
 def channels_last(data_format: Any, layer: str) -> None:

@@ -40,6 +40,7 @@ class Trace:
         training: what layers inside are told if nobody says otherwise.
         updates: ops that run at the end of each training step, such as those of moving statistics.
         losses: penalties that are added to the loss.
+        draws: how often each layer was used that draws random numbers.
         depth: how many traces are around it.
     """
 
@@ -47,7 +48,8 @@ class Trace:
         self.training = training
         self.updates: list[Op] = outer.updates if outer else []
         self.losses: list[Tensor] = outer.losses if outer else []
-        self.depth = outer.depth + 1 if outer else 0
+        self.draws: dict[Layer, int] = outer.draws if outer else {}
+        self.depth: int = outer.depth + 1 if outer else 0
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
@@ -95,13 +97,13 @@ def tracing(training: bool, outer: Trace | None = None) -> Iterator[Trace]:
         _current.reset(token)
 
 
-def flat(structure: Any) -> list[Any]:
-    """The values in nested lists, tuples and dicts, in order; None counts as nothing."""
+def flat(structure: Any, none: bool = False) -> list[Any]:
+    """The values in nested lists, tuples and dicts, in order; None counts as nothing, or with `none` as a value."""
     if isinstance(structure, (list, tuple)):
-        return [value for part in structure for value in flat(part)]
+        return [value for part in structure for value in flat(part, none)]
     if isinstance(structure, dict):
-        return [value for part in structure.values() for value in flat(part)]
-    return [] if structure is None else [structure]
+        return [value for part in structure.values() for value in flat(part, none)]
+    return [] if structure is None and not none else [structure]
 
 
 def mapped(function: Callable[[Any], Any], structure: Any, leaf: bool = False) -> Any:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dlcore import _objects
+from dlcore._arguments import nearest
 from dlcore.losses.base import Loss, LossFunctionWrapper, numbers
 from dlcore.losses.classes import (
     CategoricalHinge,
@@ -173,7 +174,9 @@ def get(identifier: Any) -> Loss:
                 return cls()
         if (own := _objects.find(identifier, Loss)) is not None:
             return get(own)
-        raise ValueError(f"loss: expected one of {NAMES}, or a class name. Received: {identifier!r}")
+        raise ValueError(
+            f"loss: expected one of {NAMES}, or a class name. Received: {identifier!r}{nearest(identifier, NAMES)}"
+        )
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
     for function, cls in _FUNCTIONS.values():

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
+from dlcore._arguments import Checked
 from dlcore.losses import weights
 from dlcore.ops import Tensor
 
@@ -18,7 +19,7 @@ REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", N
 TINY = 1e-30  # instead of 0 where no position counts: 0 / TINY is 0
 
 
-class Loss:
+class Loss(Checked):
     """A function of targets and predictions, giving one value for each position of each sample (a sample without
     positions, as of a classifier, has one).
 
@@ -40,6 +41,7 @@ class Loss:
     sparse = False  # True in a subclass: targets are class numbers, int32, and `call` gets them as such
     categorical = False  # True in a subclass: targets are one-hot, or a distribution
     class_axis = -1  # of the predictions
+    between: tuple[float, float] | None = None  # what targets may be, where not any number
     whole_batch = False  # True in a subclass: one value for all samples together, so that summing means nothing
 
     def __init__(
@@ -139,6 +141,11 @@ class Loss:
             hint = ""
             if self.categorical and array.shape[1:] in (shape[:-1], (*shape[:-1], 1)):
                 hint = " Class numbers go with the loss 'sparse_categorical_crossentropy'."
+            elif self.between == (0, 1) and len(shape) == 1 and array.shape[1:] in ((), (1,)):
+                hint = (
+                    " One label a sample goes with an output of one unit and a sigmoid, or with a softmax and the loss "
+                    "'sparse_categorical_crossentropy'."
+                )
             raise ValueError(
                 f"{argument}: the loss {self.name!r} expects targets of shape {(len(array), *shape)}. "
                 f"Received: {array.shape}.{hint}"

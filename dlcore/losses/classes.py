@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dlcore.losses import functions
 from dlcore.losses.base import MEAN, LossFunctionWrapper, number, whole
 
@@ -100,6 +102,8 @@ class KLDivergence(LossFunctionWrapper):
     https://keras.io/api/losses/probabilistic_losses/#kldivergence-class
     """
 
+    between = (0, 1)
+
     def __init__(self, reduction: str | None = MEAN, name: str = "kl_divergence", dtype: str | None = None):
         super().__init__(functions.kl_divergence, reduction, name, dtype)
 
@@ -109,6 +113,8 @@ class Poisson(LossFunctionWrapper):
 
     https://keras.io/api/losses/probabilistic_losses/#poisson-class
     """
+
+    between = (0, np.inf)
 
     def __init__(self, reduction: str | None = MEAN, name: str = "poisson", dtype: str | None = None):
         super().__init__(functions.poisson, reduction, name, dtype)

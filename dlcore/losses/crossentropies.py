@@ -39,6 +39,8 @@ class BinaryCrossentropy(_Crossentropy):
         axis: the mean is over this axis.
     """
 
+    between = (0, 1)
+
     def __init__(
         self,
         from_logits: bool = False,
@@ -72,6 +74,8 @@ class BinaryFocalCrossentropy(_Crossentropy):
         label_smoothing: in [0, 1]; draws targets towards a half.
         axis: the mean is over this axis.
     """
+
+    between = (0, 1)
 
     def __init__(
         self,
@@ -111,6 +115,7 @@ class CategoricalCrossentropy(_Crossentropy):
         axis: of the classes.
     """
 
+    between = (0, 1)
     categorical = True
 
     def __init__(
@@ -147,6 +152,7 @@ class CategoricalFocalCrossentropy(_Crossentropy):
         axis: of the classes.
     """
 
+    between = (0, 1)
     categorical = True
 
     def __init__(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import _objects, losses
+from dlcore._arguments import nearest
 from dlcore.losses import BinaryCrossentropy as _BinaryLoss
 from dlcore.losses import Loss
 from dlcore.losses.base import snake_case
@@ -266,7 +267,7 @@ def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[Any, ...]
     """
     metric = _of_the_loss(identifier, loss, output_shape) or _made(identifier)
     if loss is not None and metric.sparse is not None and metric.sparse != loss.sparse:
-        kind = "class numbers" if loss.sparse else "targets of the predictions' shape"
+        kind = "class numbers" if loss.sparse else "of the predictions' shape"
         raise ValueError(
             f"metrics: {metric.name!r} does not go with the loss {loss.name!r}, whose targets are {kind}; "
             "'accuracy' chooses the one that does"
@@ -321,6 +322,7 @@ def _made(identifier: Any) -> Metric:
         return MeanMetricWrapper(identifier)
     raise ValueError(
         f"metrics: expected 'accuracy' or one of {sorted(_BY_NAME)}, or a function. Received: {identifier!r}"
+        f"{nearest(identifier, ['accuracy', *_BY_NAME])}"
     )
 
 

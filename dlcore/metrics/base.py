@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import Checked
 from dlcore.losses.base import Loss, float32, snake_case
 from dlcore.losses.weights import aligned, mean_of_positions, weighted_mean
 from dlcore.ops import Op, Tensor
 from dlcore.ops.metrics import Accumulate
 
 
-class Metric:
+class Metric(Checked):
     """A number (or an array) about targets and predictions, over all samples since `reset_state`.
 
     https://keras.io/api/metrics/base_metric/

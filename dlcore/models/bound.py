@@ -14,6 +14,7 @@ from dlcore.kernels.data import Feed
 from dlcore.layers.base import shown
 from dlcore.layers.trace import Trace, flat, tracing
 from dlcore.metrics import Measured
+from dlcore.models.advice import check_output
 from dlcore.models.arena import WeightArena
 from dlcore.models.objective import Target
 from dlcore.ops.base import BATCH, Op, Tensor
@@ -54,9 +55,9 @@ def bind(
     training = arena is not None
     x = model._gathered()
     with tracing(training) as trace:
-        outputs = flat(model.call(model._packed(x), training))
+        outputs = flat(model._called(model._packed(x), (), {}, training))
     feeds = {f"x{i}": Feed(d, prod(s.shape)) for i, (d, s) in enumerate(zip(dtypes, model.specs, strict=True))}
-    parts: list[tuple[str, Tensor]] = []  # what each output adds to the loss
+    parts: list[tuple[str, Tensor, float]] = []  # name, loss and its weight, of each output
     metrics: list[tuple[Any, ...]] = []
     for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
         if target.loss is None and not target.metrics:
@@ -68,16 +69,18 @@ def bind(
             weight = gather(f"w{i}", each, "f")
             feeds[f"w{i}"] = Feed("f", prod(each))
         if target.loss is not None:
+            check_output(model.name, target, p)
             value = per_sample(target.loss.per_sample(y, p, weight), "loss")
-            parts.append((target.name, value if target.weight == 1 else ops.rescale(value, target.weight)))
+            parts.append((target.name, value, target.weight))
         for name, metric, by_weight in target.metrics:
             metrics.append((name, metric, y, p, weight if by_weight else None))
-    loss = _sum([part for _, part in parts] + _penalties(model, trace))
+    weighted = [value if factor == 1 else ops.rescale(value, factor) for _, value, factor in parts]
+    loss = _sum(weighted + _penalties(model, trace), outputs[0])
     if loss is None:
         raise ValueError(f"{model.name}: compile needs a loss. Received: loss=None, and no layer adds one")
     measured = {"loss": Measured.mean(loss)}
-    if len(targets) > 1:
-        measured.update((f"{name}_loss", Measured.mean(part)) for name, part in parts)
+    if len(parts) > 1:
+        measured.update((f"{name}_loss", Measured.mean(part)) for name, part, _ in parts)
     for name, metric, *tensors in metrics:
         measured[name] = Measured.of(metric, *tensors)
     sinks: list[Op] = [sink for one in measured.values() for sink in one.sinks]
@@ -104,13 +107,14 @@ def _penalties(model: Network, trace: Trace) -> list[Tensor]:
         if not isinstance(penalty, Tensor) or penalty.shape not in ((BATCH,), (1,)):
             raise ValueError(
                 f"{model.name}: a penalty must have the shape (None,), one value per sample, or (1,). "
-                f"Received: {shown(penalty.shape) if isinstance(penalty, Tensor) else penalty!r}"
+                f"Received: {shown(penalty.shape) if isinstance(penalty, Tensor) else repr(penalty)}"
             )
     return [*trace.losses, *found]
 
 
-def _sum(parts: Sequence[Tensor]) -> Tensor | None:
-    """The sum of values per sample and of values for all samples, as a tree: many small sums are not a long chain."""
+def _sum(parts: Sequence[Tensor], output: Tensor) -> Tensor | None:
+    """The sum of values per sample and of values for all samples, as a tree: many small sums are not a long chain.
+    `output` has the batch that none of the parts may have."""
     if not parts:
         return None
     by_sample, whole = ([t for t in parts if (t.shape == (BATCH,)) == own] for own in (True, False))
@@ -118,7 +122,8 @@ def _sum(parts: Sequence[Tensor]) -> Tensor | None:
         while len(group) > 1:
             group[:] = [ops.add(*pair) if len(pair) == 2 else pair[0] for pair in _pairs(group)]
     if not by_sample:
-        return ops.zeros_per_sample() + whole[0]  # type: ignore[no-any-return]
+        zeros = ops.less(output, output)  # for NaN, too
+        return ops.add(ops.max(zeros) if zeros.ndim > 1 else zeros, whole[0])
     return ops.add(by_sample[0], whole[0]) if whole else by_sample[0]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dlcore.graph.graph import clone
@@ -11,6 +12,7 @@ from dlcore.layers.shape import Input, InputLayer
 from dlcore.layers.trace import Call, flat, mapped
 from dlcore.models.data import Spec
 from dlcore.models.model import Model
+from dlcore.models.structure import Node, Source, Structure
 from dlcore.ops.base import Op, Tensor
 
 
@@ -28,7 +30,9 @@ class OpCall:
         self.op = clone(
             op, [tensor if tensor.op is None else Tensor(tensor.shape, tensor.dtype) for tensor in op.inputs]
         )
-        self.name = type(op).__name__
+        self.name = getattr(op, "kind", type(op).__name__).lower()
+        self.kind = "".join(part.capitalize() for part in self.name.split("_")) if hasattr(op, "kind") else (
+            type(op).__name__)  # fmt: skip
 
     def __call__(self, x: Sequence[Tensor], training: bool = False) -> list[Tensor]:
         return clone(self.op, list(x)).outputs
@@ -48,7 +52,8 @@ class Functional(Model):
 
     Args:
         inputs: a tensor, or a list or dict of tensors, most often made by `Input`.
-        outputs: likewise; what layers made of the inputs.
+        outputs: likewise; what layers made of the inputs. The model gives them in this structure, a list of one as the
+            one itself.
         name: default "functional".
 
     Raises:
@@ -56,11 +61,15 @@ class Functional(Model):
         TypeError: something else than tensors.
     """
 
-    def __init__(self, inputs: Any, outputs: Any, *, name: str | None = None, trainable: bool = True, **kwargs: Any):
+    def __init__(
+        self, inputs: Any, outputs: Any = None, *, name: str | None = None, trainable: bool = True, **kwargs: Any
+    ):
         super().__init__(name=name, trainable=trainable, **kwargs)
-        for what, given in (("inputs", inputs), ("outputs", outputs)):
-            if not flat(given) or not all(isinstance(t, Tensor) for t in flat(given)):
-                raise TypeError(f"{self.name}: {what} must be symbolic tensors. Received: {given!r}")
+        for what, given, made in (("inputs", inputs, "Input makes"), ("outputs", outputs, "layers give")):
+            if not flat(given, True) or not all(isinstance(t, Tensor) for t in flat(given, True)):
+                raise TypeError(
+                    f"{self.name}: {what} must be symbolic tensors, as {made} them. Received: {what}={given!r:.200}"
+                )
         self._record(inputs, outputs)
         self.built = True
         self.output_shape = mapped(lambda t: t.shape, outputs)
@@ -83,16 +92,17 @@ class Functional(Model):
             if isinstance(call, Call):
                 self._links.append(Link(call.layer, mapped(ref, call.arguments), mapped(ref, call.outputs)))
             else:
-                arguments = ([ref(tensor) for tensor in call.inputs], (), {})
+                arguments: Any = ([ref(tensor) for tensor in call.inputs], (), {})
                 self._links.append(Link(OpCall(call), arguments, [ref(tensor) for tensor in call.outputs]))
         self._inputs, self._outputs = mapped(ref, inputs), mapped(ref, outputs)
         self._specs = [self._spec(tensor, i) for i, tensor in enumerate(flat(inputs))]
-        self._input_layers = [
+        self._input_layers: list[Layer] = [
             t.call.layer if t.call is not None and isinstance(t.call.layer, InputLayer) else
             InputLayer(spec.shape, name=spec.name, dtype="int32" if spec.dtype == "i" else None)
             for t, spec in zip(flat(inputs), self._specs, strict=True)
         ]  # fmt: skip
-        self._layers = self._ordered()
+        self._operations = self._ordered()
+        self._layers = [layer for layer in self._operations if isinstance(layer, Layer)]
         self.output_names = [t.call.layer.name if t.call else f"output_{i}" for i, t in enumerate(flat(outputs))]
         seen: dict[str, Layer] = {}
         for layer in self._layers:
@@ -130,21 +140,45 @@ class Functional(Model):
             stack.extend((t, False) for t in reversed(sources) if isinstance(t, Tensor))
         return order
 
-    def _ordered(self) -> list[Layer]:
-        """Layers by their distance from the outputs, the farthest first, as Keras lists them and their weights."""
+    def _ordered(self) -> list[Any]:
+        """Layers, and ops between them, by their distance from the outputs, the farthest first, as Keras lists them and
+        their weights."""
         depth: dict[int, int] = {ref.number: 0 for ref in flat(self._outputs)}
         depths: dict[Any, int] = {}
         for link in reversed(self._links):
-            here = max((depth.get(ref.number, 0) for ref in flat(link.outputs)), default=0)
-            depths[link.layer] = max(depths.get(link.layer, 0), here)
-            for ref in flat(link.arguments):
-                if isinstance(ref, Ref):
-                    depth[ref.number] = max(depth.get(ref.number, 0), here + 1)
-        found = dict.fromkeys(self._input_layers)
-        for layer, ref in zip(self._input_layers, flat(self._inputs), strict=True):
-            depths[layer] = depth.get(ref.number, 0)
-        found.update(dict.fromkeys(link.layer for link in self._links if isinstance(link.layer, Layer)))
+            here = max(depth.get(ref.number, 0) for ref in flat(link.outputs))
+            here = depths[link.layer] = max(depths.get(link.layer, 0), here)
+            for ref in _refs(link.arguments):
+                depth[ref.number] = max(depth.get(ref.number, 0), here + 1)
+        sources = {ref.number: layer for layer, ref in zip(self._input_layers, flat(self._inputs), strict=True)}
+        depths.update((layer, depth.get(number, 0)) for number, layer in sources.items())
+        found = dict.fromkeys(layer for number, layer in sources.items() if number not in depth)  # nobody reads them
+        for link in self._links:
+            found.update(dict.fromkeys(sources[ref.number] for ref in _refs(link.arguments) if ref.number in sources))
+            found[link.layer] = None
+        found.update(dict.fromkeys(self._input_layers))
         return sorted(found, key=lambda layer: -depths[layer])
+
+    def structure(self) -> Structure:
+        nodes: dict[Any, Node] = {}
+        taken = {layer.name for layer in self._layers}
+        for layer in self._operations:
+            if isinstance(layer, Layer):
+                nodes[layer] = Node.of(layer)
+            else:
+                name = next(n for n in _numbered(layer.name) if n not in taken)
+                taken.add(name)
+                nodes[layer] = Node(None, name, layer.kind, [tensor.shape for tensor in layer.op.outputs])
+        inputs = [nodes[layer] for layer in self._input_layers]
+        made = {ref.number: Source(node, 0, 0) for node, ref in zip(inputs, flat(self._inputs), strict=True)}
+        chain, previous = len(inputs) == 1, inputs[0]
+        for link in self._links:
+            node, reads = nodes[link.layer], [made[ref.number] for ref in _refs(link.arguments)]
+            chain = chain and not node.calls and len(reads) == 1 and reads[0].node is previous
+            previous = node
+            made.update((ref.number, Source(node, len(node.calls), i)) for i, ref in enumerate(flat(link.outputs)))
+            node.calls.append(reads)
+        return Structure(list(nodes.values()), inputs, [made[ref.number] for ref in flat(self._outputs)], chain)
 
     @property
     def layers(self) -> list[Layer]:
@@ -180,7 +214,8 @@ class Functional(Model):
             first, args, kwargs = mapped(value, link.arguments, leaf=True)
             y = link.layer(first, *args, **{"training": training, **kwargs})
             values.update(zip((ref.number for ref in flat(link.outputs)), flat(y), strict=True))
-        return mapped(value, self._outputs, leaf=True)
+        outputs = mapped(value, self._outputs, leaf=True)
+        return outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) == 1 else outputs
 
     def _unpacked(self, x: Any) -> list[Tensor]:
         if isinstance(x, dict) and not isinstance(self._inputs, dict):
@@ -190,7 +225,9 @@ class Functional(Model):
             x = [x[spec.name] for spec in self._specs]
         tensors = flat([x[key] for key in self._inputs] if isinstance(x, dict) else x)
         if len(tensors) != len(self._specs):
-            raise ValueError(f"{self.name}: expected {len(self._specs)} inputs. Received: {len(tensors)}")
+            raise ValueError(
+                f"{self.name}: expected {len(self._specs)} inputs, {self.input_names}. Received: {len(tensors)}"
+            )
         return tensors
 
     # -- as a description
@@ -271,6 +308,15 @@ class Functional(Model):
             values.update(zip((ref.number for ref in flat(_decoded(call["outputs"]))), flat(y), strict=True))
         inputs, outputs = (mapped(value, _decoded(config[key]), leaf=True) for key in ("inputs", "outputs"))
         return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
+
+def _refs(arguments: Any) -> list[Ref]:
+    return [part for part in flat(arguments) if isinstance(part, Ref)]
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """name, name_1, name_2, ..."""
+    return itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
 
 
 def _decoded(part: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import config
+from dlcore._arguments import unknown
 from dlcore.callbacks import CallbackList
 from dlcore.graph.program import Function
 from dlcore.layers.base import Layer
@@ -30,7 +31,7 @@ class Model(Saved, Trainer):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if cls is Model and (args or "inputs" in kwargs):
+        if cls is Model and (args or kwargs.keys() - {"name", "trainable", "dtype"}):
             from dlcore.models.functional import Functional
 
             return super().__new__(Functional, *args, **kwargs)
@@ -84,9 +85,11 @@ class Model(Saved, Trainer):
         """Let a model without an input shape take that of the data."""
         if not self.built:
             shapes = [(None, *shape) for shape in data.sample_shapes()]
+            names = data.sample_names()
+            given: Any = dict(zip(names, shapes, strict=True)) if names else shapes if len(shapes) > 1 else shapes[0]
             with self._building:
                 if not self.built:  # another thread may have been first
-                    self.build(shapes[0] if len(shapes) == 1 else shapes)
+                    self.build(given)
 
     # -- using
 
@@ -97,6 +100,7 @@ class Model(Saved, Trainer):
         verbose: Any = 0,
         steps: int | None = None,
         callbacks: Any = None,
+        **other: Any,
     ) -> Any:
         """Outputs for samples x (n, ...): float32 (n, ...), in the structure of the model's outputs. Safe from many
         threads.
@@ -109,15 +113,21 @@ class Model(Saved, Trainer):
             verbose: accepted for Keras' sake; predicting prints nothing.
             steps: batches to predict, default all.
             callbacks: list of Callback, for their hooks of predict.
+            other: nothing; what `checked` does would take longer than a small prediction.
 
         Raises:
             ValueError: the shape is not the model's.
+            TypeError: an unknown argument.
         """
-        if batch_size is None and steps is None and self._seen is changes.last:
+        if batch_size is None and steps is None and not other and self._seen is changes.last:
             y = self._predictors(x)
             if y is not None:
                 return y
+        for name in other:
+            raise unknown("predict", name, ("x", "batch_size", "verbose", "steps", "callbacks"))
         batch = PREDICT_BATCH if batch_size is None else whole(batch_size, 1, "batch_size", self.name)
+        if steps is not None:
+            steps = whole(steps, 1, "steps", self.name)
         data = adapt(x, batch_size=batch, steps=steps, model=self.name)
         self._build_for(data)
         data.bind(self.specs)

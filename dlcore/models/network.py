@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from dlcore import callbacks, config, optimizers
 from dlcore._arguments import checked
 from dlcore.graph.fuse import INFERENCE, fuse
@@ -23,6 +25,7 @@ from dlcore.models.arena import WeightArena
 from dlcore.models.bound import Bound, bind
 from dlcore.models.data import Spec
 from dlcore.models.objective import Objective, Target
+from dlcore.models.structure import Structure, stack
 from dlcore.ops.base import Parameter, Tensor, changes, values
 from dlcore.ops.data import Store, gather
 
@@ -117,11 +120,15 @@ class Network(Layer):
         """One tensor per input, as `call` takes them."""
         return tensors[0] if len(tensors) == 1 else list(tensors)
 
+    def _reads(self, count: int) -> list[Any]:
+        dtypes = [np.int32 if spec.dtype == "i" else np.float32 for spec in self.specs] if self.built else []
+        return dtypes if len(dtypes) == count else super()._reads(count)
+
     def _call_on_tensors(self, what: str) -> Call:
         if self._last_call is None and current() is None:  # the copy of a model has no symbolic tensors yet
             inputs = [Input(s.shape, name=s.name, dtype="int32" if s.dtype == "i" else None) for s in self.specs]
             call = Call(self, (self._packed(inputs), (), {}), None)
-            call.outputs = self.call(self._packed(inputs))
+            call.outputs = self._called(self._packed(inputs), (), {}, False)
             self._last_call = call
         return super()._call_on_tensors(what)
 
@@ -136,9 +143,15 @@ class Network(Layer):
 
     def _output_names(self, count: int) -> list[str]:
         if isinstance(self._structure, dict):
-            return list(self._structure)
-        names = getattr(self, "output_names", None)
-        return names if names else [f"output_{i}" for i in range(count)]
+            names = _keys(self._structure)
+        else:
+            names = getattr(self, "output_names", None) or [f"output_{i}" for i in range(count)]
+        taken: dict[str, int] = {}
+        for i, name in enumerate(names):
+            taken[name] = taken.get(name, -1) + 1
+            if taken[name]:
+                names = [*names[:i], f"{name}_{taken[name]}", *names[i + 1 :]]
+        return names
 
     @property
     def weights(self) -> list[Parameter]:
@@ -150,6 +163,7 @@ class Network(Layer):
             return []
         return list(dict.fromkeys(w for layer in self.layers for w in layer.trainable_weights))
 
+    @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name, or by its place.
 
@@ -166,11 +180,42 @@ class Network(Layer):
             f"It has {[layer.name for layer in self.layers]}"
         )
 
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
-        """Print the layers with output shapes and numbers of parameters, as Keras does."""
+    def structure(self) -> Structure:
+        """Layers in the order of the summary, and what each reads, as far as the model knows it."""
+        return stack(self.layers, connected=False)
+
+    @checked
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers with output shapes and numbers of parameters, as Keras does.
+
+        https://keras.io/api/models/model/
+
+        Args:
+            line_length: of the table, default 88, or 108 with connections, or what the terminal has.
+            positions: where the columns end, as shares of it.
+            print_fn: called once with the whole text, default print.
+            expand_nested: show the layers in models that are layers of this one.
+            show_trainable: show which layers are trained: Y, N, or - for those without weights.
+            layer_range: names, or regular expressions, of the first and the last layer to show.
+
+        Raises:
+            ValueError: too narrow, or no layers fit `layer_range`.
+        """
         from dlcore.models.summary import summary
 
-        print_fn(summary(self, line_length))
+        text = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        if print_fn is None:
+            print(text)
+        else:
+            print_fn(f"{text}\n")
 
     # -- training: setting up
 
@@ -207,10 +252,15 @@ class Network(Layer):
         """
         self._idle("compile")
         objective = Objective(self.name, loss, loss_weights, metrics, weighted_metrics)
+        before = self.optimizer, self.loss, self._objective
         self.optimizer, self.loss, self._objective = optimizers.get(optimizer), objective.loss, objective
-        self._functions.clear()
         if self.built:
-            self._targets()  # an unknown metric is an error now, not at the first fit
+            try:
+                self._targets()  # what does not fit is an error now, not at the first fit
+            except (ValueError, TypeError):
+                self.optimizer, self.loss, self._objective = before
+                raise
+        self._functions.clear()
 
     def _compiled(self) -> tuple[optimizers.Optimizer, Objective]:
         if self.optimizer is None or self._objective is None:
@@ -227,7 +277,7 @@ class Network(Layer):
         self._drop_stale()
         if self._shapes is None:
             with tracing(False):
-                outputs = self.call(self._packed(self._gathered()))
+                outputs = self._called(self._packed(self._gathered()), (), {}, False)
             self._shapes = [tensor.shape for tensor in flat(outputs)]
             numbers = iter(range(len(self._shapes)))
             self._structure = mapped(lambda _: next(numbers), outputs)
@@ -243,10 +293,14 @@ class Network(Layer):
 
     @property
     def metrics_names(self) -> list[str]:
-        """Names in logs: "loss", those of the outputs where there are several, and the metrics'."""
+        """Names in logs: "loss", those of the outputs where several have one, and the metrics'."""
         targets = self._targets()
-        losses = [f"{target.name}_loss" for target in targets if target.loss is not None] if len(targets) > 1 else []
-        return ["loss", *losses, *(name for target in targets for name, *_ in target.metrics)]
+        losses = [f"{target.name}_loss" for target in targets if target.loss is not None]
+        return [
+            "loss",
+            *(losses if len(losses) > 1 else []),
+            *(name for target in targets for name, *_ in target.metrics),
+        ]
 
     def _weights_in_place(self) -> WeightArena:
         """The arena with all weights, as training needs them; made anew when it is out of date."""
@@ -323,8 +377,16 @@ class Network(Layer):
     def _new_function(self, dtypes: str) -> Function:
         """Outputs "p0", "p1", ... for inputs "x0", ..."""
         with tracing(False):
-            outputs = flat(self.call(self._packed(self._gathered())))
+            outputs = flat(self._called(self._packed(self._gathered()), (), {}, False))
         fuse(outputs, INFERENCE)
         feeds = {f"x{i}": Feed(d, prod(spec.shape)) for i, (d, spec) in enumerate(zip(dtypes, self.specs, strict=True))}
         feeds.update({f"p{i}": Feed("f", prod(tensor.shape[1:])) for i, tensor in enumerate(outputs)})
         return Function([Store(tensor, f"p{i}") for i, tensor in enumerate(outputs)], feeds)
+
+
+def _keys(structure: Any, prefix: str = "") -> list[str]:
+    """A name for each value in nested dicts and lists: "a" for {"a": 0}, "a_0" and "a_1" for {"a": [0, 1]}."""
+    if not isinstance(structure, (dict, list, tuple)):
+        return [prefix]
+    items = structure.items() if isinstance(structure, dict) else enumerate(structure)
+    return [name for key, part in items for name in _keys(part, f"{prefix}_{key}" if prefix else str(key))]

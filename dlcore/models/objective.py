@@ -9,6 +9,8 @@ import numpy as np
 
 from dlcore import losses, metrics
 
+SLACK = 1e-3  # what rounding may add to a target
+
 
 class Target:
     """What is measured at one output.
@@ -36,7 +38,39 @@ class Target:
         Raises:
             ValueError: they do not fit the loss.
         """
-        return (self.loss or losses.Loss("loss")).target(y, self.shape, argument)
+        loss = self.loss or losses.Loss("loss")
+        array = loss.target(y, self.shape, argument)
+        if loss.between is not None and array.size:
+            low, high = float(array.min()), float(array.max())  # NaN passes: see fit's check_data
+            if low < loss.between[0] - SLACK or high > loss.between[1] + SLACK:
+                expected = "from 0 to 1" if loss.between[1] == 1 else "of at least 0"
+                raise ValueError(
+                    f"{argument}: the loss {loss.name!r} expects targets {expected}. "
+                    f"Received: {low:g} to {high:g}{_hint(low, high, loss, self.shape)}"
+                )
+        return array
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes its targets tell apart, None where they are no classes."""
+        if self.loss is None or not self.shape:
+            return None
+        if self.loss.sparse or self.loss.categorical:
+            return self.shape[self.loss.class_axis if self.loss.class_axis < 0 else self.loss.class_axis - 1]
+        return None if self.loss.between != (0, 1) else max(2, self.shape[-1])
+
+    def check_loss(self, model: str) -> None:
+        """Refuse a loss over classes at an output that has one.
+
+        Raises:
+            ValueError: it is so.
+        """
+        if self.loss is not None and (self.loss.sparse or self.loss.categorical) and self.classes == 1:
+            raise ValueError(
+                f"{model}: the loss {self.loss.name!r} needs an output for each class, but {self.name!r} has one in "
+                "all. For two classes give it a sigmoid and 'binary_crossentropy', or two units and a softmax. "
+                f"Received: output shape {(None, *self.shape)}"
+            )
 
 
 class Objective:
@@ -61,6 +95,7 @@ class Objective:
             if weight is not None and (isinstance(weight, bool) or not isinstance(weight, (int, float))):
                 raise ValueError(f"{self.model}: loss_weights must be numbers. Received: {weight!r}")
             found.append(Target(name, shape, loss, 1.0 if weight is None else float(weight)))
+            found[-1].check_loss(self.model)
         for weighted, given in ((False, self.metrics), (True, self.weighted_metrics)):
             what = "weighted_metrics" if weighted else "metrics"
             for target, some in zip(found, self._metrics(given, names, what), strict=True):
@@ -98,6 +133,15 @@ class Objective:
         raise ValueError(
             f"{self.model}: {what} must be a list or dict for the outputs {list(names)}. Received: {given!r}"
         )
+
+
+def _hint(low: float, high: float, loss: losses.Loss, shape: tuple[int, ...]) -> str:
+    """What may have been meant."""
+    if low == -1 and high <= 1:
+        return ". Targets -1 and 1 go with the loss 'hinge'; for this one, (y + 1) / 2"
+    if low >= 0 and high == round(high) > 1 and shape[-1:] == (1,) and not loss.categorical:
+        return ". Several classes go with one unit each, a softmax and the loss 'sparse_categorical_crossentropy'"
+    return ""
 
 
 def _each(function: Any, given: Any) -> Any:

@@ -7,9 +7,10 @@ from typing import Any
 
 from dlcore.layers.base import Layer, shown
 from dlcore.layers.shape import Input, InputLayer
-from dlcore.layers.trace import Call, current
+from dlcore.layers.trace import Call, current, flat
 from dlcore.models.data import Spec
 from dlcore.models.model import Model
+from dlcore.models.structure import Structure, stack
 from dlcore.ops.base import Tensor
 
 
@@ -34,6 +35,9 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def structure(self) -> Structure:
+        return stack(self.layers, connected=True)
 
     @property
     def specs(self) -> list[Spec]:
@@ -154,7 +158,11 @@ class Sequential(Model):
         inner = [deep for layer in self._layers if isinstance(layer, Sequential) for deep in layer._unbuilt()]
         return [layer for layer in self._layers if not layer.built] + inner
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Any, training: bool = False) -> Tensor:
+        if isinstance(x, (list, tuple)) and len(x) == 1:
+            x = x[0]
+        if not isinstance(x, Tensor):
+            raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if self._sample_shape is not None and x.shape[1:] != self._sample_shape:
             raise ValueError(
                 f"{self.name}: expected an input of shape {shown((None, *self._sample_shape))}. "

@@ -12,6 +12,7 @@ from dlcore._arguments import checked
 from dlcore.callbacks import CallbackList, History, line, resolve_verbose
 from dlcore.graph.program import Function
 from dlcore.kernels.executor import Program
+from dlcore.models.advice import check_fit
 from dlcore.models.bound import Bound
 from dlcore.models.data import ArrayData, Chunk, Data, adapt, validation, whole
 from dlcore.models.network import Network
@@ -96,6 +97,8 @@ class Trainer(Network):
                     whole(steps, 1, name, self.name)
             epochs = whole(epochs, 0, "epochs", self.name)
             initial_epoch = whole(initial_epoch, 0, "initial_epoch", self.name)
+            check_fit(self.name, epochs, initial_epoch, shuffle, validation_freq, validation_steps,
+                      validation_data is not None or bool(validation_split))  # fmt: skip
             data = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle,
                          model=self.name)  # fmt: skip
             self._build_for(data)
@@ -108,8 +111,8 @@ class Trainer(Network):
                 held.bind(self.specs, targets, check_data)
             elif isinstance(data, ArrayData):
                 data, held = data.split(validation_split)
-                if held is not None and validation_batch_size is not None:
-                    held.batch_size = validation_batch_size
+                if held is not None:
+                    held.batch_size, held.steps_per_epoch = validation_batch_size or batch_size, validation_steps
             elif validation_split:
                 raise ValueError(
                     f"{self.name}: validation_split needs arrays. Received: {type(x).__name__}; give validation_data"
@@ -294,6 +297,8 @@ class Trainer(Network):
         with self._exclusive("evaluate"):
             self._compiled()
             batch_size = whole(PREDICT_BATCH if batch_size is None else batch_size, 1, "batch_size", self.name)
+            if steps is not None:
+                steps = whole(steps, 1, "steps", self.name)
             data = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps, model=self.name)
             self._build_for(data)
             data.bind(self.specs, self._measured())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from math import inf
 from typing import Any
@@ -42,7 +43,13 @@ def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     Raises:
         ValueError: there is no such axis, or it is the batch.
     """
-    if axes_of("softmax", x, axis) == (x.ndim - 1,):
+    axes = axes_of("softmax", x, axis)
+    if all(x.shape[a] == 1 for a in axes):
+        warnings.warn(
+            f"softmax: over axis {axis} of shape {x.shape}, of one element, it is always 1. A sigmoid may be meant",
+            stacklevel=3,
+        )
+    if axes == (x.ndim - 1,):
         return Softmax(x).output
     e = exp(x - _largest(x, axis))
     return e / sum(e, axis, keepdims=True)

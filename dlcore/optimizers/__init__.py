@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import _objects
+from dlcore._arguments import nearest
 from dlcore.optimizers import schedules
 from dlcore.optimizers.adagrad import Adadelta, Adagrad, RMSprop
 from dlcore.optimizers.adam import Adam, Adamax, AdamW, Nadam
@@ -40,7 +41,10 @@ def get(identifier: Any) -> Optimizer:
         new: Any = identifier
         by_default: Optimizer = new()
         return by_default
-    raise ValueError(f"optimizer: expected one of {sorted(_BY_NAME)} or an Optimizer. Received: {identifier!r}")
+    raise ValueError(
+        f"optimizer: expected one of {sorted(_BY_NAME)} or an Optimizer. "
+        f"Received: {identifier!r}{nearest(identifier, _BY_NAME)}"
+    )
 
 
 def serialize(optimizer: Optimizer) -> dict[str, Any]:

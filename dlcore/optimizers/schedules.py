@@ -10,9 +10,10 @@ from math import ceil, cos, floor, log, pi
 from typing import Any
 
 from dlcore import _objects
+from dlcore._arguments import Checked
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Checked):
     """Called with the number of steps done before, gives the learning rate of the next one. A subclass defines
     `__call__(step)`, and `get_config` where it is to be saved."""
 

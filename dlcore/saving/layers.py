@@ -81,7 +81,8 @@ def deserialize_layer(config: dict[str, Any], custom_objects: dict[str, Any] | N
         cls = layer_class(config.get("class_name"))
         reading = _reading.get()
         name = config["config"].get("name", config.get("name"))
-        layer = cls.from_config(config["config"]) if reading is None else _made(cls, name, config["config"], reading)
+        inner = config["config"]
+        layer: Layer = cls.from_config(inner) if reading is None else _made(cls, name, inner, reading)
     if "name" in config and isinstance(name, str):
         layer.name = name
     return layer
@@ -114,7 +115,7 @@ def _made(cls: type[Layer], name: Any, config: dict[str, Any], reading: _Reading
     reading.names.append(name)
     reading.within_own += own
     path = "/".join(reading.names)
-    layer = cls.from_config(config)
+    layer: Layer = cls.from_config(config)
     reading.within_own -= own
     reading.names.pop()
     reading.made.append(layer)

@@ -1,4 +1,4 @@
-"""Small helpers of Keras: seeds, one-hot targets, the base of datasets that give batches, images from files."""
+"""Small helpers of Keras: seeds, one-hot targets, datasets that give batches, images from files, pictures of models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore._arguments import checked
 from dlcore._objects import (
     CustomObjectScope,
     custom_object_scope,
@@ -18,6 +19,7 @@ from dlcore._objects import (
 from dlcore.utils.dataset import PyDataset, Sequence
 from dlcore.utils.image_dataset import image_dataset_from_directory
 from dlcore.utils.images import array_to_img, img_to_array, load_img, save_img
+from dlcore.utils.model_plot import model_to_dot, plot_model
 
 __all__ = [
     "CustomObjectScope",
@@ -31,7 +33,9 @@ __all__ = [
     "image_dataset_from_directory",
     "img_to_array",
     "load_img",
+    "model_to_dot",
     "normalize",
+    "plot_model",
     "register_keras_serializable",
     "save_img",
     "set_random_seed",
@@ -39,6 +43,7 @@ __all__ = [
 ]
 
 
+@checked
 def set_random_seed(seed: int) -> None:
     """Make everything random that follows a function of `seed`: initial weights, shuffling, dropout.
 
@@ -52,6 +57,7 @@ def set_random_seed(seed: int) -> None:
     _random.seeds.reset(int(seed))
 
 
+@checked
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     """One-hot targets: class numbers (n, ...) or (n, ..., 1) -> float32 (n, ..., num_classes).
 
@@ -76,6 +82,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     return np.eye(classes, dtype=np.float32)[labels]
 
 
+@checked
 def normalize(x: Any, axis: int = -1, order: float = 2) -> np.ndarray:
     """x divided by its norm along `axis`; where that is zero, x is.
 

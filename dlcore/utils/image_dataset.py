@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
+from dlcore._arguments import checked
 from dlcore.ops.resize import INTERPOLATIONS
 from dlcore.utils.images import center_box, color_mode_of, read_image, size_of
 
@@ -161,6 +162,7 @@ def _check_split(validation_split: Any, subset: Any, shuffle: bool, seed: int | 
         )
 
 
+@checked
 def image_dataset_from_directory(
     directory: str | os.PathLike[str],
     labels: str | Sequence[int] | None = "inferred",

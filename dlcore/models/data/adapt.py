@@ -46,18 +46,17 @@ def adapt(
         return ArrayData(x, y, sample_weight, *rest)
     if isinstance(x, (str, bytes, int, float, type)):
         raise TypeError(f"{where}x: expected arrays or a dataset. Received: {x!r}")
+    indexed = hasattr(x, "__getitem__") and (hasattr(x, "__len__") or hasattr(x, "num_batches"))
+    if not indexed and not isinstance(x, Iterable):
+        hint = ". Call it: a generator function is not yet a generator" if callable(x) else ""
+        raise TypeError(f"{where}x: expected arrays or a dataset. Received: {type(x).__name__}{hint}")
     for name, value in (("y", y), ("sample_weight", sample_weight)):
         if value is not None:
             raise ValueError(
                 f"{where}{name}: a {type(x).__name__} brings its own; leave {name} out. "
                 f"Received: {type(value).__name__}"
             )
-    if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or hasattr(x, "num_batches")):
-        return Indexed(x, *rest)
-    if isinstance(x, Iterable):
-        return Iterables(x, *rest)
-    hint = ". Call it: a generator function is not yet a generator" if callable(x) else ""
-    raise TypeError(f"{where}x: expected arrays or a dataset. Received: {type(x).__name__}{hint}")
+    return Indexed(x, *rest) if indexed else Iterables(x, *rest)
 
 
 def validation(data: Any) -> tuple[Any, Any, Any]:

@@ -19,6 +19,7 @@ from dlcore.models.data.checks import (
     shape_of,
     shaped,
     share_of,
+    warn_of_order,
     weights_by_class,
 )
 from dlcore.models.data.prefetch import Prefetcher
@@ -100,6 +101,9 @@ class ArrayData(Data):
                     f"{self.model}: expected samples with the batch in front. Received: shape {array.shape}"
                 )
         return [array.shape[1:] for array in arrays]
+
+    def sample_names(self) -> list[str] | None:
+        return list(self.given[0]) if isinstance(self.given[0], dict) else None
 
     def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
         x, y, w = self.given
@@ -185,6 +189,9 @@ class ArrayData(Data):
             return self, None
         front, back = self._part(slice(0, at)), self._part(slice(at, n))
         back.steps_per_epoch, back.shuffle = None, False
+        for target, y in zip(self.targets, self.y, strict=True):
+            if not isinstance(y, Rows) and getattr(target, "classes", None):
+                warn_of_order(y, at, share, self._named("y", target.name, len(self.targets)))
         return front, back
 
     def _part(self, rows: slice) -> ArrayData:

@@ -93,6 +93,10 @@ class Data:
         """Shapes of one sample, for each array of x in the user's order: for a model without input shape."""
         raise TypeError(f"{type(self).__name__} must define sample_shapes()")
 
+    def sample_names(self) -> list[str] | None:
+        """Names of the inputs where x is a dict of them."""
+        return None
+
     def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
         """Check the data against a model's inputs and outputs. Without targets, those in the data are left alone.
 
@@ -117,7 +121,14 @@ class Data:
             )
         if self.weight_shapes[0] is not None:
             raise ValueError(f"{self.model}: class_weight and sample_weight cannot be given at the same time")
-        self.class_weight = class_weights(class_weight, self.model)
+        given = class_weights(class_weight, self.model)
+        classes = getattr(self.targets[0], "classes", None)
+        if classes is not None and (unknown := [c for c in given if not 0 <= c < classes]):
+            raise ValueError(
+                f"{self.model}: class_weight expects class numbers from 0 to {classes - 1}, as the model has {classes} "
+                f"classes. Received: {unknown}"
+            )
+        self.class_weight = given
         self.weight_shapes = ((),)
 
     def epoch(self, epoch: int, seed: int = 0, start: int = 0) -> Iterator[Chunk]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+UNLIKELY = 0.01
 SLAB = 1 << 18  # numbers looked at in one go
 
 
@@ -224,6 +226,23 @@ def share_of(share: Any, n: int) -> int:
             "validate on: both must be at least one"
         )
     return at
+
+
+def warn_of_order(y: np.ndarray, at: int, share: float, argument: str) -> None:
+    """Warn when a class is on one side of row `at` only, as it would hardly be if the rows were in random order."""
+    if y.ndim > 2 or not np.isfinite(y).all():
+        return
+    labels = classes(y)
+    for part, others, words in ((labels[at:], labels[:at], "validates on"), (labels[:at], labels[at:], "trains on")):
+        lacking = np.setdiff1d(others, part)
+        odds = [(1 - np.count_nonzero(labels == c) / len(labels)) ** len(part) for c in lacking]
+        if odds and min(odds) < UNLIKELY:
+            warnings.warn(
+                f"{argument}: validation_split={share} {words} {len(part)} samples without any of "
+                f"{'class' if len(lacking) == 1 else 'classes'} {', '.join(map(str, lacking[:10]))}: it takes the last "
+                "samples as they come. Shuffle the data first, or give validation_data",
+                stacklevel=4,
+            )
 
 
 def split(x: np.ndarray, y: np.ndarray, share: float) -> tuple[tuple[np.ndarray, np.ndarray], Any]:

@@ -96,6 +96,10 @@ class Stream(Data):
                 )
         return [array.shape if one else array.shape[1:] for array in arrays]
 
+    def sample_names(self) -> list[str] | None:
+        x, _, _ = unpacked(self.peek(), f"{self.where}{self.thing} 0")
+        return list(x) if isinstance(x, Mapping) else None
+
     def _always_batches(self) -> bool:
         return False
 
