@@ -276,3 +276,25 @@ def test_nan_in_nan_out():
     p = np.float32([[np.nan, 0.7], [0.2, 0.3]])
     for name in ("MeanSquaredError", "AUC", "Precision", "R2Score"):
         assert np.isnan(getattr(metrics, name)()([[1.0, 0.0], [0.0, 1.0]], p)), name
+
+
+def test_one_row_by_hand_has_its_own_top_k():
+    y, p = np.array([0, 1, 1, 0, 0]), np.array([0.2, 0.1, 0.5, 0, 0.2])
+    assert metrics.Precision(top_k=3)(y, p) == pytest.approx(1 / 3)
+    assert metrics.Recall(top_k=3)(y, p) == pytest.approx(0.5)
+
+
+def test_classes_that_the_crossentropy_ignores():
+    y, p = np.array([0, 1, 2]), np.array([[0.8, 0.1, 0.1], [0.05, 0.95, 0], [0.1, 0.8, 0.1]])
+    losses = -np.log([1, 0.95, 0.1])
+    assert metrics.SparseCategoricalCrossentropy(ignore_class=0)(y, p) == pytest.approx(losses.mean(), rel=1e-5)
+    weight = np.array([0.5, 1.5, 2.0])
+    expected = (losses * weight)[1:].sum() / weight[1:].sum()
+    found = metrics.SparseCategoricalCrossentropy(ignore_class=0)(y, p, sample_weight=weight)
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_top_k_of_sorted_ids():
+    metric = metrics.SparseTopKCategoricalAccuracy(k=2, from_sorted_ids=True)
+    assert metric([4, 7, 1], [[4, 2, 1], [1, 7, 3], [3, 2, 1]]) == pytest.approx(2 / 3)
+    assert type(metric).from_config(metric.get_config()).from_sorted_ids

@@ -700,3 +700,9 @@ def run_threads(targets):
         assert not thread.is_alive(), "a thread hangs"
     if errors:
         raise errors[0]
+
+
+def test_a_second_input_is_refused():
+    model = Sequential([layers.Input((2,))])
+    with pytest.raises(ValueError, match="input has already been configured"):
+        model.add(layers.Input((2,)))

@@ -377,3 +377,15 @@ def test_normalization_refuses_what_holds_no_arrays_and_other_inputs():
     layer.adapt(np.ones((2, 3)))
     with pytest.raises(ValueError, match=r"me: expected an input of sizes \(3,\) along axes \(-1,\).*\(None, 4\)"):
         layer(np.ones((2, 4)))
+
+
+def test_a_call_by_hand_moves_the_statistics_in_training_only():
+    layer = layers.BatchNormalization(momentum=0.0)
+    x = np.random.default_rng(0).normal(5, 10, (50, 3)).astype(np.float32)
+    layer(x)
+    np.testing.assert_array_equal(layer.moving_mean.numpy(), 0)
+    layer(x, training=True)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), x.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), x.var(0), rtol=1e-5)
+    np.testing.assert_allclose(layer(x), layer(x, training=True), atol=1e-5)
+    np.testing.assert_array_equal(np.asarray(layer.gamma), 1)

@@ -419,3 +419,8 @@ def test_refuses_gradients():
     optimizer = SGD()
     with pytest.warns(UserWarning, match=r"sgd: there are no gradients for \['dense/bias'\]"):
         optimizer.apply([np.ones(3), None], [a, b])
+
+
+def test_scale_loss():
+    assert optimizers.SGD(loss_scale_factor=1024.0).scale_loss(1.0) == 1024.0
+    assert optimizers.SGD().scale_loss(1.5) == 1.5

@@ -56,7 +56,10 @@ def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
 
 
 def evaluate(
-    function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndarray], step: int = 0
+    function: Callable[..., Sequence[Tensor]],
+    arrays: Sequence[np.ndarray],
+    step: int = 0,
+    updates: Sequence[Op] = (),
 ) -> list[np.ndarray]:
     """The tensors that function(*tensors) gives, as arrays: (batch, ...), or of the tensor's own shape where it has no
     batch.
@@ -64,6 +67,7 @@ def evaluate(
     Args:
         arrays: (batch, ...) of one batch size, C-contiguous float32 or int32.
         step: which training step's random numbers are drawn.
+        updates: ops that run at the end; the function may add to them.
 
     Raises:
         ValueError: no samples, or different batch sizes.
@@ -81,7 +85,7 @@ def evaluate(
         feeds[f"x{i}"].set(array)
         tensors.append(gather(f"x{i}", array.shape[1:], dtype))
     results = list(function(*tensors))
-    fuse(results)
+    fuse([*results, *(tensor for op in updates for tensor in op.inputs)])
     sinks, placed, values = [], {}, []
     for i, tensor in enumerate(results):
         sampled = tensor.shape[:1] == (BATCH,)
@@ -96,5 +100,5 @@ def evaluate(
             sinks.append(tensor.op)
     clock = Clock()
     clock.step = step
-    build(sinks, batch, clock, feeds, placed).run()
+    build([*sinks, *updates], batch, clock, feeds, placed).run()
     return values

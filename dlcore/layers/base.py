@@ -14,7 +14,7 @@ import numpy as np
 from dlcore import activations, constraints, initializers, regularizers
 from dlcore._arguments import Described, checked
 from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
-from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
+from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes, values
 
 Pair = tuple[int, int]
 
@@ -360,9 +360,11 @@ class Layer(Described):
             shape = self(first, *others[0], training=training, **others[1])
             return flat(shape)
 
-        with tracing(training):
-            results = iter(evaluate(function, arrays, self._drawn))
+        with tracing(training) as trace:
+            results = iter(evaluate(function, arrays, self._drawn, trace.updates))
         self._drawn += training  # the next call draws other random numbers
+        if trace.updates:
+            values.note()
         return mapped(lambda _: next(results), shape)
 
     def _array(self, value: Any, dtype: Any) -> np.ndarray:

@@ -80,12 +80,24 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     """How often the prediction of the class that the target numbers is among the k greatest.
 
     https://keras.io/api/metrics/accuracy_metrics/#sparsetopkcategoricalaccuracy-class
+
+    Args:
+        k: how many count.
+        from_sorted_ids: predictions are class numbers, the best first, instead of one score a class.
     """
 
     sparse = True
 
-    def __init__(self, k: int = 5, name: str = "sparse_top_k_categorical_accuracy", dtype: str | None = None):
-        super().__init__(functions.sparse_top_k_categorical_accuracy, name, dtype, k=k)
+    def __init__(
+        self,
+        k: int = 5,
+        name: str = "sparse_top_k_categorical_accuracy",
+        dtype: str | None = None,
+        from_sorted_ids: bool = False,
+    ):
+        self.from_sorted_ids = from_sorted_ids
+        options = dict(k=k, from_sorted_ids=from_sorted_ids)
+        super().__init__(functions.sparse_top_k_categorical_accuracy, name, dtype, **options)
 
 
 class FBetaScore(Metric):

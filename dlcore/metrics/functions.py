@@ -34,6 +34,10 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
 
 
 @either
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Any:
-    """1 where the p of class y is among the k greatest."""
+def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5, from_sorted_ids: bool = False) -> Any:
+    """1 where the p of class y is among the k greatest. With from_sorted_ids, p holds class numbers instead, the best
+    first."""
+    if from_sorted_ids:
+        y = ops.expand_dims(ops.cast(y_true, "float32"), -1)
+        return ops.max(ops.equal(y, y_pred[..., :k]), axis=-1)
     return ops.sparse_top_k_categorical_accuracy(y_true, y_pred, k, positions=True)

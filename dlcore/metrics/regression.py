@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcore import ops
 from dlcore.losses import functions
+from dlcore.losses.weights import aligned
 from dlcore.metrics.base import MeanMetricWrapper, Metric, plain
 from dlcore.ops import Tensor
 
@@ -194,6 +195,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
 
     Args:
         from_logits, axis: as in the loss.
+        ignore_class: samples of this class add 0. They count, unless there are weights: theirs are 0 then.
     """
 
     sparse = True
@@ -203,9 +205,18 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         name: str = "sparse_categorical_crossentropy",
         dtype: str | None = None,
         from_logits: bool = False,
+        ignore_class: int | None = None,
         axis: int = -1,
     ):
-        super().__init__(functions.sparse_categorical_crossentropy, name, dtype, from_logits=from_logits, axis=axis)
+        options = dict(from_logits=from_logits, ignore_class=ignore_class, axis=axis)
+        super().__init__(functions.sparse_categorical_crossentropy, name, dtype, **options)
+
+    def contributions(self, y: Tensor, p: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+        ignore = self.arguments["ignore_class"]
+        if weight is not None and ignore is not None:
+            counts = ops.not_equal(ops.cast(y, "float32"), float(ignore))
+            weight = ops.multiply(counts, aligned(weight, counts, self.name))
+        return super().contributions(y, p, weight)
 
 
 class R2Score(Metric):

@@ -35,6 +35,7 @@ class Thresholds(Metric):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
                 raise ValueError(f"{self.name}: {argument} must be an int >= {least}. Received: {argument}={value!r}")
         self.top_k, self.class_id = top_k, class_id
+        self.elementwise = top_k is None  # else one axis, by hand, is one row of entries
         self.thresholds = list(thresholds)
         given = np.asarray(self.thresholds, np.float64)
         n = len(given)

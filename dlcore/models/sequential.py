@@ -68,6 +68,8 @@ class Sequential(Model):
         if not isinstance(layer, Layer) or layer is self:
             raise TypeError(f"{self.name}: expected a layer. Received: {layer!r}")
         self._idle("add")
+        if isinstance(layer, InputLayer) and self._layers and isinstance(self._layers[0], InputLayer):
+            raise ValueError(f"{self.name}: its input has already been configured. Received a second {layer!r}")
         if any(layer.name == other.name for other in self._layers):
             raise ValueError(f"{self.name}: layer names must differ. Received a second {layer.name!r}")
         self._layers.append(layer)

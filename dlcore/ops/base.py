@@ -175,6 +175,10 @@ class Parameter(Tensor):
         vars(self).update(state)
         self.place(np.array(self.memory), None)  # a pickle may be mapped read-only
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """np.asarray(weight) is a copy of its value, as Keras' variables give."""
+        return self.value.astype(dtype or np.float32)
+
     def assign(self, value: Any) -> None:
         """Copy `value` in.
 

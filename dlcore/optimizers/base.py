@@ -59,11 +59,13 @@ class Optimizer(Settings):
     # -- copies
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_by_hand": None}
+        return {**vars(self), "clock": self.clock.step, "_by_hand": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)  # a pickle may be mapped read-only
         self.slots, self._rates = {name: np.array(slot) for name, slot in self.slots.items()}, np.array(self._rates)
+        self.clock = Clock()
+        self.clock.step = state["clock"]
 
     # -- slots
 
@@ -246,6 +248,10 @@ class Optimizer(Settings):
             start += s.shape[0]
         norm = ClipNorm(list(squares.values()), everything, self.global_clipnorm or 0.0, factor, True).output
         return dict.fromkeys(squares, norm)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """`loss` times loss_scale_factor, whose gradients by hand `apply` divides by it."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Parameter]]) -> int:
         """One step by hand from pairs of a gradient, an array, and its parameter. Returns the number of steps done.
