@@ -47,6 +47,20 @@ def _parameters(cls: type) -> tuple[frozenset[str], bool]:
     return frozenset(found), True
 
 
+def takes(cls: type, name: str) -> bool:
+    """Whether the constructor of `cls` takes an argument of this name."""
+    known, any_other = _parameters(cls)
+    return name in known or any_other
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(part) for part in value)
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(part) for key, part in value.items())
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
 class Checked:
     """Base of classes whose constructor names the argument that was meant."""
 
@@ -57,6 +71,62 @@ class Checked:
                 if name not in known and not any_other:
                     raise unknown(cls.__name__, name, known)
         return super().__new__(cls)
+
+
+class Described(Checked):
+    """Base of classes that are made again from a configuration. One of the user's that does not define `get_config` has
+    the arguments of its constructor for it."""
+
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = super().__new__(cls, *args, **kwargs)
+        get_config: Any = getattr(cls, "get_config", None)
+        if not _is_ours(cls) and get_config.__qualname__ == "Layer.get_config":
+            made._arguments = args, kwargs
+        return made
+
+    def _plain_arguments(self, who: str) -> dict[str, Any]:
+        """What the constructor was called with, by name; nothing where `get_config` is defined.
+
+        Raises:
+            ValueError: something that has no form in JSON.
+        """
+        cls = type(self)
+        if self._arguments is None:
+            return {}
+        signature = inspect.signature(cls)
+        found = dict(signature.bind(*self._arguments[0], **self._arguments[1]).arguments)
+        for name in list(found):
+            kind = signature.parameters[name].kind
+            if kind is inspect.Parameter.VAR_KEYWORD:
+                found.update(found.pop(name))
+            elif kind is inspect.Parameter.VAR_POSITIONAL:
+                raise ValueError(f"{who}: {cls.__name__} must define get_config: it takes *{name}")
+        for name, value in found.items():
+            if not _is_plain(value):
+                raise ValueError(
+                    f"{who}: {cls.__name__} must define get_config: the argument {name} is no number, no text, and no "
+                    f"list or dict of them. Received: {name}={value!r:.100}"
+                )
+        return found
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """A new one from what `get_config` gave."""
+        if _is_ours(cls):
+            return cls(**config)
+        rest = {name: config[name] for name in ("name", "trainable") if name in config and not takes(cls, name)}
+        made: Any = cls(**{name: value for name, value in config.items() if name not in rest})
+        if "name" in rest:
+            made.name = rest["name"]
+        if "trainable" in rest:
+            made._trainable = rest["trainable"]
+        return made
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "dlcore"
 
 
 def checked(function: F) -> F:

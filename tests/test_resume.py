@@ -33,11 +33,10 @@ def result(folder):
         return dict(file)
 
 
-CUTS = {"sgd": ["3"],
-        "momentum": ["2.1", "3.4"], "adam": ["1.3"],
-        "amsgrad": ["3.2"], "adamw": ["3"], "nadam": ["2.3"],
-        "rmsprop": ["1", "4"], "lion": ["0.4", "2"],
-        "adadelta": ["3"], "adagrad": ["4.5"], "adamax": ["3"]}  # fmt: skip
+CUTS = {
+    "sgd": ["3"], "momentum": ["2.1", "3.4"], "adam": ["1.3"], "amsgrad": ["3.2"], "adamw": ["3"], "nadam": ["2.3"],
+    "rmsprop": ["1", "4"], "lion": ["0.4", "2"], "adadelta": ["3"], "adagrad": ["4.5"], "adamax": ["3"],
+}  # fmt: skip
 FAST = ("adam", "amsgrad", "momentum", "adamw")
 
 

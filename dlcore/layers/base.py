@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import activations, constraints, initializers, regularizers
-from dlcore._arguments import Checked, checked
+from dlcore._arguments import Described, checked
 from dlcore.layers.checks import _is_float32, only, sample_shape
 from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import Op, Parameter, Tensor, changes, values
@@ -46,7 +46,7 @@ def name_stem(cls: str) -> str:
 names = _Names()
 
 
-class Layer(Checked):
+class Layer(Described):
     """Base of all layers. A subclass creates weights in `build(input_shape)` and composes ops in `call(x, training)`.
 
     https://keras.io/api/layers/base_layer/
@@ -117,16 +117,17 @@ class Layer(Checked):
         raise TypeError(f"{type(self).__name__} must define call(x, training)")
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor that make the same layer."""
+        """Arguments of the constructor that make the same layer. A subclass whose constructor takes others than
+        numbers, texts, and lists and dicts of them, must define this.
+
+        Raises:
+            ValueError: it does not.
+        """
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self.given_input_shape is not None:
             config["input_shape"] = list(self.given_input_shape)
         config.update((name, KINDS[name.rsplit("_", 1)[-1]].serialize(getattr(self, name))) for name in self._kept)
-        return config
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Layer:
-        return cls(**config)
+        return {**self._plain_arguments(self.name), **config}
 
     # -- weights
 

@@ -250,6 +250,7 @@ _BY_NAME: dict[str, type[Metric]] = {
     **{cls.__name__: cls for cls in CLASSES},
     **_ALIASES,
 }
+NAMES = {*_BY_NAME, *(function.__name__ for function in _FUNCTIONS), "accuracy", "acc", "crossentropy", "ce"}
 
 
 def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[Any, ...] = ()) -> tuple[str, Metric]:
@@ -359,13 +360,12 @@ def serialize(metric: Any) -> Any:
         return {"class_name": type(metric).__name__, "config": metric.get_config()}
     if isinstance(metric, Loss):
         return losses.serialize(metric)
-    taken = {*_BY_NAME, *(function.__name__ for function in _FUNCTIONS)}
     own = None
     if type(metric) is MeanMetricWrapper:
-        fn = losses.serialize(metric.fn) if isinstance(metric.fn, Loss) else _objects.name_of(metric.fn, taken)
+        fn = losses.serialize(metric.fn) if isinstance(metric.fn, Loss) else _objects.name_of(metric.fn, NAMES)
         own = fn and {"class_name": "MeanMetricWrapper", "config": {**metric.get_config(), "fn": fn}}
     else:
-        own = _objects.described(metric, Metric, taken)
+        own = _objects.described(metric, Metric, NAMES)
     if own is None:
         raise ValueError(f"metrics: {metric!r} has no name in a file")
     return own

@@ -65,7 +65,7 @@ def _cloned(model: Model, tensors: Any, function: Clone | None, call: Any, recur
             f"{model.name}: input_tensors, clone_function and call_function are for Sequential models and "
             f"Model(inputs, outputs). Received: a {type(model).__name__}"
         )
-    made: Model = type(model).from_config(model.get_config())  # type: ignore[assignment]
+    made: Model = type(model).from_config(model.get_config())
     return made
 
 

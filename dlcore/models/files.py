@@ -6,6 +6,7 @@ import json
 import os
 from typing import Any
 
+from dlcore import _objects
 from dlcore._arguments import checked
 from dlcore.models.network import Network
 
@@ -53,6 +54,24 @@ class Saved(Network):
         from dlcore.saving import load_weights
 
         load_weights(self, filepath, skip_mismatch)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
+        """A new model from what `get_config` gave, its weights initialised anew.
+
+        Args:
+            config: of `get_config`.
+            custom_objects: classes and functions of the user by name.
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        with _objects.custom_object_scope(custom_objects):
+            if "calls" in config and cls.__name__ == "Model" and cls.__module__.startswith("dlcore."):
+                from dlcore.models.functional import Functional
+
+                return Functional.from_config(config)
+            return super().from_config(config)
 
     def to_json(self, **options: Any) -> str:
         """The architecture as JSON, which `dlcore.models.model_from_json` reads; without weights.

@@ -19,6 +19,7 @@ from dlcore.saving.checkpoint_file import load_checkpoint, save_checkpoint
 from dlcore.saving.file import ModelFileError, check_filepath
 from dlcore.saving.layers import deserialize_layer, serialize_layer
 from dlcore.saving.model_file import load_model, save_model
+from dlcore.saving.objects import deserialize_keras_object, serialize_keras_object
 from dlcore.saving.weights_file import load_weights, save_weights
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "ModelFileError",
     "check_filepath",
     "custom_object_scope",
+    "deserialize_keras_object",
     "deserialize_layer",
     "get_custom_objects",
     "get_registered_name",
@@ -37,5 +39,6 @@ __all__ = [
     "save_checkpoint",
     "save_model",
     "save_weights",
+    "serialize_keras_object",
     "serialize_layer",
 ]

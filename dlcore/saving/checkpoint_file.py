@@ -71,7 +71,9 @@ def load_checkpoint(filepath: str | os.PathLike[str], model: Model) -> dict[str,
         for path, stream in streams.items():
             tree.streams[path]._stream = stream
         slots.assign_slots(optimizer, tree, values, settings)
-    model._forget()  # what is bound draws the random numbers of before
+    for layer in model._deep():
+        if isinstance(layer, Model):
+            layer._forget()  # what is bound draws the random numbers of before
     return place  # type: ignore[no-any-return]
 
 

@@ -60,7 +60,9 @@ def serialize_layer(layer: Layer) -> dict[str, Any]:
             )
     else:
         _check_functions(layer)
-    return {"class_name": name, "config": layer.get_config()}
+    config = layer.get_config()
+    found = {"class_name": name, "config": config}
+    return found if isinstance(config.get("name"), str) else {**found, "name": layer.name}
 
 
 def deserialize_layer(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
@@ -78,7 +80,12 @@ def deserialize_layer(config: dict[str, Any], custom_objects: dict[str, Any] | N
     with _objects.custom_object_scope(custom_objects):
         cls = layer_class(config.get("class_name"))
         reading = _reading.get()
-        return cls.from_config(config["config"]) if reading is None else _made(cls, config["config"], reading)
+        name = config["config"].get("name", config.get("name"))
+        inner = config["config"]
+        layer: Layer = cls.from_config(inner) if reading is None else _made(cls, name, inner, reading)
+    if "name" in config and isinstance(name, str):
+        layer.name = name
+    return layer
 
 
 def layer_class(name: Any) -> type[Layer]:
@@ -98,17 +105,17 @@ def layer_class(name: Any) -> type[Layer]:
     return cls
 
 
-def _made(cls: type[Layer], config: dict[str, Any], reading: _Reading) -> Layer:
+def _made(cls: type[Layer], name: Any, config: dict[str, Any], reading: _Reading) -> Layer:
     """A layer that will take its weights from the file instead of initialising them."""
-    if not isinstance(config.get("name"), str):
-        raise ValueError(f"{cls.__name__}: expected a name. Received: name={config.get('name')!r:.200}")
+    if not isinstance(name, str):
+        raise ValueError(f"{cls.__name__}: expected a name. Received: name={name!r:.200}")
     if len(reading.made) >= MAX_LAYERS:
         raise ValueError(f"expected at most {MAX_LAYERS} layers")
     own = cls is not _BY_NAME.get(cls.__name__)
-    reading.names.append(config["name"])
+    reading.names.append(name)
     reading.within_own += own
     path = "/".join(reading.names)
-    layer = cls.from_config(config)
+    layer: Layer = cls.from_config(config)
     reading.within_own -= own
     reading.names.pop()
     reading.made.append(layer)

@@ -184,9 +184,21 @@ def _compile_config(model: Model) -> dict[str, Any] | None:
 
 def _compile_arguments(found: dict[str, Any]) -> dict[str, Any]:
     """What `compile` is called with, of a description of version 1 or 2."""
-    optimizer = optimizers.get(found["optimizer"])
-    return {**{key: found.get(key) for key in ("loss", "loss_weights", "metrics", "weighted_metrics")},
-            "optimizer": optimizer}  # fmt: skip
+    return {
+        "optimizer": optimizers.get(found["optimizer"]), "loss": found["loss"],
+        "loss_weights": found.get("loss_weights"), "metrics": _known(found["metrics"]),
+        "weighted_metrics": _known(found.get("weighted_metrics")),
+    }  # fmt: skip
+
+
+def _known(given: Any) -> Any:
+    """Metrics of the user's by themselves: their names mean nothing later."""
+    if isinstance(given, dict):
+        return metrics.deserialize(given) if "class_name" in given else {k: _known(v) for k, v in given.items()}
+    if isinstance(given, list):
+        return [_known(value) for value in given]
+    own = _objects.find(given, metrics.Metric)
+    return given if own is None or given in metrics.NAMES else own
 
 
 def _each(function: Any, given: Any) -> Any:

@@ -60,7 +60,7 @@ def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: 
         bad = {path.rpartition("/")[0] for path, weight in weights.items() if not contents.fits(path, weight.shape)}
         if bad:
             warnings.warn(f"{model.name}: these layers stay as they are, the file does not fit them: {sorted(bad)}",
-                          stacklevel=6)  # fmt: skip
+                          stacklevel=5)  # fmt: skip
         good = {path: weight for path, weight in weights.items() if path.rpartition("/")[0] not in bad}
         return {weight: contents.read(path, weight.shape) for path, weight in good.items()}
 

@@ -218,7 +218,13 @@ class DLClassifier(ClassifierMixin, Estimator):  # type: ignore[misc, valid-type
         loss = None if self.loss is None else losses.get(self.loss)
         each = isinstance(loss, EACH_CLASS)
         units = 1 if each and self.n_classes_ == 2 else self.n_classes_
-        activation = "linear" if _from_logits(loss) or isinstance(loss, MARGINS) else "sigmoid" if each or units == 1 else "softmax"
+        activation = (
+            "linear"
+            if _from_logits(loss) or isinstance(loss, MARGINS)
+            else "sigmoid"
+            if each or units == 1
+            else "softmax"
+        )
         return Sequential([*trunk(X), layers.Dense(units, activation=activation)])
 
     def _loss(self, outputs: int) -> Any:

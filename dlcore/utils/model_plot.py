@@ -73,7 +73,9 @@ def model_to_dot(
         ValueError: the model is not built, `rankdir` is something else, or `subgraph` is asked for.
     """
     if subgraph:
-        raise ValueError(f"model_to_dot: subgraph must be False; text holds whole graphs. Received: subgraph={subgraph!r}")
+        raise ValueError(
+            f"model_to_dot: subgraph must be False; text holds whole graphs. Received: subgraph={subgraph!r}"
+        )
     show = Show(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable)
     graph = graph_of(model, show, expand_nested)
     return dot_text(graph, _direction(rankdir), dpi, splines, model.name)
