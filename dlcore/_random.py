@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import factorial, pi, sqrt
 
 import numpy as np
 
 
-class _Seeds:
+class Root:
+    """Where seeds come from, and how many of them were drawn."""
+
+    def __init__(self, root: int | None = None, count: int = 0):
+        self.root, self.count = root, count
+
+
+class _Seeds(Root):
     """Hands out seeds: all from one root once `set_random_seed` was called, from the system before."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.lock = threading.Lock()
-        self.root: int | None = None
-        self.count = 0
+        self._own: ContextVar[Root | None] = ContextVar("own", default=None)
+
+    @contextmanager
+    def drawn_from(self, own: Root) -> Iterator[None]:
+        """Meanwhile this thread draws from a root of its own, whatever others do."""
+        token = self._own.set(own)
+        try:
+            yield
+        finally:
+            self._own.reset(token)
 
     def reset(self, root: int | None) -> None:
         with self.lock:
-            self.root, self.count = root, 0
+            source = self._own.get() or self
+            source.root, source.count = root, 0
 
     def next(self) -> int:
         with self.lock:
-            if self.root is None:
+            source = self._own.get() or self
+            if source.root is None:
                 return int.from_bytes(os.urandom(8), "little") >> 1
-            self.count += 1
-            return int(raw(self.root, 1, stream=self.count)[0] >> np.uint64(1))
+            source.count += 1
+            return int(raw(source.root, 1, stream=source.count)[0] >> np.uint64(1))
 
 
 def raw(seed: int, n: int, stream: int = 0) -> np.ndarray:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from dlcore import _objects
 from dlcore._arguments import nearest
 from dlcore.ops import (
     Tensor,
@@ -120,6 +121,9 @@ deserialize = get
 
 def _named(name: Any) -> Callable[..., Tensor]:
     if not isinstance(name, str) or name not in _BY_NAME:
+        own: Callable[..., Tensor] | None = _objects.find(name, None)
+        if own is not None:
+            return own
         raise ValueError(f"activation: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
     return _BY_NAME[name]
 
@@ -128,11 +132,14 @@ def serialize(activation: Callable[[Tensor], Tensor]) -> str | dict[str, Any]:
     """The name that `get` understands; a dict for a `functools.partial` of keyword arguments.
 
     Raises:
-        ValueError: not one of this module's functions.
+        ValueError: neither one of this module's functions, nor one of the user's that has a name.
     """
     if isinstance(activation, partial) and not activation.args:
         return {"class_name": serialize(activation.func), "config": dict(activation.keywords)}
     for name, function in _BY_NAME.items():
         if function is activation:
             return "silu" if function is silu else name
-    raise ValueError(f"activation: {activation!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
+    own = _objects.name_of(activation, _BY_NAME)
+    if own is None:
+        raise ValueError(f"activation: {activation!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
+    return own

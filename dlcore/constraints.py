@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore import _objects
 from dlcore._arguments import Checked, nearest
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import Tensor
@@ -158,9 +159,9 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     if identifier is None:
         return None
     if isinstance(identifier, dict):
-        return _class(identifier["class_name"]).from_config(identifier["config"])
+        return _made(identifier["class_name"], identifier["config"])
     if isinstance(identifier, str):
-        return _class(identifier)()
+        return _made(identifier, {})
     if isinstance(identifier, type) and issubclass(identifier, Constraint):
         return identifier()
     if callable(identifier):
@@ -169,21 +170,43 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     raise ValueError(f"constraint: expected a name, a Constraint or a function. Received: {identifier!r}")
 
 
+def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
+    found: Any = _class(name)
+    own = not isinstance(found, type)  # a function of the user
+    made: Callable[[Any], Any] = found if own else found.from_config(config)
+    return made
+
+
 def _class(name: str) -> type[Constraint]:
     for key, cls in _BY_NAME.items():
         if name in (key, cls.__name__):
             return cls
+    own = _objects.find(name, Constraint)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
     raise ValueError(f"constraint: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
-def serialize(constraint: Any) -> dict[str, Any] | None:
-    """The config dict that `get` understands; None for None.
+def serialize(constraint: Any) -> dict[str, Any] | str | None:
+    """The config dict that `get` understands; a name for a function of the user; None for None.
 
     Raises:
-        ValueError: not one of this module's classes.
+        ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
     if constraint is None:
         return None
     if type(constraint) not in _BY_NAME.values():
+        taken = {*_BY_NAME, *(cls.__name__ for cls in _BY_NAME.values())}
+        own: str | dict[str, Any] | None = _objects.described(constraint, Constraint, taken)
+        if own is not None:
+            return own
         raise ValueError(f"constraint: {constraint!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(constraint).__name__, "config": constraint.get_config()}
+
+
+def deserialize(config: Any) -> Callable[[Any], Any] | None:
+    """`get`, by Keras' other name."""
+    return get(config)
+
+
+max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm

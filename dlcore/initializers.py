@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import _random
+from dlcore import _objects, _random
 from dlcore._arguments import Checked, nearest
 
 
@@ -315,6 +315,7 @@ _OTHER_NAMES: dict[str, type[Initializer]] = {
     "zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal, "IdentityInitializer": Identity,
     "OrthogonalInitializer": Orthogonal,
 }  # fmt: skip
+_TAKEN = {*_BY_NAME, *_OTHER_NAMES, *(cls.__name__ for cls in _BY_NAME.values())}
 
 
 def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
@@ -326,24 +327,34 @@ def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, str):
-        return _class(identifier)()
+        return _made(identifier, {})
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
     if isinstance(identifier, (np.ndarray, np.generic)):
-        return _values(identifier)
+        return _Values(identifier)
     if callable(identifier):
         function: Callable[[Sequence[int]], np.ndarray] = identifier
         return function
     raise ValueError(f"initializer: expected a name, an Initializer or a function. Received: {identifier!r}")
 
 
-def _values(array: np.ndarray | np.generic) -> Callable[[Sequence[int]], np.ndarray]:
-    def values(shape: Sequence[int]) -> np.ndarray:
-        if tuple(shape) != array.shape:
-            raise ValueError(f"initializer: expected an array of shape {tuple(shape)}. Received: {array.shape}")
-        return np.array(array, np.float32)
+class _Values:
+    """An array as an initializer."""
 
-    return values
+    def __init__(self, array: np.ndarray | np.generic):
+        self.array = array
+
+    def __call__(self, shape: Sequence[int]) -> np.ndarray:
+        if tuple(shape) != self.array.shape:
+            raise ValueError(f"initializer: expected an array of shape {tuple(shape)}. Received: {self.array.shape}")
+        return np.array(self.array, np.float32)
+
+
+def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
+    found: Any = _class(name)
+    own = not isinstance(found, type)  # a function of the user
+    made: Callable[[Sequence[int]], np.ndarray] = found if own else found.from_config(config)
+    return made
 
 
 def _class(name: Any) -> type[Initializer]:
@@ -352,10 +363,13 @@ def _class(name: Any) -> type[Initializer]:
     for key, cls in _BY_NAME.items():
         if name in (key, cls.__name__):
             return cls
+    own = _objects.find(name, Initializer)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
     raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
-def deserialize(config: dict[str, Any]) -> Initializer:
+def deserialize(config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
     """The initializer of {"class_name": ..., "config": ...}, as `serialize` gives it.
 
     Raises:
@@ -363,15 +377,18 @@ def deserialize(config: dict[str, Any]) -> Initializer:
     """
     if not isinstance(config.get("class_name"), str) or not isinstance(config.get("config", {}), dict):
         raise ValueError(f"initializer: expected a dict with class_name and config. Received: {config!r:.200}")
-    return _class(config["class_name"]).from_config(config.get("config", {}))
+    return _made(config["class_name"], config.get("config", {}))
 
 
-def serialize(initializer: Any) -> dict[str, Any]:
-    """The config dict that `get` understands.
+def serialize(initializer: Any) -> dict[str, Any] | str:
+    """The config dict that `get` understands; a name for a function of the user.
 
     Raises:
-        ValueError: not one of this module's classes.
+        ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
     if type(initializer) not in _BY_NAME.values():
+        own: str | dict[str, Any] | None = _objects.described(initializer, Initializer, _TAKEN)
+        if own is not None:
+            return own
         raise ValueError(f"initializer: {initializer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(initializer).__name__, "config": initializer.get_config()}

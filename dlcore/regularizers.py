@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore import _objects
 from dlcore._arguments import Checked, nearest
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import BATCH, Tensor
@@ -136,9 +137,9 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     if identifier is None:
         return None
     if isinstance(identifier, dict):
-        return _class(identifier["class_name"]).from_config(identifier["config"])
+        return _made(identifier["class_name"], identifier["config"])
     if isinstance(identifier, str):
-        return _class(identifier)()
+        return _made(identifier, {})
     if isinstance(identifier, type) and issubclass(identifier, Regularizer):
         return identifier()
     if callable(identifier):
@@ -147,21 +148,43 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     raise ValueError(f"regularizer: expected a name, a Regularizer or a function. Received: {identifier!r}")
 
 
+def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
+    found: Any = _class(name)
+    own = not isinstance(found, type)  # a function of the user
+    made: Callable[[Any], Any] = found if own else found.from_config(config)
+    return made
+
+
 def _class(name: str) -> type[Regularizer]:
     for key, cls in _BY_NAME.items():
         if name in (key, cls.__name__):
             return cls
+    own = _objects.find(name, Regularizer)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
     raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
-def serialize(regularizer: Any) -> dict[str, Any] | None:
-    """The config dict that `get` understands; None for None.
+def serialize(regularizer: Any) -> dict[str, Any] | str | None:
+    """The config dict that `get` understands; a name for a function of the user; None for None.
 
     Raises:
-        ValueError: not one of this module's classes.
+        ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
     if regularizer is None:
         return None
     if type(regularizer) not in _BY_NAME.values():
+        taken = {*_BY_NAME, *(cls.__name__ for cls in _BY_NAME.values())}
+        own: str | dict[str, Any] | None = _objects.described(regularizer, Regularizer, taken)
+        if own is not None:
+            return own
         raise ValueError(f"regularizer: {regularizer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+
+
+def deserialize(config: Any) -> Callable[[Any], Any] | None:
+    """`get`, by Keras' other name."""
+    return get(config)
+
+
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

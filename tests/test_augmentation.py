@@ -10,6 +10,7 @@ from harness import same_bits, uniform
 
 import dlcore
 from dlcore import Sequential, layers, ops, utils
+from dlcore.layers.trace import tracing
 from dlcore.ops.data import gather
 from dlcore.optimizers import SGD
 
@@ -22,6 +23,8 @@ def grid(n=1, h=5, w=5):
 
 
 def trained(layer, x):
+    """What training makes of x at its first step."""
+    layer._drawn = 0
     return layer(x, training=True)
 
 
@@ -166,6 +169,20 @@ def test_configuration_makes_the_same_layer(name, arguments):
         again = type(layer).from_config(config)
         assert again.get_config() == config == layer.get_config() and again.name == "mine"
         assert isinstance(layer._stream, int) and (again._stream == layer._stream) == (seed is not None)
+
+
+@cases
+def test_uses_of_a_layer_draw_their_own_numbers(name, arguments):
+    if arguments.get("height") == 9:
+        return  # draws none
+    layer, x = getattr(layers, name)(**arguments, seed=3), uniform(9, 6, 7, 2)
+    (a,) = gathers(x=x)
+    with tracing(True):
+        first, second = run([layer(a), layer(a)], {"x": x})
+    assert same_bits(first, trained(layer, x)) and not np.array_equal(first, second)
+    assert not np.array_equal(first, layer(x, training=True))  # the second call on arrays
+    again = trained(getattr(layers, name)(**arguments, seed=3), x)
+    assert same_bits(first, again)
 
 
 def weights_after(threads):

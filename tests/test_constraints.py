@@ -68,6 +68,12 @@ def test_names(identifier, cls):
     assert type(constraints.get(identifier)) is cls
 
 
+def test_functions_of_keras_are_the_classes():
+    assert (constraints.max_norm, constraints.min_max_norm) == (MaxNorm, MinMaxNorm)
+    assert (constraints.non_neg, constraints.unit_norm) == (NonNeg, UnitNorm)
+    assert constraints.deserialize(constraints.serialize(MaxNorm(3))).max_value == 3
+
+
 def test_configurations():
     assert MaxNorm().get_config() == {"max_value": 2, "axis": 0}
     assert MinMaxNorm().get_config() == {"min_value": 0.0, "max_value": 1.0, "rate": 1.0, "axis": 0}

@@ -112,42 +112,6 @@ def test_what_cannot_be_added_leaves_the_model_as_it_was(layer, error, message):
         assert layer.weights == []
 
 
-SUMMARY = """\
-Model: "digits"
-┏━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━┓
-┃ Layer (type)                  ┃ Output Shape       ┃ Param # ┃
-┡━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━━━━━━━╇━━━━━━━━━┩
-│ conv (Conv2D)                 │ (None, 26, 26, 32) │     320 │
-├───────────────────────────────┼────────────────────┼─────────┤
-│ max_pooling2d (MaxPooling2D)  │ (None, 13, 13, 32) │       0 │
-├───────────────────────────────┼────────────────────┼─────────┤
-│ flatten (Flatten)             │ (None, 5408)       │       0 │
-├───────────────────────────────┼────────────────────┼─────────┤
-│ dense (Dense)                 │ (None, 10)         │  54,090 │
-└───────────────────────────────┴────────────────────┴─────────┘
- Total params: 54,410 (212.54 KB)
- Trainable params: 54,090 (211.29 KB)
- Non-trainable params: 320 (1.25 KB)"""
-
-
-def test_summary(capsys):
-    model = Sequential([layers.Input((28, 28, 1)), layers.Conv2D(32, 3, name="conv", trainable=False),
-                        layers.MaxPooling2D(name="max_pooling2d"), layers.Flatten(name="flatten"),
-                        layers.Dense(10, name="dense")], name="digits")  # fmt: skip
-    model.summary()
-    printed = capsys.readouterr().out
-    assert [" ".join(line.replace("━", "").replace("─", "").split()) for line in printed.splitlines()] == [
-        " ".join(line.replace("━", "").replace("─", "").split()) for line in SUMMARY.splitlines()]  # fmt: skip
-    widths = {len(line) for line in printed.splitlines()[1:-3]}
-    assert len(widths) == 1
-    told = []
-    model.summary(line_length=90, print_fn=told.append)
-    assert len(told) == 1 and {len(line) for line in told[0].splitlines()[1:-3]} == {90}
-    assert not any(line.endswith(" ") for line in printed.splitlines())
-    Sequential([layers.Dense(3, name="late")], name="m").summary()
-    assert "│ late (Dense) │ ?            │       0 │" in capsys.readouterr().out
-
-
 def test_get_layer():
     model = cnn(compiled=False)
     assert model.get_layer(index=0) is model.layers[0] is model.get_layer(model.layers[0].name)

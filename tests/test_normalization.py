@@ -226,27 +226,6 @@ def test_rms_and_unit(axis, shape):
     np.testing.assert_allclose(dx, expected, rtol=1e-3, atol=1e-6)
 
 
-TABLE = [
-    ("BatchNormalization", dict(momentum=0.9, epsilon=0.01, scale=False, gamma_initializer="zeros"), (4, 6)),
-    ("LayerNormalization", dict(axis=[1, 2], epsilon=0.01, center=False), (4, 6)),
-    ("RMSNormalization", dict(epsilon=0.01), (4, 6)),
-    ("GroupNormalization", dict(groups=2, beta_initializer="ones"), (4, 6)),
-    ("UnitNormalization", dict(axis=[1, 2]), (4, 6)),
-]
-
-
-@pytest.mark.parametrize("name, arguments, shape", TABLE)
-def test_configuration_makes_the_same_layer(name, arguments, shape):
-    layer = built(getattr(layers, name)(**arguments, name="mine", trainable=False), shape)
-    config = json.loads(json.dumps(layer.get_config()))
-    again = type(layer).from_config(config)
-    assert again.get_config() == config and again.name == "mine" and not again.trainable
-    again(gather("x", shape))
-    again.set_weights(layer.get_weights())
-    x = uniform(3, *shape)
-    np.testing.assert_array_equal(layer(x), again(x))
-
-
 REFUSED = [  # layer class, arguments, what the message says
     ("BatchNormalization", dict(momentum=1.5), r"me: momentum must be a number in \[0, 1\]. Received: momentum=1.5"),
     ("BatchNormalization", dict(epsilon=-1), "me: epsilon must be a number of at least 0. Received: epsilon=-1"),

@@ -9,7 +9,8 @@ from graphs import differentiate, gathers, run
 from harness import same_bits, uniform
 
 import dlcore
-from dlcore import Sequential, layers, ops, utils
+from dlcore import Model, Sequential, layers, ops, utils
+from dlcore.layers.trace import tracing
 from dlcore.ops.data import gather
 from dlcore.optimizers import SGD
 
@@ -73,6 +74,35 @@ def test_configuration_makes_the_same_layer(name, arguments, shape, twin):
         again = type(layer).from_config(config)
         assert again.get_config() == config and again.name == "mine" and config["seed"] == seed
         assert isinstance(layer._stream, int) and (again._stream == layer._stream) == (seed is not None)
+
+
+@cases
+def test_uses_of_a_layer_draw_their_own_numbers(name, arguments, shape, twin):
+    layer, x, t = getattr(layers, name)(**arguments, seed=SEED), uniform(*shape), np.zeros(shape, np.float32)
+    a, b = gathers(x=x, t=t)
+    with tracing(True):
+        first, second = layer(a), layer(a)
+        outputs = run([first, second, *differentiate(ops.mean_squared_error(b, second), [a])], {"x": x, "t": t})
+    np.testing.assert_allclose(outputs[0], twin[0](x), rtol=1e-5, atol=1e-5)
+    assert not np.array_equal(*outputs[:2])
+    if "Gaussian" not in name:  # the gradient goes through the mask of its own use
+        kept = outputs[1] != 0 if name != "AlphaDropout" else outputs[2] != 0
+        np.testing.assert_array_equal(outputs[2] != 0, kept)
+    np.testing.assert_allclose(layer(x, training=True), outputs[0], rtol=1e-6)
+    assert not np.array_equal(layer(x, training=True), outputs[0])  # a second call on arrays
+
+
+def test_a_shared_dropout_in_a_model():
+    drop, dense = layers.Dropout(0.5, seed=1), layers.Dense(4, use_bias=False, kernel_initializer="ones")
+    a = layers.Input((64,))
+    model = Model(a, layers.subtract([drop(a), drop(a)]))
+    model.compile("sgd", "mse")
+    x = np.ones((8, 64), np.float32)
+    assert model.train_on_batch(x, np.zeros_like(x)) == pytest.approx(2, rel=0.3)  # 0 or 4, half of them each
+    assert model.evaluate(x, np.zeros_like(x), verbose=0) == 0
+    nested = Sequential([layers.Input((64,)), drop, Sequential([drop, dense])])
+    nested.compile("sgd", "mse")
+    assert nested.train_on_batch(x, np.full((8, 4), 64.0)) < 3000  # a quarter is kept, and counts 4
 
 
 def test_nothing_is_drawn_at_rate_0():

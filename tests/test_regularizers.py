@@ -67,6 +67,12 @@ def test_names(identifier, cls):
     assert type(regularizers.get(identifier)) is cls
 
 
+def test_functions_of_keras_are_the_classes():
+    assert (regularizers.l1, regularizers.l2, regularizers.l1_l2) == (L1, L2, L1L2)
+    assert regularizers.orthogonal_regularizer is OrthogonalRegularizer
+    assert regularizers.deserialize(regularizers.serialize(L2(0.5))).l2 == 0.5
+
+
 def test_defaults_and_configurations():
     assert (L1().l1, L2().l2, L1(None).l1, L2(None).l2) == (0.01,) * 4
     assert L1L2().get_config() == {"l1": 0.0, "l2": 0.0}

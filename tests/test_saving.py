@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 import tracemalloc
-from functools import partial
 
 import numpy as np
 import pytest
@@ -21,77 +20,17 @@ from safetensors import safe_open
 from safetensors.numpy import save as safetensors_bytes
 
 import dlcore
-from dlcore import Sequential, activations, initializers, layers, losses, metrics, optimizers
+from dlcore import Sequential, initializers, layers, losses, metrics, optimizers
 from dlcore.models import load_model
 from dlcore.saving import ModelFileError, deserialize_layer
 from dlcore.saving.layers import MAX_LAYERS
 
-IMAGE, ROW = (9, 8, 2), (6,)
-STEPS = (7, 4)
-CASES = {  # class -> shape of a sample, and the layers to save
-    "Activation": (ROW, lambda: [layers.Activation("tanh"), layers.Activation(partial(activations.elu, alpha=0.5))]),
-    "AlphaDropout": (ROW, lambda: [layers.AlphaDropout(0.4, seed=7), layers.Dense(2)]),
-    "AveragePooling1D": (STEPS, lambda: [layers.AveragePooling1D(3, strides=1, padding="same")]),
-    "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
-    "BatchNormalization": (IMAGE, lambda: [layers.BatchNormalization(momentum=0.5, gamma_initializer="zeros")]),
-    "CenterCrop": (IMAGE, lambda: [layers.CenterCrop(4, 5)]),
-    "Conv1D": (STEPS, lambda: [layers.Conv1D(3, 2, padding="causal", dilation_rate=2, activation="relu")]),
-    "Conv1DTranspose": (STEPS, lambda: [layers.Conv1DTranspose(3, 2, strides=2, output_padding=1)]),
-    "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
-                                             kernel_initializer=initializers.HeNormal(seed=3)),
-                               layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
-    "Conv2DTranspose": (IMAGE, lambda: [layers.Conv2DTranspose(3, (2, 3), strides=2, padding="same")]),
-    "Cropping1D": ((7, 4), lambda: [layers.Cropping1D((1, 2))]),
-    "Cropping2D": (IMAGE, lambda: [layers.Cropping2D(((1, 2), (0, 3)))]),
-    "Dense": (ROW, lambda: [layers.Dense(5, "relu", bias_initializer=initializers.Constant(np.float32(0.1))),
-                            layers.Dense(3, use_bias=False, trainable=False)]),
-    "DepthwiseConv1D": (STEPS, lambda: [layers.DepthwiseConv1D(2, depth_multiplier=2)]),
-    "DepthwiseConv2D": (IMAGE, lambda: [layers.DepthwiseConv2D(3, 2, "same", activation="relu")]),
-    "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
-    "ELU": (ROW, lambda: [layers.ELU(0.5)]),
-    "Embedding": (ROW, lambda: [layers.Rescaling(0.5, 4), layers.Embedding(9, 5, "he_normal")]),
-    "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
-    "GaussianDropout": (ROW, lambda: [layers.GaussianDropout(0.4), layers.Dense(2)]),
-    "GaussianNoise": (ROW, lambda: [layers.GaussianNoise(0.4, seed=7), layers.Dense(2)]),
-    "GlobalAveragePooling1D": (STEPS, lambda: [layers.GlobalAveragePooling1D()]),
-    "GlobalAveragePooling2D": (IMAGE, lambda: [layers.GlobalAveragePooling2D(keepdims=True)]),
-    "GlobalMaxPooling1D": (STEPS, lambda: [layers.GlobalMaxPooling1D(keepdims=True)]),
-    "GlobalMaxPooling2D": (IMAGE, lambda: [layers.GlobalMaxPooling2D()]),
-    "GroupNormalization": (IMAGE, lambda: [layers.GroupNormalization(2), layers.GroupNormalization(-1, scale=False)]),
-    "InputLayer": (ROW, lambda: [layers.Dense(2)]),
-    "LayerNormalization": (IMAGE, lambda: [layers.LayerNormalization([2, 3]), layers.LayerNormalization(center=False)]),
-    "LeakyReLU": (ROW, lambda: [layers.LeakyReLU(0.1)]),
-    "MaxPooling1D": (STEPS, lambda: [layers.MaxPooling1D(3, 2)]),
-    "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
-    "Normalization": (IMAGE, lambda: [layers.Normalization(), layers.Normalization(None, 1.5, 4)]),
-    "PReLU": (IMAGE, lambda: [layers.PReLU("he_normal", shared_axes=[1, 2])]),
-    "Permute": (IMAGE, lambda: [layers.Permute((3, 1, 2))]),
-    "RMSNormalization": (IMAGE, lambda: [layers.RMSNormalization()]),
-    "RandomBrightness": (IMAGE, lambda: [layers.RandomBrightness((-0.1, 0.3), (0, 1), seed=7)]),
-    "RandomContrast": (IMAGE, lambda: [layers.RandomContrast((0.1, 0.3), [0, 1])]),
-    "RandomCrop": (IMAGE, lambda: [layers.RandomCrop(7, 8, seed=7), layers.RandomCrop(9, 5)]),
-    "RandomFlip": (IMAGE, lambda: [layers.RandomFlip("vertical", seed=7)]),
-    "RandomRotation": (IMAGE, lambda: [layers.RandomRotation(0.1, "wrap", "nearest")]),
-    "RandomTranslation": (IMAGE, lambda: [layers.RandomTranslation((-0.1, 0.3), 0.2, "constant", fill_value=2)]),
-    "RandomZoom": (IMAGE, lambda: [layers.RandomZoom(0.1), layers.RandomZoom(0.1, (0.2, 0.3), seed=7)]),
-    "ReLU": (ROW, lambda: [layers.ReLU(), layers.ReLU(2.0, 0.1, 0.5)]),
-    "RepeatVector": (ROW, lambda: [layers.RepeatVector(3)]),
-    "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1), layers.Rescaling([1, 2])]),
-    "Reshape": (IMAGE, lambda: [layers.Reshape((3, -1, 4))]),
-    "Resizing": (IMAGE, lambda: [layers.Resizing(4, 20, "bicubic", pad_to_aspect_ratio=True, fill_value=0.3)]),
-    "SeparableConv1D": (STEPS, lambda: [layers.SeparableConv1D(3, 2, dilation_rate=2)]),
-    "SeparableConv2D": (IMAGE, lambda: [layers.SeparableConv2D(3, 2, depth_multiplier=2, use_bias=False)]),
-    "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
-        [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
-    "Softmax": (IMAGE, lambda: [layers.Softmax(), layers.Softmax([1, 2])]),
-    "SpatialDropout1D": ((5, 4), lambda: [layers.SpatialDropout1D(0.4, seed=7)]),
-    "SpatialDropout2D": (IMAGE, lambda: [layers.SpatialDropout2D(0.4)]),
-    "UnitNormalization": (IMAGE, lambda: [layers.UnitNormalization()]),
-    "UpSampling1D": ((7, 4), lambda: [layers.UpSampling1D(3)]),
-    "UpSampling2D": (IMAGE, lambda: [layers.UpSampling2D((1, 2), interpolation="bilinear")]),
-    "ZeroPadding1D": ((7, 4), lambda: [layers.ZeroPadding1D((1, 2))]),
-    "ZeroPadding2D": (IMAGE, lambda: [layers.ZeroPadding2D(((1, 2), (0, 3)))]),
-}  # fmt: skip
+ROW = (6,)
+
+
+def nest():
+    return [layers.Dense(4, name="d"), Sequential(
+        [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]  # fmt: skip
 
 
 def small(name=None):
@@ -140,25 +79,15 @@ def same_bits(a, b):
 # ---- what comes back ----
 
 
-def test_every_layer_has_a_case():
-    own = {cls.__name__ for cls in map(vars(layers).get, layers.__all__) if isinstance(cls, type)}
-    several_inputs = {"Concatenate"}
-    assert set(CASES) == own - {"Layer"} - several_inputs | {"Sequential"}
-    of_several = {"Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract"}  # no model of one path has these
-    assert set(CASES) == own - {"Layer"} - of_several | {"Sequential"}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_round_trip_is_exact(name, path):
-    shape, make = CASES[name]
-    model = Sequential([layers.Input(shape), *make()], name="model")
+def test_round_trip_is_exact(path):
+    """Of a nested model; `test_layer_table.py` has the layers."""
+    model = Sequential([layers.Input(ROW), *nest()], name="model")
     model.save(path)
     loaded = load_model(path)
     assert loaded.get_config() == model.get_config() and loaded.name == "model"
     assert [w.name for w in loaded.weights] == [w.name for w in model.weights]
-    assert [w.name for w in loaded.trainable_weights] == [w.name for w in model.trainable_weights]
     assert all(same_bits(a, b) for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True))
-    x = np.random.default_rng(0).normal(size=(37, *shape)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(37, *ROW)).astype(np.float32)
     assert same_bits(loaded.predict(x), model.predict(x))
 
 
@@ -174,7 +103,7 @@ def test_input_shape_on_the_first_layer_and_a_shape_from_data(path):
 
 
 def test_weights_are_called_by_their_path(path):
-    Sequential([layers.Input(ROW), *CASES["Sequential"][1]()]).save(path)
+    Sequential([layers.Input(ROW), *nest()]).save(path)
     names = {f"{prefix}d/{leaf}" for prefix in ("", "a/", "a/b/") for leaf in ("kernel", "bias")}
     assert set(contents(path)[1]) == names
 
@@ -211,7 +140,9 @@ class Adam(optimizers.Adam):
     pass
 
 
-@pytest.mark.parametrize("change", [{"loss": own}, {"metrics": [own]}, {"optimizer": Adam()}], ids=" ".join)
+@pytest.mark.parametrize("change", [
+    {"loss": lambda y, p: own(y, p)}, {"metrics": [lambda y, p: own(y, p)]}, {"optimizer": Adam()},
+], ids=" ".join)  # fmt: skip
 def test_what_has_no_name_is_left_out_with_a_warning(change, path):
     model = small()
     model.compile(**{"optimizer": "sgd", "loss": "sparse_categorical_crossentropy", **change})
@@ -280,8 +211,7 @@ class Dense(layers.Dense):  # not dlcore's, though it has its name
     pass
 
 
-class Stack(Sequential):
-    pass
+nameless = type("<nameless>", (Sequential,), {})
 
 
 def twice():
@@ -293,7 +223,7 @@ def twice():
     (lambda: [layers.Dense(2, activation=lambda x: x, name="d")], "d: argument activation: .*cannot be saved"),
     (lambda: [layers.Dense(2, kernel_initializer=np.ones, name="d")], r"d: argument kernel_initializer: .*\.Zeros"),
     (lambda: [Dense(2, name="d")], "d: a Dense of your own cannot be saved"),
-    (lambda: [Stack([layers.Dense(2)], name="s")], "s: a Stack of your own"),
+    (lambda: [nameless([layers.Dense(2)], name="s")], "s: a <nameless> of your own"),
     (twice, "d: a layer that is used twice"),
     (lambda: [layers.Dense(6, name="a/d"), Sequential([layers.Dense(6, name="d")], name="a")], "called 'a/d/kernel'"),
 ])  # fmt: skip
@@ -423,7 +353,7 @@ def edited(where, value):
 
 INPUT, CONV, FLAT, DENSE = (("model", "layers", k, "config") for k in range(4))
 EDITS = {
-    "newer": (edited(("version",), 2), "format has version 2; this dlcore reads version 1"),
+    "newer": (edited(("version",), 3), "format has version 3; this dlcore reads versions 1 to 2"),
     "os.system": (edited(("model", "layers", 1, "class_name"), "os.system"), r"layer: expected one of the classes"),
     "import path": (edited(("model", "layers", 1, "class_name"), "dlcore.layers.Conv2D"), "layer: expected"),
     "dict as class": (edited(("model", "layers", 1, "class_name"), {"module": "os"}), "layer: expected"),

@@ -55,12 +55,15 @@ def compute(function: Callable[..., Tensor], *arrays: Any) -> np.ndarray:
     return evaluate(lambda *tensors: [function(*tensors)], given)[0]
 
 
-def evaluate(function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def evaluate(
+    function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndarray], step: int = 0
+) -> list[np.ndarray]:
     """The tensors that function(*tensors) gives, as arrays: (batch, ...), or of the tensor's own shape where it has no
     batch.
 
     Args:
         arrays: (batch, ...) of one batch size, C-contiguous float32 or int32.
+        step: which training step's random numbers are drawn.
 
     Raises:
         ValueError: no samples, or different batch sizes.
@@ -91,5 +94,7 @@ def evaluate(function: Callable[..., Sequence[Tensor]], arrays: Sequence[np.ndar
         elif tensor.op is not None:
             placed[tensor] = value
             sinks.append(tensor.op)
-    build(sinks, batch, Clock(), feeds, placed).run()
+    clock = Clock()
+    clock.step = step
+    build(sinks, batch, clock, feeds, placed).run()
     return values

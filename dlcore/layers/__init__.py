@@ -1,6 +1,6 @@
 """Layers, by the names of Keras."""
 
-from dlcore.layers.activations import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from dlcore.layers.activations import ELU, Activation, ActivityRegularization, LeakyReLU, PReLU, ReLU, Softmax
 from dlcore.layers.augmentation import (
     RandomBrightness,
     RandomContrast,
@@ -83,12 +83,13 @@ from dlcore.layers.reshaping import (
     ZeroPadding2D,
 )
 from dlcore.layers.resizing import CenterCrop, Resizing
-from dlcore.layers.shape import Flatten, Input, InputLayer
+from dlcore.layers.shape import Flatten, Identity, Input, InputLayer
 from dlcore.layers.transpose import Conv1DTranspose, Conv2DTranspose, Convolution1DTranspose, Convolution2DTranspose
 
 __all__ = [
     "ELU",
     "Activation",
+    "ActivityRegularization",
     "Add",
     "AlphaDropout",
     "Average",
@@ -126,6 +127,7 @@ __all__ = [
     "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
+    "Identity",
     "Input",
     "InputLayer",
     "Layer",

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import activations, initializers, ops
+from dlcore import ops
 from dlcore.layers.base import Layer, shown
 from dlcore.ops.base import Tensor
+from dlcore.regularizers import L1L2
 
 
 def _number(value: Any, layer: str, argument: str, least: float | None = 0.0) -> float:
@@ -30,15 +31,14 @@ class Activation(Layer):
         activation: a name of `dlcore.activations`, or a function of a tensor.
     """
 
+    activation: Any
+
     def __init__(self, activation: Any, **kwargs: Any):
         super().__init__(**kwargs)
-        self.activation = activations.get(activation)
+        self._keep(activation=activation)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return self.activation(x)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "activation": activations.serialize(self.activation)}
+        return self.activation(x)  # type: ignore[no-any-return]
 
 
 class ReLU(Layer):
@@ -96,14 +96,23 @@ class PReLU(Layer):
     https://keras.io/api/layers/activation_layers/prelu/
 
     Args:
-        alpha_initializer: of alpha.
+        alpha_initializer, alpha_regularizer, alpha_constraint: of alpha, default "zeros", None and None.
         shared_axes: axes of the input (1 is the first after the batch) that share one alpha, as [1, 2] for one per
             channel of an image.
     """
 
-    def __init__(self, alpha_initializer: Any = "zeros", shared_axes: Any = None, **kwargs: Any):
+    def __init__(
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: Any = None,
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
-        self.alpha_initializer = initializers.get(alpha_initializer)
+        self._keep(
+            alpha_initializer=alpha_initializer, alpha_regularizer=alpha_regularizer, alpha_constraint=alpha_constraint
+        )
         given = [shared_axes] if isinstance(shared_axes, int) else shared_axes
         if given is not None and not (
             isinstance(given, (list, tuple)) and all(isinstance(axis, int) and axis > 0 for axis in given)
@@ -118,16 +127,13 @@ class PReLU(Layer):
         if any(axis >= len(input_shape) for axis in shared):
             raise ValueError(f"{self.name}: shared_axes={shared} are not axes of an input {shown(input_shape)}")
         shape = tuple(1 if axis in shared else size for axis, size in enumerate(input_shape) if axis)
-        self.alpha = self.add_weight(shape=shape, initializer=self.alpha_initializer, name="alpha")
+        self.alpha = self._weight("alpha", shape)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         return ops.prelu(x, self.alpha)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "alpha_initializer": initializers.serialize(self.alpha_initializer),
-            "shared_axes": self.shared_axes,
-        }  # fmt: skip
+        return {**super().get_config(), "shared_axes": self.shared_axes}
 
 
 class ELU(Layer):
@@ -171,3 +177,27 @@ class Softmax(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
+
+
+class ActivityRegularization(Layer):
+    """Gives what it gets, and adds l1 sum |x| + l2 sum x^2 of each sample, on average over the batch, to the loss.
+
+    https://keras.io/api/layers/regularization_layers/activity_regularization/
+
+    Args:
+        l1, l2: factors of at least 0, default 0.
+
+    Raises:
+        ValueError: not such a number.
+    """
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.l1, self.l2 = _number(l1, self.name, "l1"), _number(l2, self.name, "l2")
+        self.activity_regularizer = L1L2(self.l1, self.l2)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "l1": self.l1, "l2": self.l2}

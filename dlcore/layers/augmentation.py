@@ -31,6 +31,10 @@ class _Augmentation(Layer):
         expect_rank(x, 4, self, "(batch, height, width, channels)")
         return self.change(x) if training else self.keep(x)
 
+    def _numbers(self) -> int:
+        """The stream of this use of the layer in the graph."""
+        return (self._stream + self._draw() * 0x9E3779B97F4A7C15) % 2**64
+
     def change(self, x: Tensor) -> Tensor:
         """The images of a training step."""
         raise TypeError(f"{type(self).__name__} must define change(x)")
@@ -119,7 +123,7 @@ class RandomFlip(_Augmentation):
         self.mode = choice(mode, ("horizontal", "vertical", "horizontal_and_vertical"), self.name, "mode")
 
     def change(self, x: Tensor) -> Tensor:
-        return ops.random_flip(x, self._stream, "vertical" in self.mode, "horizontal" in self.mode)
+        return ops.random_flip(x, self._numbers(), "vertical" in self.mode, "horizontal" in self.mode)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "mode": self.mode}
@@ -162,7 +166,7 @@ class RandomTranslation(_Sampling):
         self.height_factor, self.width_factor = _plain(height_factor), _plain(width_factor)
 
     def change(self, x: Tensor) -> Tensor:
-        return ops.random_translation(x, self._stream, self._height, self._width, *self._fill)
+        return ops.random_translation(x, self._numbers(), self._height, self._width, *self._fill)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "height_factor": self.height_factor, "width_factor": self.width_factor}
@@ -196,7 +200,7 @@ class RandomRotation(_Sampling):
         self.factor = self._bounds(factor, "factor")
 
     def change(self, x: Tensor) -> Tensor:
-        return ops.random_rotation(x, self._stream, self.factor, *self._fill)
+        return ops.random_rotation(x, self._numbers(), self.factor, *self._fill)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": list(self.factor)}
@@ -234,7 +238,7 @@ class RandomZoom(_Sampling):
         self.height_factor, self.width_factor = _plain(height_factor), _plain(width_factor)
 
     def change(self, x: Tensor) -> Tensor:
-        return ops.random_zoom(x, self._stream, self._height, self._width, *self._fill)
+        return ops.random_zoom(x, self._numbers(), self._height, self._width, *self._fill)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "height_factor": self.height_factor, "width_factor": self.width_factor}
@@ -270,7 +274,7 @@ class RandomContrast(_Augmentation):
         self.factor, self.value_range = _plain(factor), self._value_range(value_range)
 
     def change(self, x: Tensor) -> Tensor:
-        return ops.random_contrast(x, self._stream, self._range, self.value_range)
+        return ops.random_contrast(x, self._numbers(), self._range, self.value_range)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": self.factor, "value_range": list(self.value_range)}
@@ -304,7 +308,9 @@ class RandomBrightness(_Augmentation):
 
     def change(self, x: Tensor) -> Tensor:
         size = self.value_range[1] - self.value_range[0]
-        return ops.random_brightness(x, self._stream, (self.factor[0] * size, self.factor[1] * size), self.value_range)
+        return ops.random_brightness(
+            x, self._numbers(), (self.factor[0] * size, self.factor[1] * size), self.value_range
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "factor": list(self.factor), "value_range": list(self.value_range)}
@@ -335,7 +341,7 @@ class RandomCrop(_Augmentation):
 
     def change(self, x: Tensor) -> Tensor:
         if x.shape[1] >= self.height and x.shape[2] >= self.width:
-            return ops.random_crop(x, self._stream, (self.height, self.width))
+            return ops.random_crop(x, self._numbers(), (self.height, self.width))
         return self.keep(x)
 
     def keep(self, x: Tensor) -> Tensor:

@@ -11,12 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import initializers
+from dlcore import activations, constraints, initializers, regularizers
 from dlcore._arguments import Checked, checked
-from dlcore.layers.trace import Call, current, flat, identity, mapped, tracing
+from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import BATCH, Op, Parameter, Tensor, changes
 
 Pair = tuple[int, int]
+
+# What an argument is, by the end of its name: each of these modules has `get` and `serialize`.
+KINDS: dict[str, Any] = {
+    "activation": activations, "constraint": constraints, "initializer": initializers, "regularizer": regularizers,
+}  # fmt: skip
 
 
 class _Names:
@@ -27,11 +32,16 @@ class _Names:
         self.counts: dict[str, int] = {}
 
     def next(self, cls: str) -> str:
-        stem = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
+        stem = name_stem(cls)
         with self.lock:
             count = self.counts.get(stem, 0)
             self.counts[stem] = count + 1
         return f"{stem}_{count}" if count else stem
+
+
+def name_stem(cls: str) -> str:
+    """max_pooling2d for MaxPooling2D."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls).lower()
 
 
 names = _Names()
@@ -43,12 +53,15 @@ class Layer(Checked):
     https://keras.io/api/layers/base_layer/
 
     Args:
-        activity_regularizer: a penalty on the output, `function(y)` of one value per sample, added to the loss.
+        activity_regularizer: a penalty on the output, one value per sample (a name, a Regularizer, or a function of
+            the output), whose mean over the batch is added to the loss.
         trainable: whether training changes the weights.
-        dtype: None or "float32", the one dtype of dlcore.
+        dtype: None or "float32", the one dtype of dlcore, also as Keras' configurations spell it.
+        autocast: True or False, which are the same where there is one dtype.
         name: default is the class's name, numbered.
         input_shape: shape of one sample, for the first layer of a Sequential.
         batch_input_shape: the same with the batch in front.
+        input_dim: the same as input_shape=(input_dim,).
 
     Attributes:
         built: whether the weights exist.
@@ -65,20 +78,27 @@ class Layer(Checked):
         activity_regularizer: Any = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         name: str | None = None,
         input_shape: Sequence[int] | None = None,
         batch_input_shape: Sequence[int | None] | None = None,
+        input_dim: int | None = None,
     ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
-        if dtype not in (None, "float32", np.float32):
+        if not _is_float32(dtype):
             raise ValueError(
                 f"{self.name}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
             )
-        self.activity_regularizer = activity_regularizer
+        only(autocast, (True, False), self.name, "autocast")
+        self.activity_regularizer: Any = None
+        self._kept: list[str] = []
+        if activity_regularizer is not None:
+            self._keep(activity_regularizer=activity_regularizer)
         self._trainable = bool(trainable)
         self._weights: list[Parameter] = []
         self._reader: Callable[[str, tuple[int, ...]], np.ndarray] | None = None
         self._last_call: Call | None = None
+        self._drawn = 0  # calls on arrays that drew random numbers
         self.built = False
         self.output_shape: Any = None
         if batch_input_shape is not None and input_shape is None:
@@ -86,6 +106,8 @@ class Layer(Checked):
         else:
             given = input_shape
         self.given_input_shape = None if given is None else sample_shape(given, self.name, "input_shape")
+        if input_dim is not None and given is None:
+            self.given_input_shape = sample_shape(input_dim, self.name, "input_dim")
 
     # -- to be defined by subclasses
 
@@ -100,6 +122,7 @@ class Layer(Checked):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self.given_input_shape is not None:
             config["input_shape"] = list(self.given_input_shape)
+        config.update((name, KINDS[name.rsplit("_", 1)[-1]].serialize(getattr(self, name))) for name in self._kept)
         return config
 
     @classmethod
@@ -107,6 +130,29 @@ class Layer(Checked):
         return cls(**config)
 
     # -- weights
+
+    def _keep(self, **given: Any) -> None:
+        """Make attributes of activations, initializers, regularizers and constraints, and list them in the
+        configuration; `name_initializer` and so on belong to the weight that `_weight(name, ...)` adds."""
+        for argument, value in given.items():
+            kind = argument.rsplit("_", 1)[-1]
+            try:
+                setattr(self, argument, KINDS[kind].get(value))
+            except (KeyError, TypeError, ValueError) as error:
+                what = str(error).removeprefix(f"{kind}: ")
+                if not isinstance(error, ValueError):
+                    what = f"expected a name, a config or a function, not this: {value!r:.200}"
+                raise ValueError(f"{self.name}: {argument}: {what}") from None
+            if argument not in self._kept:
+                self._kept.append(argument)
+
+    def _weight(self, name: str, shape: Sequence[int], of: str | None = None, trainable: bool = True) -> Parameter:
+        """A new parameter by the kept `of_initializer`, `of_regularizer` and `of_constraint`; `of` is its name by
+        default."""
+        rules = {
+            kind: getattr(self, f"{of or name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")
+        }
+        return self.add_weight(name=name, shape=shape, trainable=trainable, **rules)
 
     @checked
     def add_weight(
@@ -126,19 +172,15 @@ class Layer(Checked):
             initializer: name, instance or function of the shape, default "glorot_uniform".
             dtype: None or "float32".
             trainable: whether training changes it.
-            regularizer: a penalty, function of the parameter, added to the loss.
-            constraint: what is done to it after each update.
+            regularizer: a penalty, added to the loss while the weight is trained: a name, a Regularizer, or a
+                function of the parameter that gives (1,).
+            constraint: what is done to it after each update: a name, a Constraint, or a function of the parameter.
             name: default "weight", numbered.
 
         Raises:
             ValueError: no shape, or another dtype.
         """
-        if (
-            shape is None
-            or isinstance(shape, str)
-            or (trainable and not tuple(shape))
-            or dtype not in (None, "float32", np.float32)
-        ):
+        if shape is None or isinstance(shape, str) or (trainable and not tuple(shape)) or not _is_float32(dtype):
             raise ValueError(
                 f"{self.name}: add_weight expects a shape, (1,) for one number that is trained, and dtype 'float32'. "
                 f"Received: shape={shape!r}, dtype={dtype!r}"
@@ -150,7 +192,7 @@ class Layer(Checked):
         else:
             value = initializers.get("glorot_uniform" if initializer is None else initializer)(shape)
         parameter = Parameter(shape, value, f"{self.name}/{name}", trainable)
-        parameter.regularizer, parameter.constraint = regularizer, constraint
+        parameter.regularizer, parameter.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._weights.append(parameter)
         return parameter
 
@@ -165,6 +207,15 @@ class Layer(Checked):
         trace = current()
         if trace is not None and trace.training:
             trace.updates.append(op)
+
+    def _draw(self) -> int:
+        """Within `call`: the number of this use among those of this layer in the graph, each of which draws random
+        numbers of its own."""
+        trace = current()
+        if trace is None:
+            return 0
+        trace.draws[self] = trace.draws.get(self, -1) + 1
+        return trace.draws[self]
 
     @property
     def trainable(self) -> bool:
@@ -257,6 +308,7 @@ class Layer(Checked):
             raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
+        count_call()
         outer = current()
         said = {} if training is None else {"training": training}
         if training is None:
@@ -306,7 +358,8 @@ class Layer(Checked):
             return flat(shape)
 
         with tracing(training):
-            results = iter(evaluate(function, arrays))
+            results = iter(evaluate(function, arrays, self._drawn))
+        self._drawn += training  # the next call draws other random numbers
         return mapped(lambda _: next(results), shape)
 
     def _array(self, value: Any, dtype: Any) -> np.ndarray:
@@ -345,7 +398,7 @@ class Layer(Checked):
         return self._last_call
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_last_call": None}  # which holds the graph of a whole model
+        return {**vars(self), "_last_call": None, "_reader": None}  # the former holds the graph of a whole model
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
@@ -405,6 +458,21 @@ def expect_rank(x: Tensor, rank: int, layer: Layer, layout: str) -> None:
 def shown(shape: Sequence[Any]) -> str:
     """A shape as Keras prints it: None for the batch."""
     return str(tuple(None if size is BATCH else size for size in shape))
+
+
+def only(value: Any, allowed: Sequence[Any], layer: str, argument: str) -> None:
+    """Refuse other values of an argument of Keras' that has no meaning here."""
+    if not any(value is one or (type(value) is type(one) and value == one) for one in allowed):
+        raise ValueError(
+            f"{layer}: {argument} must be {' or '.join(map(repr, allowed))}. Received: {argument}={value!r}"
+        )
+
+
+def _is_float32(dtype: Any) -> bool:
+    """Whether `dtype` means float32, in the words of NumPy or Keras."""
+    if isinstance(dtype, dict):  # of a policy
+        dtype = dtype.get("config", {}).get("name") if isinstance(dtype.get("config"), dict) else dtype
+    return dtype is None or dtype is np.float32 or (isinstance(dtype, (str, np.dtype)) and dtype == "float32")
 
 
 def channels_last(data_format: Any, layer: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcore import initializers, ops
+from dlcore import ops
 from dlcore.layers.base import positive, shown
 from dlcore.layers.spatial import LAYOUTS, Convolution
 from dlcore.ops.base import Tensor
@@ -24,18 +24,26 @@ class _Conv(Convolution):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
-        )
+        kept = dict(
+            activation=activation, kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, use_bias, kept, **kwargs)
         self.filters = positive(filters, self.name, "filters")
         self.groups = positive(groups, self.name, "groups")
         if self.filters % self.groups:
             raise ValueError(
                 f"{self.name}: filters must be a multiple of groups. Received: filters={filters}, groups={groups}"
             )
-        self.kernel_initializer = initializers.get(kernel_initializer)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         if len(input_shape) != self.rank + 2 or input_shape[-1] % self.groups:
@@ -44,7 +52,7 @@ class _Conv(Convolution):
                 f"groups={self.groups}. Received: {shown(input_shape)}"
             )
         shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer)
+        self.kernel = self._weight("kernel", shape)
         self.add_bias(self.filters)
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -53,10 +61,7 @@ class _Conv(Convolution):
         return ops.conv2d(image, self.kernel, *self.geometry(image), self.groups)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "filters": self.filters, "groups": self.groups,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-        }  # fmt: skip
+        return {**super().get_config(), "filters": self.filters, "groups": self.groups}
 
 
 class Conv1D(_Conv):
@@ -76,6 +81,8 @@ class Conv1D(_Conv):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         kernel_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        kernel_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (kernel_size, channels / groups, filters), bias (filters,).
 
@@ -103,6 +110,8 @@ class Conv2D(_Conv):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         kernel_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        kernel_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (height, width, channels / groups, filters), bias (filters,).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcore import initializers, ops
+from dlcore import ops
 from dlcore.layers.base import positive
 from dlcore.layers.spatial import Convolution
 from dlcore.ops.base import Tensor
@@ -23,18 +23,26 @@ class _DepthwiseConv(Convolution):
         use_bias: bool = True,
         depthwise_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
-        )
+        kept = dict(
+            activation=activation, depthwise_initializer=depthwise_initializer, bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer, bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer, depthwise_constraint=depthwise_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, use_bias, kept, **kwargs)
         self.depth_multiplier = positive(depth_multiplier, self.name, "depth_multiplier")
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         self.expect(input_shape)
         shape = (*self.kernel_size, input_shape[-1], self.depth_multiplier)
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.depthwise_initializer)
+        self.kernel = self._weight("kernel", shape, "depthwise")
         self.add_bias(input_shape[-1] * self.depth_multiplier)
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -43,10 +51,7 @@ class _DepthwiseConv(Convolution):
         return ops.depthwise_conv2d(image, self.kernel, *self.geometry(image))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "depth_multiplier": self.depth_multiplier,
-            "depthwise_initializer": initializers.serialize(self.depthwise_initializer),
-        }  # fmt: skip
+        return {**super().get_config(), "depth_multiplier": self.depth_multiplier}
 
 
 class DepthwiseConv1D(_DepthwiseConv):
@@ -65,6 +70,8 @@ class DepthwiseConv1D(_DepthwiseConv):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         depthwise_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        depthwise_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        depthwise_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (kernel_size, channels, depth_multiplier), bias (channels * depth_multiplier,).
 
@@ -91,6 +98,8 @@ class DepthwiseConv2D(_DepthwiseConv):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         depthwise_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        depthwise_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        depthwise_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (height, width, channels, depth_multiplier), bias (channels * depth_multiplier,).
 
@@ -114,29 +123,34 @@ class _SeparableConv(Convolution):
         depthwise_initializer: Any = "glorot_uniform",
         pointwise_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        depthwise_regularizer: Any = None,
+        pointwise_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        depthwise_constraint: Any = None,
+        pointwise_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
-        )
+        kept = dict(
+            activation=activation, depthwise_initializer=depthwise_initializer,
+            pointwise_initializer=pointwise_initializer, bias_initializer=bias_initializer,
+            depthwise_regularizer=depthwise_regularizer, pointwise_regularizer=pointwise_regularizer,
+            bias_regularizer=bias_regularizer, activity_regularizer=activity_regularizer,
+            depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, use_bias, kept, **kwargs)
         self.filters = positive(filters, self.name, "filters")
         self.depth_multiplier = positive(depth_multiplier, self.name, "depth_multiplier")
-        self.depthwise_initializer = initializers.get(depthwise_initializer)
-        self.pointwise_initializer = initializers.get(pointwise_initializer)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         self.expect(input_shape)
         channels, multiplier = input_shape[-1], self.depth_multiplier
-        self.depthwise_kernel = self.add_weight(
-            name="depthwise_kernel",
-            shape=(*self.kernel_size, channels, multiplier),
-            initializer=self.depthwise_initializer,
-        )
-        self.pointwise_kernel = self.add_weight(
-            name="pointwise_kernel",
-            shape=(*(1,) * self.rank, channels * multiplier, self.filters),
-            initializer=self.pointwise_initializer,
-        )
+        shape = (*self.kernel_size, channels, multiplier)
+        self.depthwise_kernel = self._weight("depthwise_kernel", shape, "depthwise")
+        shape = (*(1,) * self.rank, channels * multiplier, self.filters)
+        self.pointwise_kernel = self._weight("pointwise_kernel", shape, "pointwise")
         self.add_bias(self.filters)
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -146,11 +160,7 @@ class _SeparableConv(Convolution):
         return ops.conv2d(each, self.pointwise_kernel)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "filters": self.filters, "depth_multiplier": self.depth_multiplier,
-            "depthwise_initializer": initializers.serialize(self.depthwise_initializer),
-            "pointwise_initializer": initializers.serialize(self.pointwise_initializer),
-        }  # fmt: skip
+        return {**super().get_config(), "filters": self.filters, "depth_multiplier": self.depth_multiplier}
 
 
 class SeparableConv1D(_SeparableConv):
@@ -170,6 +180,9 @@ class SeparableConv1D(_SeparableConv):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         depthwise_initializer, pointwise_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer, activity_regularizer: penalties added to the
+            loss, default None.
+        depthwise_constraint, pointwise_constraint, bias_constraint: applied after each update, default None.
 
     Weights: depthwise_kernel (kernel_size, channels, depth_multiplier), pointwise_kernel (1, channels *
     depth_multiplier, filters), bias (filters,).
@@ -198,6 +211,9 @@ class SeparableConv2D(_SeparableConv):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         depthwise_initializer, pointwise_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        depthwise_regularizer, pointwise_regularizer, bias_regularizer, activity_regularizer: penalties added to the
+            loss, default None.
+        depthwise_constraint, pointwise_constraint, bias_constraint: applied after each update, default None.
 
     Weights: depthwise_kernel (height, width, channels, depth_multiplier), pointwise_kernel (1, 1, channels *
     depth_multiplier, filters), bias (filters,).

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcore import initializers, ops
-from dlcore.layers.base import Layer, shown
+from dlcore import ops
+from dlcore.layers.base import Layer, only, shown
 from dlcore.ops.base import Parameter, Tensor
 from dlcore.ops.normalization import MovingAverage
 
@@ -32,30 +32,24 @@ class _Affine(Layer):
         epsilon: float,
         center: bool,
         scale: bool,
-        beta_initializer: Any,
-        gamma_initializer: Any,
+        kept: dict[str, Any],
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.epsilon = _epsilon(epsilon, self.name)
         self.center, self.scale = bool(center), bool(scale)
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
+        self._keep(**kept)
         self.gamma: Parameter | None = None
         self.beta: Parameter | None = None
 
     def _add_affine(self, shape: tuple[int, ...]) -> None:
         if self.scale:
-            self.gamma = self.add_weight(shape=shape, name="gamma", initializer=self.gamma_initializer)
+            self.gamma = self._weight("gamma", shape)
         if self.center:
-            self.beta = self.add_weight(shape=shape, name="beta", initializer=self.beta_initializer)
+            self.beta = self._weight("beta", shape)
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "epsilon": self.epsilon, "center": self.center, "scale": self.scale,
-            "beta_initializer": initializers.serialize(self.beta_initializer),
-            "gamma_initializer": initializers.serialize(self.gamma_initializer),
-        }  # fmt: skip
+        return {**super().get_config(), "epsilon": self.epsilon, "center": self.center, "scale": self.scale}
 
 
 def _last_axis(axis: Any, input_shape: tuple[Any, ...], layer: str) -> int:
@@ -102,7 +96,8 @@ class BatchNormalization(_Affine):
         center, scale: whether there is a beta, and a gamma; default True.
         beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer: default "zeros",
             "ones", "zeros" and "ones".
-        renorm, synchronized: only False.
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: default None.
+        renorm, synchronized: only False; renorm_clipping only None, and renorm_momentum is not used.
 
     Weights: gamma, beta, moving_mean, moving_variance, each (channels,); the last two are not trainable.
 
@@ -121,29 +116,34 @@ class BatchNormalization(_Affine):
         gamma_initializer: Any = "ones",
         moving_mean_initializer: Any = "zeros",
         moving_variance_initializer: Any = "ones",
-        *,
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         renorm: bool = False,
+        renorm_clipping: None = None,
+        renorm_momentum: float = 0.99,
         synchronized: bool = False,
         **kwargs: Any,
     ):
-        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
-        for argument, value in (("renorm", renorm), ("synchronized", synchronized)):
-            if value:
-                raise ValueError(f"{self.name}: {argument} must be False. Received: {argument}={value!r}")
+        kept = dict(
+            beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
+            moving_mean_initializer=moving_mean_initializer, moving_variance_initializer=moving_variance_initializer,
+            beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+        )  # fmt: skip
+        super().__init__(epsilon, center, scale, kept, **kwargs)
+        only(renorm, (False,), self.name, "renorm")
+        only(renorm_clipping, (None,), self.name, "renorm_clipping")
+        only(synchronized, (False,), self.name, "synchronized")
         self.axis = _whole(axis, self.name)
         self.momentum = _number(momentum, self.name, "momentum", 0, 1, "a number in [0, 1]")
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         shape = (_last_axis(self.axis, input_shape, self.name),)
         self._add_affine(shape)
-        self.moving_mean = self.add_weight(
-            shape=shape, name="moving_mean", initializer=self.moving_mean_initializer, trainable=False
-        )
-        self.moving_variance = self.add_weight(
-            shape=shape, name="moving_variance", initializer=self.moving_variance_initializer, trainable=False
-        )
+        self.moving_mean = self._weight("moving_mean", shape, trainable=False)
+        self.moving_variance = self._weight("moving_variance", shape, trainable=False)
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         _expect_channels(inputs, self.moving_mean.shape[0], self)
@@ -155,11 +155,7 @@ class BatchNormalization(_Affine):
         return y
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "axis": self.axis, "momentum": self.momentum,
-            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
-            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
-        }  # fmt: skip
+        return {**super().get_config(), "axis": self.axis, "momentum": self.momentum}
 
 
 def _last_axes(axis: Any, input_shape: tuple[Any, ...], layer: str) -> int:
@@ -211,6 +207,7 @@ class LayerNormalization(_Affine, _Rows):
         epsilon: added to the variance; default 0.001.
         center, scale: whether there is a beta, and a gamma; default True.
         beta_initializer, gamma_initializer: default "zeros" and "ones".
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: default None.
 
     Weights: gamma and beta, of the shape of these axes.
 
@@ -227,9 +224,17 @@ class LayerNormalization(_Affine, _Rows):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
+        kept = dict(
+            beta_initializer=beta_initializer, gamma_initializer=gamma_initializer, beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
+        super().__init__(epsilon, center, scale, kept, **kwargs)
         self.axis = _axis(axis, self.name)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
@@ -311,6 +316,7 @@ class GroupNormalization(_Affine):
         epsilon: added to the variance; default 0.001.
         center, scale: whether there is a beta, and a gamma; default True.
         beta_initializer, gamma_initializer: default "zeros" and "ones".
+        beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint: default None.
 
     Weights: gamma and beta, each (channels,).
 
@@ -327,9 +333,17 @@ class GroupNormalization(_Affine):
         scale: bool = True,
         beta_initializer: Any = "zeros",
         gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, **kwargs)
+        kept = dict(
+            beta_initializer=beta_initializer, gamma_initializer=gamma_initializer, beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer, beta_constraint=beta_constraint, gamma_constraint=gamma_constraint,
+        )  # fmt: skip
+        super().__init__(epsilon, center, scale, kept, **kwargs)
         if isinstance(groups, bool) or not isinstance(groups, int) or (groups < 1 and groups != -1):
             raise ValueError(f"{self.name}: groups must be a positive whole number or -1. Received: groups={groups!r}")
         self.groups, self.axis = groups, _whole(axis, self.name)

@@ -12,8 +12,8 @@ from dlcore.ops.base import Tensor
 
 
 class _Noise(Layer):
-    """Does nothing outside training. `_stream` names the random numbers: they are Philox of (stream, training step,
-    element), so they do not depend on threads."""
+    """Does nothing outside training. `_stream` names the random numbers: they are Philox of (stream, number of the use
+    of the layer in the graph, training step, element), so they do not depend on threads."""
 
     def __init__(self, seed: int | None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -40,8 +40,8 @@ class Dropout(_Noise):
     Raises:
         ValueError: an argument out of range, or an input that noise_shape does not suit.
 
-    Source: Srivastava et al., JMLR 15 (2014). The numbers are Philox of (seed, training step, element), so they do not
-    depend on threads.
+    Source: Srivastava et al., JMLR 15 (2014). The numbers are Philox of (seed, use of the layer, training step,
+    element), so they do not depend on threads.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Dropout(_Noise):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         noise = self._noise_shape(x)
-        return ops.dropout(x, self.rate, self._stream, 0, noise) if training and self.rate else x
+        return ops.dropout(x, self.rate, self._stream, self._draw(), noise) if training and self.rate else x
 
     def get_config(self) -> dict[str, Any]:
         noise = None if self.noise_shape is None else list(self.noise_shape)
@@ -95,7 +95,7 @@ class AlphaDropout(Dropout):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         noise = self._noise_shape(x)
-        return ops.alpha_dropout(x, self.rate, self._stream, 0, noise) if training and self.rate else x
+        return ops.alpha_dropout(x, self.rate, self._stream, self._draw(), noise) if training and self.rate else x
 
 
 class _SpatialDropout(_Noise):
@@ -109,7 +109,7 @@ class _SpatialDropout(_Noise):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         expect_rank(x, self.rank, self, self.layout)
         noise = (None, *(1,) * (self.rank - 2), None)
-        return ops.dropout(x, self.rate, self._stream, 0, noise) if training and self.rate else x
+        return ops.dropout(x, self.rate, self._stream, self._draw(), noise) if training and self.rate else x
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -180,7 +180,7 @@ class GaussianNoise(_Noise):
         self.stddev = float(stddev)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return ops.gaussian_noise(x, self.stddev, self._stream) if training and self.stddev else x
+        return ops.gaussian_noise(x, self.stddev, self._stream, self._draw()) if training and self.stddev else x
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stddev": self.stddev, "seed": self.seed}
@@ -207,7 +207,7 @@ class GaussianDropout(_Noise):
         self.rate = self._share(rate)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        return ops.gaussian_dropout(x, self.rate, self._stream) if training and self.rate else x
+        return ops.gaussian_dropout(x, self.rate, self._stream, self._draw()) if training and self.rate else x
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from dlcore import activations, initializers, ops
+from dlcore import ops
 from dlcore.layers.base import Layer, channels_last, choice, positive, shown
 from dlcore.ops.base import Parameter, Tensor
 from dlcore.ops.windows import Padding, Pair, same_padding
@@ -75,6 +75,7 @@ class Convolution(Spatial):
     """Base of all convolutions: the window, a bias and an activation."""
 
     paddings: tuple[str, ...] = ("valid", "same")
+    activation: Any
 
     def __init__(
         self,
@@ -83,9 +84,8 @@ class Convolution(Spatial):
         padding: Any,
         data_format: Any,
         dilation_rate: Any,
-        activation: Any,
         use_bias: bool,
-        bias_initializer: Any,
+        kept: dict[str, Any],
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -94,9 +94,8 @@ class Convolution(Spatial):
         self.strides = self.sizes(strides, "strides")
         self.padding = choice(padding, self.paddings, self.name, "padding")
         self.dilation_rate = self.sizes(dilation_rate, "dilation_rate")
-        self.activation = activations.get(activation)
         self.use_bias = bool(use_bias)
-        self.bias_initializer = initializers.get(bias_initializer)
+        self._keep(**kept)
         self.bias: Parameter | None = None
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -106,7 +105,7 @@ class Convolution(Spatial):
     def add_bias(self, filters: int) -> None:
         """Create the bias, if there is one."""
         if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(filters,), initializer=self.bias_initializer)
+            self.bias = self._weight("bias", (filters,))
 
     def expect_window(self, channels: int, x: Tensor) -> None:
         """Refuse an input of other channels than the weights have, or too small for one window."""
@@ -130,12 +129,11 @@ class Convolution(Spatial):
         y = self.convolve(x)
         if self.bias is not None:  # on the image, where it can go into the kernel
             y = ops.bias_add(y, self.bias)
-        return self.activation(self.from_image(y))
+        return self.activation(self.from_image(y))  # type: ignore[no-any-return]
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(), "kernel_size": list(self.kernel_size), "strides": list(self.strides),
             "padding": self.padding, "data_format": "channels_last", "dilation_rate": list(self.dilation_rate),
-            "activation": activations.serialize(self.activation), "use_bias": self.use_bias,
-            "bias_initializer": initializers.serialize(self.bias_initializer),
+            "use_bias": self.use_bias,
         }  # fmt: skip

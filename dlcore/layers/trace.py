@@ -40,6 +40,7 @@ class Trace:
         training: what layers inside are told if nobody says otherwise.
         updates: ops that run at the end of each training step, such as those of moving statistics.
         losses: penalties that are added to the loss.
+        draws: how often each layer was used that draws random numbers.
         depth: how many traces are around it.
     """
 
@@ -47,10 +48,37 @@ class Trace:
         self.training = training
         self.updates: list[Op] = outer.updates if outer else []
         self.losses: list[Tensor] = outer.losses if outer else []
+        self.draws: dict[Layer, int] = outer.draws if outer else {}
         self.depth: int = outer.depth + 1 if outer else 0
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+_limit: ContextVar[list[int] | None] = ContextVar("limit", default=None)
+
+
+@contextmanager
+def limited(calls: int) -> Iterator[None]:
+    """Within the block, no more than so many calls of layers: descriptions from elsewhere cannot ask for endless work.
+
+    Raises:
+        ValueError: there are more.
+    """
+    token = _limit.set([calls])
+    try:
+        yield
+    finally:
+        _limit.reset(token)
+
+
+def count_call() -> None:
+    """One more call of a layer."""
+    left = _limit.get()
+    if left is not None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise ValueError("the layers of this model call each other too often")
 
 
 def current() -> Trace | None:

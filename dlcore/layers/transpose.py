@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcore import initializers, ops
+from dlcore import ops
 from dlcore.layers.base import positive, shown
 from dlcore.layers.spatial import LAYOUTS, Convolution
 from dlcore.ops.base import Tensor
@@ -25,11 +25,20 @@ class _ConvTranspose(Convolution):
         use_bias: bool = True,
         kernel_initializer: Any = "glorot_uniform",
         bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(
-            kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, **kwargs
-        )
+        kept = dict(
+            activation=activation, kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, use_bias, kept, **kwargs)
         self.filters = positive(filters, self.name, "filters")
         self.output_padding = None if output_padding is None else self.sizes(output_padding, "output_padding", least=0)
         extra = self.output_padding or (0,) * self.rank
@@ -38,12 +47,11 @@ class _ConvTranspose(Convolution):
                 f"{self.name}: output_padding must be less than strides on every axis. Received: "
                 f"output_padding={output_padding}, strides={strides}"
             )
-        self.kernel_initializer = initializers.get(kernel_initializer)
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
         self.expect(input_shape)
         shape = (*self.kernel_size, self.filters, input_shape[-1])
-        self.kernel = self.add_weight(name="kernel", shape=shape, initializer=self.kernel_initializer)
+        self.kernel = self._weight("kernel", shape)
         self.add_bias(self.filters)
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -65,7 +73,6 @@ class _ConvTranspose(Convolution):
         return {
             **super().get_config(), "filters": self.filters,
             "output_padding": None if self.output_padding is None else list(self.output_padding),
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
         }  # fmt: skip
 
 
@@ -86,6 +93,8 @@ class Conv1DTranspose(_ConvTranspose):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         kernel_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        kernel_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (kernel_size, filters, channels), bias (filters,).
 
@@ -113,6 +122,8 @@ class Conv2DTranspose(_ConvTranspose):
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         kernel_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        kernel_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (height, width, filters, channels), bias (filters,).
 

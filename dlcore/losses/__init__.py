@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dlcore import _objects
 from dlcore._arguments import nearest
 from dlcore.losses.base import Loss, LossFunctionWrapper, numbers
 from dlcore.losses.classes import (
@@ -157,6 +158,13 @@ def get(identifier: Any) -> Loss:
         for cls in CLASSES:
             if cls.__name__ == name:
                 return cls.from_config(identifier.get("config", {}))
+        if name == "LossFunctionWrapper":
+            config = dict(identifier.get("config", {}))
+            return LossFunctionWrapper(_function(config.pop("fn", None)), **config)
+        own = _objects.find(name, Loss)
+        if isinstance(own, type):
+            made: Loss = own.from_config(identifier.get("config", {}))  # type: ignore[attr-defined]
+            return made
         raise ValueError(f"loss: expected one of {[cls.__name__ for cls in CLASSES]}. Received: {name!r}")
     if isinstance(identifier, str):
         if (name := _ALIASES.get(identifier, identifier)) in _FUNCTIONS:
@@ -164,6 +172,8 @@ def get(identifier: Any) -> Loss:
         for cls in CLASSES:
             if identifier == cls.__name__:
                 return cls()
+        if (own := _objects.find(identifier, Loss)) is not None:
+            return get(own)
         raise ValueError(
             f"loss: expected one of {NAMES}, or a class name. Received: {identifier!r}{nearest(identifier, NAMES)}"
         )
@@ -177,6 +187,15 @@ def get(identifier: Any) -> Loss:
     raise ValueError(f"loss: expected a name, a Loss or a function. Received: {identifier!r}")
 
 
+def _function(name: Any) -> Callable[..., Any]:
+    if name in _FUNCTIONS:
+        return _FUNCTIONS[name][0]
+    own: Callable[..., Any] | None = _objects.find(name, Loss)
+    if own is None or isinstance(own, type):
+        raise ValueError(f"loss: expected a function of dlcore.losses or of the user. Received: {name!r}")
+    return own
+
+
 def deserialize(name: Any) -> Loss:
     """`get`, by Keras' other name."""
     return get(name)
@@ -186,9 +205,18 @@ def serialize(loss: Any) -> dict[str, Any]:
     """The config dict that `get` understands.
 
     Raises:
-        ValueError: not one of this module's classes.
+        ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
     loss = get(loss)
+    taken = {*NAMES, *(cls.__name__ for cls in CLASSES)}
+    if type(loss) is LossFunctionWrapper:
+        known = [name for name, (function, _) in _FUNCTIONS.items() if function is loss.fn]
+        if name := known[0] if known else _objects.name_of(loss.fn, taken):
+            return {"class_name": "LossFunctionWrapper", "config": {**loss.get_config(), "fn": name}}
+    elif type(loss) not in CLASSES:
+        own: dict[str, Any] | None = _objects.described(loss, Loss, taken)
+        if own is not None:
+            return own
     if type(loss) not in CLASSES:
         raise ValueError(f"loss: {loss.name!r} cannot be saved: it is not one of {NAMES}")
     return {"class_name": type(loss).__name__, "config": loss.get_config()}

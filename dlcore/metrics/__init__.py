@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from dlcore import _objects, losses
 from dlcore._arguments import nearest
 from dlcore.losses import BinaryCrossentropy as _BinaryLoss
 from dlcore.losses import Loss
@@ -295,6 +296,14 @@ def _made(identifier: Any) -> Metric:
         for cls in CLASSES:
             if cls.__name__ == name:
                 return cls.from_config(config)
+        if name == "MeanMetricWrapper":
+            config = dict(config)
+            fn = config.pop("fn", None)
+            return MeanMetricWrapper(losses.get(fn) if isinstance(fn, dict) else _function(fn), **config)
+        own = _objects.find(name, Metric)
+        if isinstance(own, type):
+            made: Metric = own.from_config(config)  # type: ignore[attr-defined]
+            return made
     if isinstance(identifier, str) and identifier in _BY_NAME:
         try:
             return _BY_NAME[identifier](name=identifier)
@@ -304,6 +313,8 @@ def _made(identifier: Any) -> Metric:
     for function in _FUNCTIONS:
         if identifier in (function, function.__name__):
             return MeanMetricWrapper(function)
+    if isinstance(identifier, str) and (own := _objects.find(identifier, Metric)) is not None:
+        return _made(own)
     if isinstance(identifier, type) and issubclass(identifier, Metric):
         return identifier()
     if callable(identifier):
@@ -312,6 +323,16 @@ def _made(identifier: Any) -> Metric:
         f"metrics: expected 'accuracy' or one of {sorted(_BY_NAME)}, or a function. Received: {identifier!r}"
         f"{nearest(identifier, ['accuracy', *_BY_NAME])}"
     )
+
+
+def _function(name: Any) -> Any:
+    for function in _FUNCTIONS:
+        if function.__name__ == name:
+            return function
+    own = _objects.find(name, Metric)
+    if own is None or isinstance(own, type):
+        raise ValueError(f"metrics: expected a function of dlcore.metrics or of the user. Received: {name!r}")
+    return own
 
 
 def deserialize(config: Any) -> Metric:
@@ -323,7 +344,7 @@ def serialize(metric: Any) -> Any:
     """A name or config dict that `get` understands.
 
     Raises:
-        ValueError: not one of this module's classes or functions.
+        ValueError: neither one of this module's classes or functions, nor one of the user's that has a name.
     """
     if isinstance(metric, str):
         return metric
@@ -336,4 +357,15 @@ def serialize(metric: Any) -> Any:
             return function.__name__
     if type(metric) in CLASSES:
         return {"class_name": type(metric).__name__, "config": metric.get_config()}
-    raise ValueError(f"metrics: {metric!r} has no name in a file")
+    if isinstance(metric, Loss):
+        return losses.serialize(metric)
+    taken = {*_BY_NAME, *(function.__name__ for function in _FUNCTIONS)}
+    own = None
+    if type(metric) is MeanMetricWrapper:
+        fn = losses.serialize(metric.fn) if isinstance(metric.fn, Loss) else _objects.name_of(metric.fn, taken)
+        own = fn and {"class_name": "MeanMetricWrapper", "config": {**metric.get_config(), "fn": fn}}
+    else:
+        own = _objects.described(metric, Metric, taken)
+    if own is None:
+        raise ValueError(f"metrics: {metric!r} has no name in a file")
+    return own

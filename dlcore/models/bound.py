@@ -107,7 +107,7 @@ def _penalties(model: Network, trace: Trace) -> list[Tensor]:
         if not isinstance(penalty, Tensor) or penalty.shape not in ((BATCH,), (1,)):
             raise ValueError(
                 f"{model.name}: a penalty must have the shape (None,), one value per sample, or (1,). "
-                f"Received: {shown(penalty.shape) if isinstance(penalty, Tensor) else penalty!r}"
+                f"Received: {shown(penalty.shape) if isinstance(penalty, Tensor) else repr(penalty)}"
             )
     return [*trace.losses, *found]
 

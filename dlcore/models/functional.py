@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dlcore.graph.graph import clone
@@ -11,6 +12,7 @@ from dlcore.layers.shape import Input, InputLayer
 from dlcore.layers.trace import Call, flat, mapped
 from dlcore.models.data import Spec
 from dlcore.models.model import Model
+from dlcore.models.structure import Node, Source, Structure
 from dlcore.ops.base import Op, Tensor
 
 
@@ -28,7 +30,9 @@ class OpCall:
         self.op = clone(
             op, [tensor if tensor.op is None else Tensor(tensor.shape, tensor.dtype) for tensor in op.inputs]
         )
-        self.name = type(op).__name__
+        self.name = getattr(op, "kind", type(op).__name__).lower()
+        self.kind = "".join(part.capitalize() for part in self.name.split("_")) if hasattr(op, "kind") else (
+            type(op).__name__)  # fmt: skip
 
     def __call__(self, x: Sequence[Tensor], training: bool = False) -> list[Tensor]:
         return clone(self.op, list(x)).outputs
@@ -97,7 +101,8 @@ class Functional(Model):
             InputLayer(spec.shape, name=spec.name, dtype="int32" if spec.dtype == "i" else None)
             for t, spec in zip(flat(inputs), self._specs, strict=True)
         ]  # fmt: skip
-        self._layers = self._ordered()
+        self._operations = self._ordered()
+        self._layers = [layer for layer in self._operations if isinstance(layer, Layer)]
         self.output_names = [t.call.layer.name if t.call else f"output_{i}" for i, t in enumerate(flat(outputs))]
         seen: dict[str, Layer] = {}
         for layer in self._layers:
@@ -135,21 +140,45 @@ class Functional(Model):
             stack.extend((t, False) for t in reversed(sources) if isinstance(t, Tensor))
         return order
 
-    def _ordered(self) -> list[Layer]:
-        """Layers by their distance from the outputs, the farthest first, as Keras lists them and their weights."""
+    def _ordered(self) -> list[Any]:
+        """Layers, and ops between them, by their distance from the outputs, the farthest first, as Keras lists them and
+        their weights."""
         depth: dict[int, int] = {ref.number: 0 for ref in flat(self._outputs)}
         depths: dict[Any, int] = {}
         for link in reversed(self._links):
-            here = max((depth.get(ref.number, 0) for ref in flat(link.outputs)), default=0)
-            depths[link.layer] = max(depths.get(link.layer, 0), here)
-            for ref in flat(link.arguments):
-                if isinstance(ref, Ref):
-                    depth[ref.number] = max(depth.get(ref.number, 0), here + 1)
-        found = dict.fromkeys(self._input_layers)
-        for layer, ref in zip(self._input_layers, flat(self._inputs), strict=True):
-            depths[layer] = depth.get(ref.number, 0)
-        found.update(dict.fromkeys(link.layer for link in self._links if isinstance(link.layer, Layer)))
+            here = max(depth.get(ref.number, 0) for ref in flat(link.outputs))
+            here = depths[link.layer] = max(depths.get(link.layer, 0), here)
+            for ref in _refs(link.arguments):
+                depth[ref.number] = max(depth.get(ref.number, 0), here + 1)
+        sources = {ref.number: layer for layer, ref in zip(self._input_layers, flat(self._inputs), strict=True)}
+        depths.update((layer, depth.get(number, 0)) for number, layer in sources.items())
+        found = dict.fromkeys(layer for number, layer in sources.items() if number not in depth)  # nobody reads them
+        for link in self._links:
+            found.update(dict.fromkeys(sources[ref.number] for ref in _refs(link.arguments) if ref.number in sources))
+            found[link.layer] = None
+        found.update(dict.fromkeys(self._input_layers))
         return sorted(found, key=lambda layer: -depths[layer])
+
+    def structure(self) -> Structure:
+        nodes: dict[Any, Node] = {}
+        taken = {layer.name for layer in self._layers}
+        for layer in self._operations:
+            if isinstance(layer, Layer):
+                nodes[layer] = Node.of(layer)
+            else:
+                name = next(n for n in _numbered(layer.name) if n not in taken)
+                taken.add(name)
+                nodes[layer] = Node(None, name, layer.kind, [tensor.shape for tensor in layer.op.outputs])
+        inputs = [nodes[layer] for layer in self._input_layers]
+        made = {ref.number: Source(node, 0, 0) for node, ref in zip(inputs, flat(self._inputs), strict=True)}
+        chain, previous = len(inputs) == 1, inputs[0]
+        for link in self._links:
+            node, reads = nodes[link.layer], [made[ref.number] for ref in _refs(link.arguments)]
+            chain = chain and not node.calls and len(reads) == 1 and reads[0].node is previous
+            previous = node
+            made.update((ref.number, Source(node, len(node.calls), i)) for i, ref in enumerate(flat(link.outputs)))
+            node.calls.append(reads)
+        return Structure(list(nodes.values()), inputs, [made[ref.number] for ref in flat(self._outputs)], chain)
 
     @property
     def layers(self) -> list[Layer]:
@@ -209,6 +238,8 @@ class Functional(Model):
         Raises:
             ValueError: an op stands between the layers, or a layer was called with something that JSON does not have.
         """
+        from dlcore.saving import serialize_layer
+
         layers = [layer for layer in self._layers if layer not in self._input_layers]
         number = {layer: i for i, layer in enumerate(layers)}
         calls = []
@@ -227,7 +258,7 @@ class Functional(Model):
             "trainable": self.trainable,
             "input_specs": [{"name": s.name, "shape": list(s.shape), "dtype": s.dtype} for s in self._specs],
             "inputs": self._encoded(self._inputs, self.name),
-            "layers": [{"class_name": type(layer).__name__, "config": layer.get_config()} for layer in layers],
+            "layers": [serialize_layer(layer) for layer in layers],
             "calls": calls,
             "outputs": self._encoded(self._outputs, self.name),
         }
@@ -244,8 +275,12 @@ class Functional(Model):
         raise ValueError(f"{layer}: it was called with {part!r:.100}, which has no form in a file")
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Functional:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Functional:
         """A new model like the one that `get_config` described, its weights initialised anew.
+
+        Args:
+            config: of `get_config`.
+            custom_objects: classes and functions of the user by name.
 
         Raises:
             ValueError: an unknown layer, or calls that do not fit together.
@@ -257,7 +292,7 @@ class Functional(Model):
         for ref, spec in zip(refs, config["input_specs"], strict=True):
             dtype = "int32" if spec["dtype"] == "i" else None
             values[ref.number] = Input(spec["shape"], name=spec["name"], dtype=dtype)
-        layers = [deserialize_layer(layer) for layer in config["layers"]]
+        layers = [deserialize_layer(layer, custom_objects) for layer in config["layers"]]
 
         def value(part: Any) -> Any:
             if not isinstance(part, Ref):
@@ -273,6 +308,15 @@ class Functional(Model):
             values.update(zip((ref.number for ref in flat(_decoded(call["outputs"]))), flat(y), strict=True))
         inputs, outputs = (mapped(value, _decoded(config[key]), leaf=True) for key in ("inputs", "outputs"))
         return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
+
+def _refs(arguments: Any) -> list[Ref]:
+    return [part for part in flat(arguments) if isinstance(part, Ref)]
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """name, name_1, name_2, ..."""
+    return itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
 
 
 def _decoded(part: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
@@ -10,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from dlcore import config
-from dlcore._arguments import checked, unknown
+from dlcore._arguments import unknown
 from dlcore.callbacks import CallbackList
 from dlcore.graph.program import Function
 from dlcore.layers.base import Layer
 from dlcore.layers.trace import flat, mapped
 from dlcore.models.data import Data, Spec, adapt, whole
+from dlcore.models.files import Saved
 from dlcore.models.training import PREDICT_BATCH, Trainer, feed
 from dlcore.ops.base import Tensor, changes, values
 
 
-class Model(Trainer):
+class Model(Saved, Trainer):
     """A model: `Model(inputs, outputs)` of symbolic tensors, or a subclass that holds layers as attributes and composes
     them in `call(x, training)`. It has compile, fit, evaluate, predict.
 
@@ -194,32 +194,3 @@ class Model(Trainer):
         if training or any(isinstance(value, Tensor) for value in flat(x)):
             return super().__call__(x, *args, training=training, **kwargs)
         return self.predict(x)
-
-    # -- files and copies
-
-    @checked
-    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write architecture and weights to one safetensors file, which `load_model` reads. All of it or nothing.
-
-        Raises:
-            ValueError: something in the model has no name that could be written.
-            OSError: the file cannot be written, or is there and may not be overwritten.
-        """
-        from dlcore.saving import save_model
-
-        save_model(self, filepath, overwrite=overwrite)
-
-    def __getstate__(self) -> dict[str, Any]:
-        with self._lock.read():
-            state = super().__getstate__()
-        for name in BOUND:
-            state.pop(name, None)
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._renew()
-
-
-BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
-         "_predictors", "_idle_functions", "history")  # fmt: skip

@@ -25,6 +25,7 @@ from dlcore.models.arena import WeightArena
 from dlcore.models.bound import Bound, bind
 from dlcore.models.data import Spec
 from dlcore.models.objective import Objective, Target
+from dlcore.models.structure import Structure, stack
 from dlcore.ops.base import Parameter, Tensor, changes, values
 from dlcore.ops.data import Store, gather
 
@@ -179,12 +180,42 @@ class Network(Layer):
             f"It has {[layer.name for layer in self.layers]}"
         )
 
+    def structure(self) -> Structure:
+        """Layers in the order of the summary, and what each reads, as far as the model knows it."""
+        return stack(self.layers, connected=False)
+
     @checked
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
-        """Print the layers with output shapes and numbers of parameters, as Keras does."""
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers with output shapes and numbers of parameters, as Keras does.
+
+        https://keras.io/api/models/model/
+
+        Args:
+            line_length: of the table, default 88, or 108 with connections, or what the terminal has.
+            positions: where the columns end, as shares of it.
+            print_fn: called once with the whole text, default print.
+            expand_nested: show the layers in models that are layers of this one.
+            show_trainable: show which layers are trained: Y, N, or - for those without weights.
+            layer_range: names, or regular expressions, of the first and the last layer to show.
+
+        Raises:
+            ValueError: too narrow, or no layers fit `layer_range`.
+        """
         from dlcore.models.summary import summary
 
-        print_fn(summary(self, line_length))
+        text = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        if print_fn is None:
+            print(text)
+        else:
+            print_fn(f"{text}\n")
 
     # -- training: setting up
 

@@ -10,6 +10,7 @@ from dlcore.layers.shape import Input, InputLayer
 from dlcore.layers.trace import Call, current, flat
 from dlcore.models.data import Spec
 from dlcore.models.model import Model
+from dlcore.models.structure import Structure, stack
 from dlcore.ops.base import Tensor
 
 
@@ -34,6 +35,9 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def structure(self) -> Structure:
+        return stack(self.layers, connected=True)
 
     @property
     def specs(self) -> list[Spec]:
@@ -173,25 +177,28 @@ class Sequential(Model):
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
-        config["layers"] = [
-            {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers
-        ]
+        from dlcore.saving import serialize_layer
+
+        config["layers"] = [serialize_layer(layer) for layer in self._layers]
         if self._sample_shape is not None:
             config["build_input_shape"] = list(self._sample_shape)
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
         """A new model with the layers of `get_config`, their weights initialised anew.
+
+        Args:
+            config: of `get_config`.
+            custom_objects: classes and functions of the user by name.
 
         Raises:
             ValueError: an unknown layer.
         """
         from dlcore.saving import deserialize_layer
 
-        model = cls(
-            [deserialize_layer(layer) for layer in config["layers"]], config.get("trainable", True), config.get("name")
-        )
+        inner = [deserialize_layer(layer, custom_objects) for layer in config["layers"]]
+        model = cls(inner, config.get("trainable", True), config.get("name"))
         if model._sample_shape is None and config.get("build_input_shape"):
             model.build((None, *config["build_input_shape"]))
         return model

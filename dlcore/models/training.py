@@ -28,6 +28,9 @@ class Trainer(Network):
 
     _steps_done = 0  # of the epoch in work
 
+    _fit_seed = 0  # of the order of the samples, in the training that goes on or the last one
+    _resume: dict[str, int] | None = None  # the place where it is to go on
+
     def _build_for(self, data: Data) -> None:
         """Let a model without an input shape take that of the data."""
 
@@ -133,13 +136,17 @@ class Trainer(Network):
         hooks = CallbackList(given, self, verbose, params)
         self.history = hooks.history
         self.stop_training = False
-        seed = _random.seeds.next()
+        self._fit_seed, self._resume, start = _random.seeds.next(), None, 0
         logs: dict[str, Any] = {}
         try:
             hooks.on_train_begin()
+            place: dict[str, int] | None = getattr(self, "_resume", None)  # where an earlier training ended,
+            if place is not None:  # if a callback found that
+                initial_epoch, start, self._fit_seed = (place[key] for key in ("epoch", "batch", "seed"))
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
-                logs = self._run(data, True, hooks, epoch, seed)
+                logs = self._run(data, True, hooks, epoch, self._fit_seed, start)
+                start = 0
                 if not self._steps_done and epoch > initial_epoch:  # the data has ended
                     break
                 if held is not None and _due(epoch + 1, validation_freq):

@@ -165,6 +165,16 @@ class Parameter(Tensor):
     def numpy(self) -> np.ndarray:
         return self.value.copy()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has memory of its own, in no model's arena."""
+        state = {**vars(self), "memory": self.numpy()}
+        del state["_value"], state["arena"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.place(np.array(self.memory), None)  # a pickle may be mapped read-only
+
     def assign(self, value: Any) -> None:
         """Copy `value` in.
 
@@ -173,6 +183,16 @@ class Parameter(Tensor):
         """
         self.memory[...] = self._fitting(value)
         values.note()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies have memory of their own."""
+        state = {**vars(self), "memory": self.numpy(), "arena": None}
+        del state["_value"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.place(self.memory, None)
 
     def _fitting(self, value: Any) -> np.ndarray:
         array = np.asarray(value, np.float32)

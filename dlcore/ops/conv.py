@@ -119,7 +119,7 @@ def conv2d(
     groups: int = 1,
 ) -> Tensor:
     """Convolution of x (batch, ih, iw, ic) with w (kh, kw, ic / groups, oc); see `kernels.conv.conv2d_forward`. w may
-    also be (kw, ic / groups, oc), for a kernel of height 1.
+    also be (kw, ic / groups, oc), for a kernel of height 1, or (ic / groups, oc), for one pixel.
 
     Raises:
         ValueError: the shapes do not fit together, or the output would be empty.

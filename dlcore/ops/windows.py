@@ -40,6 +40,6 @@ def transposed_size(
 
 
 def image_kernel(w: Tensor) -> tuple[int, int, int, int]:
-    """The shape of weights (kh, kw, ., .); without kh, it is 1: a kernel over one axis lies in memory alike."""
-    kh, kw, m, n = w.shape if w.ndim == 4 else (1, *w.shape)
+    """The shape of weights (kh, kw, ., .); without kh or kw, these are 1: it lies in memory alike."""
+    kh, kw, m, n = (*(1,) * (4 - w.ndim), *w.shape)
     return kh, kw, m, n

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.kernels.executor import Program
+from dlcore.kernels.executor import Clock, Program
 from dlcore.ops.base import Op, Parameter, Tensor, values
 from dlcore.ops.norms import constrain
 from dlcore.ops.optimizers import ClipNorm, Squares, Update
@@ -55,6 +55,15 @@ class Optimizer(Settings):
         self._undecayed: set[Parameter] = set()
         self._undecayed_names: re.Pattern[str] | None = None
         self._by_hand: tuple[Any, Program, list[np.ndarray]] | None = None
+
+    # -- copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_by_hand": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)  # a pickle may be mapped read-only
+        self.slots, self._rates = {name: np.array(slot) for name, slot in self.slots.items()}, np.array(self._rates)
 
     # -- slots
 
@@ -105,6 +114,10 @@ class Optimizer(Settings):
         """All slots, parameter by parameter."""
         return [self.slot(name, parameter) for parameter in self._layout for name in self.slots]
 
+    def count_params(self) -> int:
+        """Numbers in all slots, in the number of steps and, where it does not follow from that, the learning rate."""
+        return sum(array.size for array in self.variables) + 1 + (self._schedule is None)
+
     def state(self) -> dict[str, np.ndarray]:
         """Copies of all that training changes, by name: "iterations" (steps done), "learning_rate" where it is a
         number, and "<parameter>/<slot>" for each slot.
@@ -143,6 +156,14 @@ class Optimizer(Settings):
         if self._schedule is None and "learning_rate" in state:
             self._rates[:] = float(np.ravel(state["learning_rate"])[0])
         self._pending = None if self._layout else dict(state)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "clock": self.clock.step, "_by_hand": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.clock = Clock()
+        self.clock.step = state["clock"]
 
     # -- weight decay and averages
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import ceil, cos, floor, log, pi
 from typing import Any
 
+from dlcore import _objects
 from dlcore._arguments import Checked
 
 
@@ -189,8 +190,9 @@ _BY_NAME: dict[str, type[LearningRateSchedule]] = {
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
     """The config dict that `deserialize` understands."""
+    cls = type(learning_rate_schedule)
     return {
-        "class_name": type(learning_rate_schedule).__name__,
+        "class_name": cls.__name__ if cls in _BY_NAME.values() else _objects.name_of(cls, _BY_NAME),
         "config": learning_rate_schedule.get_config(),
     }
 
@@ -206,7 +208,12 @@ def deserialize(config: dict[str, Any], custom_objects: dict[str, Any] | None = 
         ValueError: an unknown class.
     """
     known = {**_BY_NAME, **(custom_objects or {})}
-    if config.get("class_name") not in known:
-        raise ValueError(f"learning rate: expected one of {sorted(known)}. Received: {config.get('class_name')!r}")
-    schedule: LearningRateSchedule = known[config["class_name"]].from_config(config["config"])
+    name = config.get("class_name")
+    own = _objects.find(config.get("config") if name == "function" else name, LearningRateSchedule)
+    if own is not None and not isinstance(own, type):
+        return own  # type: ignore[no-any-return]
+    if not isinstance(name, str) or (name not in known and own is None):
+        raise ValueError(f"learning rate: expected one of {sorted(known)}. Received: {name!r}")
+    cls: Any = known.get(name, own)
+    schedule: LearningRateSchedule = cls.from_config(config["config"])
     return schedule

@@ -1,4 +1,4 @@
-"""Small helpers of Keras: seeds, one-hot targets, the base of datasets that give batches, images from files."""
+"""Small helpers of Keras: seeds, one-hot targets, datasets that give batches, images from files, pictures of models."""
 
 from __future__ import annotations
 
@@ -8,18 +8,35 @@ import numpy as np
 
 from dlcore import _random
 from dlcore._arguments import checked
+from dlcore._objects import (
+    CustomObjectScope,
+    custom_object_scope,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+)
 from dlcore.utils.dataset import PyDataset, Sequence
 from dlcore.utils.image_dataset import image_dataset_from_directory
 from dlcore.utils.images import array_to_img, img_to_array, load_img, save_img
+from dlcore.utils.model_plot import model_to_dot, plot_model
 
 __all__ = [
+    "CustomObjectScope",
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "custom_object_scope",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
     "image_dataset_from_directory",
     "img_to_array",
     "load_img",
+    "model_to_dot",
     "normalize",
+    "plot_model",
+    "register_keras_serializable",
     "save_img",
     "set_random_seed",
     "to_categorical",
