@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound="Checked")
 
 
 def nearest(name: Any, known: Iterable[str]) -> str:
@@ -38,7 +39,7 @@ def _parameters(cls: type) -> tuple[frozenset[str], bool]:
     for base in cls.__mro__:
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(base.__init__).parameters.values()
+        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
         found.update(p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return frozenset(found), False
@@ -64,9 +65,10 @@ def _is_plain(value: Any) -> bool:
 class Checked:
     """Base of classes whose constructor names the argument that was meant."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls: type[C], *args: Any, **kwargs: Any) -> C:
         if kwargs:
-            known, any_other = _parameters(cls)
+            key: Any = cls
+            known, any_other = _parameters(key)
             for name in kwargs:
                 if name not in known and not any_other:
                     raise unknown(cls.__name__, name, known)

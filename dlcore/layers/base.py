@@ -303,11 +303,8 @@ class Layer(Described):
             ValueError: a shape does not suit the layer.
         """
         given = flat((x, args, kwargs))
-        if (
-            isinstance(x, (list, tuple, dict))
-            and _takes_one(type(self))
-            and any(isinstance(t, Tensor) for t in flat(x))
-        ):
+        cls: Any = type(self)
+        if isinstance(x, (list, tuple, dict)) and _takes_one(cls) and any(isinstance(t, Tensor) for t in flat(x)):
             raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if not any(isinstance(value, Tensor) for value in given):
             return self._compute(x, args, kwargs, bool(training))
@@ -327,7 +324,8 @@ class Layer(Described):
         return y
 
     def _called(self, x: Any, args: Any, kwargs: Any, training: bool) -> Any:
-        if _takes_training(type(self)):
+        cls: Any = type(self)
+        if _takes_training(cls):
             kwargs = {**kwargs, "training": training}
         y = self.call(x, *args, **kwargs)
         outputs = flat(y)

@@ -141,7 +141,7 @@ class Loss(Checked):
             hint = ""
             if self.categorical and array.shape[1:] in (shape[:-1], (*shape[:-1], 1)):
                 hint = " Class numbers go with the loss 'sparse_categorical_crossentropy'."
-            elif self.between == (0, 1) and len(shape) == 1 and array.shape[1:] in ((), (1,)):
+            elif self.between is not None and self.between[1] == 1 and prod(array.shape[1:]) == 1:
                 hint = (
                     " One label a sample goes with an output of one unit and a sigmoid, or with a softmax and the loss "
                     "'sparse_categorical_crossentropy'."

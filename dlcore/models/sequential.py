@@ -174,8 +174,9 @@ class Sequential(Model):
         for layer in self._layers:
             if not isinstance(layer, InputLayer):
                 x = layer(x, training=training)
-        self.output_shape = x.shape
-        return x
+        top: Tensor = x
+        self.output_shape = top.shape
+        return top
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _random
-from dlcore.models.data.base import Chunk, Data, Spec, Target
+from dlcore.models.data.base import Checks, Chunk, Data, Spec
 from dlcore.models.data.checks import (
     SLAB,
     converted,
@@ -105,7 +105,7 @@ class ArrayData(Data):
     def sample_names(self) -> list[str] | None:
         return list(self.given[0]) if isinstance(self.given[0], dict) else None
 
-    def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
+    def bind(self, specs: Sequence[Spec], targets: Sequence[Checks] = (), check_data: bool = False) -> None:
         x, y, w = self.given
         self.specs, self.targets, self.check_data = tuple(specs), tuple(targets), check_data
         names = [spec.name for spec in specs]

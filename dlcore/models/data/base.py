@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Target:
 
     name: str
     check: Callable[[Any, str], np.ndarray]
+
+
+class Checks(Protocol):
+    """What data asks of a target: see `Target`. It may also say how many `classes` it tells apart."""
+
+    @property
+    def name(self) -> str: ...
+
+    def check(self, y: Any, argument: str, /) -> np.ndarray: ...
 
 
 class Chunk(NamedTuple):
@@ -79,7 +88,7 @@ class Data:
         self.batch_size, self.steps_per_epoch, self.shuffle = batch_size, steps, shuffle
         self.where, self.model = where, model
         self.specs: tuple[Spec, ...] = ()
-        self.targets: tuple[Target, ...] = ()
+        self.targets: tuple[Checks, ...] = ()
         self.check_data = False
         self.class_weight: dict[int, float] | None = None
         self.samples = None
@@ -97,7 +106,7 @@ class Data:
         """Names of the inputs where x is a dict of them."""
         return None
 
-    def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
+    def bind(self, specs: Sequence[Spec], targets: Sequence[Checks] = (), check_data: bool = False) -> None:
         """Check the data against a model's inputs and outputs. Without targets, those in the data are left alone.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.models.data.base import Chunk, Data, Spec, Target
+from dlcore.models.data.base import Checks, Chunk, Data, Spec
 from dlcore.models.data.checks import finite, inputs, numbers, parts, shape_of, weights_by_class
 from dlcore.models.data.prefetch import Prefetcher
 
@@ -103,7 +103,7 @@ class Stream(Data):
     def _always_batches(self) -> bool:
         return False
 
-    def bind(self, specs: Sequence[Spec], targets: Sequence[Target] = (), check_data: bool = False) -> None:
+    def bind(self, specs: Sequence[Spec], targets: Sequence[Checks] = (), check_data: bool = False) -> None:
         self.specs, self.targets, self.check_data = tuple(specs), tuple(targets), check_data
         item = self.peek()
         self.of_samples = not self._always_batches() and is_sample(unpacked(item, "")[0], specs)
