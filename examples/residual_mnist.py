@@ -1,5 +1,5 @@
 """A residual network on MNIST in Keras' functional words, with augmentation, a schedule of the learning rate, early
-stopping, and the best weights kept in a file. About half a minute an epoch on two cores, 99.5 % after ten.
+stopping, and the best weights kept in a file. Five epochs give 99.2 % on the test set.
 
     python examples/residual_mnist.py [--epochs N] [--blocks N] [--images N] [--output FILE] [--plot FILE]
 
