@@ -178,7 +178,7 @@ def _compile_config(model: Model) -> dict[str, Any] | None:
         json.dumps(found, default=plain)
         return found
     except (ValueError, TypeError) as error:
-        warnings.warn(f"{model.name} is saved as not compiled; call compile after loading it: {error}", stacklevel=4)
+        warnings.warn(f"{model.name} is saved as not compiled; call compile after loading it: {error}", stacklevel=5)
         return None
 
 
