@@ -1,7 +1,7 @@
 """Networks written once for two libraries: each function takes `keras`, which is the module `dlcore` or Keras itself.
 
 Sizes are those of the paper or of Keras' own models by default, and may be made small. `activation` replaces ReLU where
-a test needs slopes without corners.
+a test needs slopes without corners, and `pooling` "Average" the maximum.
 """
 
 
@@ -25,21 +25,22 @@ def lenet5(keras, shape=(28, 28, 1), classes=10, activation="tanh"):
     ])  # fmt: skip
 
 
-def vgg16(keras, shape=(32, 32, 3), classes=None, width=64, blocks=(2, 2, 3, 3, 3), units=512, activation="relu"):
+def vgg16(keras, shape=(32, 32, 3), classes=None, width=64, blocks=(2, 2, 3, 3, 3), units=512, *, activation="relu",
+          pooling="Max"):  # fmt: skip
     """Simonyan and Zisserman 2014 (arXiv 1409.1556); without `classes` the convolutions only."""
     layers, x = keras.layers, keras.Input(shape)
     inputs = x
     for i, count in enumerate(blocks):
         for _ in range(count):
             x = layers.Conv2D(min(width * 2**i, 8 * width), 3, padding="same", activation=activation)(x)
-        x = layers.MaxPooling2D(2, strides=2)(x)
+        x = getattr(layers, f"{pooling}Pooling2D")(2, strides=2)(x)
     if classes is not None:
         x = layers.Dense(units, activation=activation)(layers.Flatten()(x))
         x = layers.Dense(classes, activation="softmax")(x)
     return keras.Model(inputs, x)
 
 
-def inception_block(keras, x, one, three_in, three, five_in, five, pool, activation="relu"):
+def inception_block(keras, x, one, three_in, three, five_in, five, pool, activation="relu", pooling="Max"):
     """Four branches beside each other (Szegedy et al. 2014, arXiv 1409.4842, figure 2b)."""
 
     def conv(x, filters, size):
@@ -47,17 +48,17 @@ def inception_block(keras, x, one, three_in, three, five_in, five, pool, activat
 
     return keras.layers.concatenate([
         conv(x, one, 1), conv(conv(x, three_in, 1), three, 3), conv(conv(x, five_in, 1), five, 5),
-        conv(keras.layers.MaxPooling2D(3, strides=1, padding="same")(x), pool, 1),
+        conv(getattr(keras.layers, f"{pooling}Pooling2D")(3, strides=1, padding="same")(x), pool, 1),
     ])  # fmt: skip
 
 
-def inception(keras, shape=(32, 32, 3), classes=10, part=1, activation="relu"):
+def inception(keras, shape=(32, 32, 3), classes=10, part=1, activation="relu", pooling="Max"):
     """A stem, the blocks 3a and 3b of GoogLeNet with filters divided by `part`, and a head."""
     layers, inputs = keras.layers, keras.Input(shape)
     x = layers.Conv2D(192 // part, 3, padding="same", activation=activation)(inputs)
-    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
+    x = getattr(layers, f"{pooling}Pooling2D")(3, strides=2, padding="same")(x)
     for filters in ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)):
-        x = inception_block(keras, x, *(count // part for count in filters), activation=activation)
+        x = inception_block(keras, x, *(count // part for count in filters), activation, pooling)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
 
@@ -118,12 +119,14 @@ def resnet20(keras, shape=(32, 32, 3), classes=10, width=16, blocks=3, shortcut=
     return keras.Model(inputs, layers.Dense(classes, activation="softmax")(x))
 
 
-def text_cnn(keras, length=400, words=5000, dim=50, filters=250, units=250, classes=1, activation="relu"):
+def text_cnn(keras, length=400, words=5000, dim=50, filters=250, units=250, classes=1, *, activation="relu",
+             pooling="Max"):  # fmt: skip
     """Words in a row: Keras' example for IMDB, without its dropout."""
     layers = keras.layers
     inputs = keras.Input((length,), dtype="int32")
     x = layers.Embedding(words, dim)(inputs)
-    x = layers.GlobalMaxPooling1D()(layers.Conv1D(filters, 3, activation=activation)(x))
+    x = layers.Conv1D(filters, 3, activation=activation)(x)
+    x = getattr(layers, f"Global{pooling}Pooling1D")()(x)
     x = layers.Dense(units, activation=activation)(x)
     return keras.Model(inputs, layers.Dense(classes, activation="sigmoid" if classes == 1 else "softmax")(x))
 
@@ -147,3 +150,14 @@ def two_by_two(keras, activation="relu"):
     x = layers.concatenate([x, layers.Dense(6, activation=activation)(row)])
     kind = layers.Dense(3, activation="softmax", name="kind")(x)
     return keras.Model([image, row], [kind, layers.Dense(1, name="size")(x)])
+
+
+SMALL = {  # function: arguments that keep a test short; 4 classes
+    "mlp": dict(shape=(20,), classes=4, units=(16, 12)),
+    "lenet5": dict(shape=(16, 16, 1), classes=4),
+    "vgg16": dict(shape=(16, 14, 3), classes=4, width=4, blocks=(2, 2, 1), units=12),
+    "inception": dict(shape=(10, 9, 3), classes=4, part=16),
+    "mobilenet": dict(shape=(20, 18, 3), classes=4, alpha=0.25, strides=(1, 2, 1)),
+    "resnet20": dict(shape=(12, 12, 3), classes=4, width=4),
+    "text_cnn": dict(length=17, words=40, dim=8, filters=12, units=10, classes=4),
+}

@@ -6,21 +6,13 @@ import networks
 import numpy as np
 import pytest
 from harness import same_bits, uniform
+from networks import SMALL
 
 import dlcore
 from dlcore import Model, Sequential, layers, utils
 from dlcore.optimizers import SGD, Adam
 from dlcore.saving import save_model
 
-SMALL = {  # name: arguments that keep a test short
-    "mlp": dict(shape=(20,), classes=4, units=(16, 12)),
-    "lenet5": dict(shape=(16, 16, 1), classes=4),
-    "vgg16": dict(shape=(16, 14, 3), classes=4, width=4, blocks=(2, 2, 1), units=12),
-    "inception": dict(shape=(10, 9, 3), classes=4, part=16),
-    "mobilenet": dict(shape=(20, 18, 3), classes=4, alpha=0.25, strides=(1, 2, 1)),
-    "resnet20": dict(shape=(12, 12, 3), classes=4, width=4),
-    "text_cnn": dict(length=17, words=40, dim=8, filters=12, units=10, classes=4),
-}
 SPARSE = "sparse_categorical_crossentropy"
 
 
