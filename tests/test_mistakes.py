@@ -213,6 +213,21 @@ TARGETS = {  # name: (units, activation, loss, y, message)
         np.zeros((20, 2)),
         r"the loss 'mse' expects targets of shape \(20, 1\). Received: \(20, 2\)",
     ),
+    "one unit": (
+        1,
+        "sigmoid",
+        SPARSE,
+        Y % 2,
+        "class numbers from 0 to 0, as the model has 1 outputs. Received: 0 to 1. For two classes give it a sigmoid "
+        "and 'binary_crossentropy', or two units and a softmax",
+    ),
+    "one unit of one-hot": (
+        1,
+        "sigmoid",
+        CATEGORICAL,
+        Y % 2,
+        "'categorical_crossentropy' needs an output for each class, but 'top' has one in all. Received: targets from 0",
+    ),
     "too few": (3, "softmax", SPARSE, Y[:7], "x and y must have the same number of samples. Received: 20 and 7"),
     "none": (3, "softmax", SPARSE, None, "y: expected targets. Received: y=None"),
 }
@@ -227,7 +242,8 @@ def test_targets_against_the_loss(name, use):
     with pytest.raises(ValueError, match=message):
         if use == "validation":
             shape = (20, units) if made.loss.between or name == "numbers" else (20,)
-            made.fit(X, np.zeros(shape), validation_data=(X, y), verbose=0)
+            good = np.ones(shape) if loss == CATEGORICAL else np.zeros(shape)
+            made.fit(X, good, validation_data=(X, y), verbose=0)
         else:
             getattr(made, use)(X, y)
     assert all(same_bits(a, b) for a, b in zip(before, made.get_weights(), strict=True))
@@ -266,13 +282,6 @@ COMPILE = [
     (3, dict(loss=None), "m: compile needs a loss"),
     (3, dict(loss_weights="1"), "m: loss_weights must be numbers. Received: '1'"),
     (3, dict(loss=[SPARSE, "mse"]), r"m: loss must have one entry for each of the outputs \['top'\]. Received: 2"),
-    (
-        1,
-        dict(),
-        "m: the loss 'sparse_categorical_crossentropy' needs an output for each class, but 'top' has one in all. "
-        r"For two classes give it a sigmoid and 'binary_crossentropy', .*Received: output shape \(None, 1\)",
-    ),
-    (1, dict(loss=CATEGORICAL), "m: the loss 'categorical_crossentropy' needs an output for each class"),
     (3, dict(optimizer=3), "optimizer: expected one of"),
 ]
 
@@ -337,7 +346,7 @@ WARNINGS = [
         "softmax",
         "mse",
         Y,
-        r"softmax: over axis -1 of shape \(None, 1\), of one element, it is always 1. A sigmoid may",
+        "m: 'top' ends with a softmax of one unit, which is always 1. A sigmoid may be meant",
     ),
 ]
 

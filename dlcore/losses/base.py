@@ -16,6 +16,7 @@ from dlcore.ops import Tensor
 
 MEAN = "sum_over_batch_size"
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", None, "none")
+ONE_UNIT = " For two classes give it a sigmoid and 'binary_crossentropy', or two units and a softmax"
 TINY = 1e-30  # instead of 0 where no position counts: 0 / TINY is 0
 
 
@@ -185,6 +186,7 @@ class Loss(Checked):
             raise ValueError(
                 f"{argument}: the loss {self.name!r} expects class numbers from 0 to {classes - 1}, as the "
                 f"model has {classes} outputs. Received: {counted.min()} to {counted.max()}"
+                f"{f'.{ONE_UNIT}' if classes == 1 else ''}"
             )
         return np.ascontiguousarray(array, np.int32)
 

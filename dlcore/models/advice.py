@@ -46,6 +46,8 @@ def check_output(model: str, target: Target, output: Tensor) -> None:
         end = end.inputs[0].op
     found = "softmax" if isinstance(end, Softmax) else end.kind if isinstance(end, Activation) else None
     name = target.loss.name if target.loss is not None else ""
+    if found == "softmax" and output.shape[-1] == 1 and target.loss is not None and target.classes != 1:
+        _warn(f"{model}: {target.name!r} ends with a softmax of one unit, which is always 1. A sigmoid may be meant")
     if logits and found in ("softmax", "sigmoid"):
         _warn(
             f"{model}: the loss {name!r} has from_logits=True, but {target.name!r} ends with a {found}: it would take "

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import losses, metrics
+from dlcore.losses.base import ONE_UNIT
 
 SLACK = 1e-3  # what rounding may add to a target
 
@@ -40,6 +41,11 @@ class Target:
         """
         loss = self.loss or losses.Loss("loss")
         array = loss.target(y, self.shape, argument)
+        if loss.categorical and self.classes == 1 and array.size and array.min() < 1 - SLACK:
+            raise ValueError(
+                f"{argument}: the loss {loss.name!r} needs an output for each class, but {self.name!r} has one in all. "
+                f"Received: targets from {array.min():g}.{ONE_UNIT}"
+            )
         if loss.between is not None and array.size:
             low, high = float(array.min()), float(array.max())  # NaN passes: see fit's check_data
             if low < loss.between[0] - SLACK or high > loss.between[1] + SLACK:
@@ -58,19 +64,6 @@ class Target:
         if self.loss.sparse or self.loss.categorical:
             return self.shape[self.loss.class_axis if self.loss.class_axis < 0 else self.loss.class_axis - 1]
         return None if self.loss.between != (0, 1) else max(2, self.shape[-1])
-
-    def check_loss(self, model: str) -> None:
-        """Refuse a loss over classes at an output that has one.
-
-        Raises:
-            ValueError: it is so.
-        """
-        if self.loss is not None and (self.loss.sparse or self.loss.categorical) and self.classes == 1:
-            raise ValueError(
-                f"{model}: the loss {self.loss.name!r} needs an output for each class, but {self.name!r} has one in "
-                "all. For two classes give it a sigmoid and 'binary_crossentropy', or two units and a softmax. "
-                f"Received: output shape {(None, *self.shape)}"
-            )
 
 
 class Objective:
@@ -95,7 +88,6 @@ class Objective:
             if weight is not None and (isinstance(weight, bool) or not isinstance(weight, (int, float))):
                 raise ValueError(f"{self.model}: loss_weights must be numbers. Received: {weight!r}")
             found.append(Target(name, shape, loss, 1.0 if weight is None else float(weight)))
-            found[-1].check_loss(self.model)
         for weighted, given in ((False, self.metrics), (True, self.weighted_metrics)):
             what = "weighted_metrics" if weighted else "metrics"
             for target, some in zip(found, self._metrics(given, names, what), strict=True):

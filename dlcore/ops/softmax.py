@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from math import inf
 from typing import Any
@@ -43,13 +42,7 @@ def softmax(x: Tensor, axis: int | Sequence[int] = -1) -> Tensor:
     Raises:
         ValueError: there is no such axis, or it is the batch.
     """
-    axes = axes_of("softmax", x, axis)
-    if all(x.shape[a] == 1 for a in axes):
-        warnings.warn(
-            f"softmax: over axis {axis} of shape {x.shape}, of one element, it is always 1. A sigmoid may be meant",
-            stacklevel=3,
-        )
-    if axes == (x.ndim - 1,):
+    if axes_of("softmax", x, axis) == (x.ndim - 1,):
         return Softmax(x).output
     e = exp(x - _largest(x, axis))
     return e / sum(e, axis, keepdims=True)
