@@ -267,6 +267,7 @@ def test_siamese():
 
 def test_the_slopes_of_shared_weights_add_up():
     """Twice the same image: those of one with twice the slope; far images: the sum of both."""
+
     def made(shared):
         utils.set_random_seed(4)
         dense = [layers.Dense(3, name="one"), layers.Dense(3, name="two")]

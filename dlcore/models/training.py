@@ -302,7 +302,9 @@ class Trainer(Network):
             data = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps, model=self.name)
             self._build_for(data)
             data.bind(self.specs, self._measured())
-            hooks = CallbackList(callbacks, cast(Any, self), 0, {"epochs": 1, "steps": data.steps, "samples": data.samples})
+            hooks = CallbackList(
+                callbacks, cast(Any, self), 0, {"epochs": 1, "steps": data.steps, "samples": data.samples}
+            )
             start = time.perf_counter()
             logs = self._evaluate(data, hooks)
         if resolve_verbose(verbose):

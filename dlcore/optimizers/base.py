@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore.kernels.executor import Clock, Program
+from dlcore.kernels.executor import Program
 from dlcore.ops.base import Op, Parameter, Tensor, values
 from dlcore.ops.norms import constrain
 from dlcore.ops.optimizers import ClipNorm, Squares, Update
