@@ -133,7 +133,7 @@ REMARKS = {  # section: {name: what is not as in Keras}
         "EarlyStopping": "best weights come back whatever ended training; NaN is never best; unknown modes are errors",
         "ModelCheckpoint": "unknown modes are errors; names end in .safetensors",
         "ReduceLROnPlateau": "unknown modes are errors",
-        "TensorBoard": "needs the extra `tensorboard`; no graph; write_images, profile_batch, embeddings refused",
+        "TensorBoard": "needs the extra `tensorboard`; draws no graph; no write_images, profile_batch, embeddings",
     },
     "Model": {
         "fit": "check_data=True refuses NaN; class_weight may be 'balanced'; steps beyond one pass over a dataset go "

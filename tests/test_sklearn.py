@@ -336,6 +336,9 @@ def test_validation():
 @pytest.mark.parametrize("backend, jobs", [("threading", 3), ("loky", 2)])
 def test_grid_search(backend, jobs):
     joblib = pytest.importorskip("joblib")
+    from joblib.externals import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[uncompiled.__module__])  # workers cannot import the tests
     X, y = load_iris(return_X_y=True)
     grid = {"learning_rate": [1e-5, 0.02], "model__units": [4, 12]}
     search = GridSearchCV(
@@ -408,7 +411,7 @@ X4, Y3 = np.arange(24.0).reshape(6, 4), np.array([0, 1, 2] * 2)
         (DLClassifier("net"), {}, "model must be a Model, a function that makes one, or None. Received: 'net'"),
         (DLClassifier(lambda: 3), {}, "model must make a dlcore Model. Received: 3"),
         (DLClassifier(uncompiled, model_kwargs={"outputs": 4}), {}, "expected a model with 3 outputs.*Received: 4"),
-        (DLClassifier(uncompiled, model_kwargs={"outputs": 1}), {}, "expected a model with 3 outputs.*Received: 1"),
+        (DLClassifier(uncompiled, model_kwargs={"outputs": 2}), {}, "expected a model with 3 outputs.*Received: 2"),
         (DLRegressor(uncompiled, model_kwargs={"outputs": 4}), {}, "expected a model with 1 outputs.*Received: 4"),
         (DLClassifier(small, loss="mse"), {}, r"compiled already. Leave out \['loss'\]"),
         (DLClassifier(validation_split=1.5), {}, r"validation_split must be in \[0, 1\). Received: .*1.5"),

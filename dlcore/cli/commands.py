@@ -65,7 +65,7 @@ def evaluate(args: Any) -> dict[str, Any]:
     data = load(args.data)
     x, y = data.test
     if model.loss is not None and not model.loss.sparse:
-        y = utils.to_categorical(y, model.output_shape[-1])  # type: ignore[index]
+        y = utils.to_categorical(y, model.output_shape[-1])
     logs = model.evaluate(_scaled(model, x), y, verbose=0, return_dict=True)
     print(f"{data.name}, {len(x)} test images: " + ", ".join(f"{name} {value:.4f}" for name, value in logs.items()))
     return {"command": "evaluate", "model": args.model, "data": data.name, "images": len(x), **logs}
@@ -74,7 +74,7 @@ def evaluate(args: Any) -> dict[str, Any]:
 def predict(args: Any) -> dict[str, Any]:
     """The most probable class of each image."""
     model = models.load_model(args.model)
-    output = model.output_shape or ()
+    output: Any = model.output_shape or ()
     if len(output) != 2 or output[1] < 2:
         raise ValueError(f"{args.model}: expected a model with one output a class. Its output has shape {output}")
     x = np.stack([images.read(path, model.sample_shape, args.invert) for path in args.images])

@@ -86,7 +86,9 @@ def evaluate(
         tensors.append(gather(f"x{i}", array.shape[1:], dtype))
     results = list(function(*tensors))
     fuse([*results, *(tensor for op in updates for tensor in op.inputs)])
-    sinks, placed, values = [], {}, []
+    sinks: list[Op] = []
+    placed: dict[Tensor, Any] = {}
+    values: list[np.ndarray] = []
     for i, tensor in enumerate(results):
         sampled = tensor.shape[:1] == (BATCH,)
         value = np.empty((batch, *tensor.shape[1:]) if sampled else tensor.shape, np.float32)

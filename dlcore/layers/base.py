@@ -157,7 +157,7 @@ class Layer(Described):
     @checked
     def add_weight(
         self,
-        shape: Sequence[int] | None = None,
+        shape: Any = None,
         initializer: Any = None,
         dtype: Any = None,
         trainable: bool = True,

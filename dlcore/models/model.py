@@ -153,9 +153,7 @@ class Model(Saved, Trainer):
                             program.run(steps, config.get_num_threads(), values.last)
                             if hooks is not None:
                                 rows = [array[first : function.cursor.cursor] for array in out]
-                                hooks.on_predict_batch_end(
-                                    done, {"outputs": mapped(lambda i, rows=rows: rows[i], self._structure, leaf=True)}
-                                )
+                                hooks.on_predict_batch_end(done, {"outputs": self._structured(rows)})
                             done += steps
                 parts.append(out)
         if hooks is not None:
@@ -163,7 +161,11 @@ class Model(Saved, Trainer):
         if not parts:
             raise ValueError(f"x: expected at least one batch. Received: {type(x).__name__} that gave none")
         whole_out = parts[0] if len(parts) == 1 else [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-        return mapped(lambda i: whole_out[i], self._structure, leaf=True)
+        return self._structured(whole_out)
+
+    def _structured(self, outputs: Sequence[np.ndarray]) -> Any:
+        """The outputs, one after the other, in the structure that the model gives."""
+        return mapped(lambda i: outputs[i], self._structure, leaf=True)
 
     def predict_on_batch(self, x: Any) -> Any:
         """`predict` of one batch."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 from dlcore import _random, config
 from dlcore._arguments import checked
@@ -133,7 +133,7 @@ class Trainer(Network):
     ) -> History:
         self._bound(data, training=True)  # so that what is wrong is known before callbacks begin
         params = {"epochs": epochs, "steps": data.steps, "samples": data.samples}
-        hooks = CallbackList(given, self, verbose, params)
+        hooks = CallbackList(given, cast(Any, self), verbose, params)
         self.history = hooks.history
         self.stop_training = False
         self._fit_seed, self._resume, start = _random.seeds.next(), None, 0
@@ -302,7 +302,9 @@ class Trainer(Network):
             data = adapt(x, y, sample_weight, batch_size=batch_size, steps=steps, model=self.name)
             self._build_for(data)
             data.bind(self.specs, self._measured())
-            hooks = CallbackList(callbacks, self, 0, {"epochs": 1, "steps": data.steps, "samples": data.samples})
+            hooks = CallbackList(
+                callbacks, cast(Any, self), 0, {"epochs": 1, "steps": data.steps, "samples": data.samples}
+            )
             start = time.perf_counter()
             logs = self._evaluate(data, hooks)
         if resolve_verbose(verbose):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcore.kernels import augmentation as kernels
 from dlcore.ops.base import Op, Shape, Tensor
-from dlcore.ops.conv import Pair
+from dlcore.ops.windows import Pair
 
 Bounds = tuple[float, float]
 Map = tuple[str, Bounds, Bounds, int]  # kind, height, width, seed

@@ -41,5 +41,5 @@ def transposed_size(
 
 def image_kernel(w: Tensor) -> tuple[int, int, int, int]:
     """The shape of weights (kh, kw, ., .); without kh or kw, these are 1: it lies in memory alike."""
-    kh, kw, m, n = (*(1,) * (4 - w.ndim), *w.shape)
+    kh, kw, m, n = (1,) * (4 - w.ndim) + w.shape
     return kh, kw, m, n
