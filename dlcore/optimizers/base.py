@@ -59,13 +59,11 @@ class Optimizer(Settings):
     # -- copies
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "clock": self.clock.step, "_by_hand": None}
+        return {**vars(self), "_by_hand": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)  # a pickle may be mapped read-only
         self.slots, self._rates = {name: np.array(slot) for name, slot in self.slots.items()}, np.array(self._rates)
-        self.clock = Clock()
-        self.clock.step = state["clock"]
 
     # -- slots
 
