@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -24,6 +25,14 @@ def nearest(name: Any, known: Iterable[str]) -> str:
         or difflib.get_close_matches(name, names, 1, 0.6)
     )
     return f". Did you mean {near[0]!r}?" if near else ""
+
+
+def outside() -> int:
+    """The `stacklevel` of a warning that points at the user's line, wherever in dlcore the caller is."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_globals.get("__name__", "").partition(".")[0] == "dlcore" and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> TypeError:

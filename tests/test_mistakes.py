@@ -355,8 +355,9 @@ WARNINGS = [
     "units, activation, loss, y, message", WARNINGS, ids=[message[:40] for *_, message in WARNINGS]
 )
 def test_outputs_that_the_loss_would_misread(units, activation, loss, y, message):
-    with pytest.warns(UserWarning, match=message):
+    with pytest.warns(UserWarning, match=message) as seen:
         model(units, activation, loss).fit(X, y, verbose=0)
+    assert seen[0].filename == __file__
 
 
 def test_outputs_that_go_with_their_loss_are_silent():

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import outside
 from dlcore.models.objective import Target
 from dlcore.ops.activations import Activation
 from dlcore.ops.base import Tensor
@@ -62,4 +63,4 @@ def check_output(model: str, target: Target, output: Tensor) -> None:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, stacklevel=4)
+    warnings.warn(message, stacklevel=outside())

@@ -8,6 +8,7 @@ import warnings
 from typing import Any
 
 from dlcore import _objects, losses, metrics, optimizers
+from dlcore._arguments import outside
 from dlcore.layers.checks import sample_shape
 from dlcore.models.model import Model
 from dlcore.saving import slots
@@ -178,7 +179,9 @@ def _compile_config(model: Model) -> dict[str, Any] | None:
         json.dumps(found, default=plain)
         return found
     except (ValueError, TypeError) as error:
-        warnings.warn(f"{model.name} is saved as not compiled; call compile after loading it: {error}", stacklevel=5)
+        warnings.warn(
+            f"{model.name} is saved as not compiled; call compile after loading it: {error}", stacklevel=outside()
+        )
         return None
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import outside
+
 UNLIKELY = 0.01
 SLAB = 1 << 18  # numbers looked at in one go
 
@@ -241,7 +243,7 @@ def warn_of_order(y: np.ndarray, at: int, share: float, argument: str) -> None:
                 f"{argument}: validation_split={share} {words} {len(part)} samples without any of "
                 f"{'class' if len(lacking) == 1 else 'classes'} {', '.join(map(str, lacking[:10]))}: it takes the last "
                 "samples as they come. Shuffle the data first, or give validation_data",
-                stacklevel=4,
+                stacklevel=outside(),
             )
 
 
