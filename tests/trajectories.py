@@ -34,8 +34,8 @@ OPTIMIZERS = {  # name: class, arguments
     "Nadam": ("Nadam", dict(learning_rate=0.001)),
     "Lion": ("Lion", dict(learning_rate=0.0001)),
 }
-# Lion takes the sign of a sum, which rounding turns where it is near 0: the deeper the network, the more often. With the
-# rate above, Keras in single precision is 5e-4 away from Keras in double, and dlcore 2e-4 from the former.
+# Lion takes the sign of a sum, which rounding turns where it is near 0: the deeper the network, the more often. With
+# the rate above, Keras in single precision is 5e-4 away from Keras in double, and dlcore 2e-4 from the former.
 RATES = {("resnet20", "Lion"): 0.00003}
 
 
