@@ -31,9 +31,9 @@ def bare_steps(model, x, y):
     model.train_on_batch(x[:BATCH], y[:BATCH])  # settles where the weights lie
 
     def run(steps, threads):
-        function, _ = model._function(x.dtype.char, training=True)
-        function.feeds["x"].set(x)
-        function.feeds["y"].set(y)
+        function = model._function(x.dtype.char, (None,), training=True).function
+        function.feeds["x0"].set(x)
+        function.feeds["y0"].set(y)
         while steps > 0:
             for program, count in function.runs(len(x), BATCH):
                 program.run(min(steps, count), threads)

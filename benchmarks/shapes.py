@@ -9,6 +9,11 @@ CONVOLUTIONS = {  # (n, ih, iw, ic), (kh, kw), oc, padding on every side
     "resnet 3x3 16-16": ((16, 32, 32, 16), (3, 3), 16, 1),
     "resnet 1x1 64-128": ((16, 16, 16, 64), (1, 1), 128, 0),
 }
+DEPTHWISE = {  # (n, ih, iw, c), stride; 3x3, padding 1
+    "mobilenet 112x112x32": ((1, 112, 112, 32), 1),
+    "mobilenet 56x56x128 / 2": ((1, 56, 56, 128), 2),
+    "mobilenet 14x14x512": ((8, 14, 14, 512), 1),
+}
 CONV_POOLS = {name: CONVOLUTIONS[name] for name in ("mnist 3x3 1-32", "lenet 5x5 6-16", "vgg 3x3 64-64")}
 DENSE = {
     "mlp 784-512": (128, 784, 512),

@@ -9,7 +9,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH };
+enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH }; /* what the epilogue of a tile knows */
+
+/* functions of one variable, with up to three parameters; see unary.inc */
+enum {
+    DLC_ABS, DLC_SIGN, DLC_SQUARE, DLC_SQRT, DLC_RSQRT, DLC_RECIPROCAL, DLC_EXP, DLC_EXPM1, DLC_LOG, DLC_LOG1P, DLC_POWER,
+    DLC_CLIP, DLC_FLOOR, DLC_CEIL, DLC_ROUND, DLC_SIN, DLC_COS, DLC_ERF, DLC_SOFTPLUS, DLC_LOG_SIGMOID, DLC_RAMP, DLC_ELU,
+    DLC_CELU, DLC_GELU, DLC_GELU_TANH, DLC_SILU, DLC_MISH, DLC_SOFTSIGN, DLC_HARD_SIGMOID, DLC_HARD_SILU,
+    DLC_SOFT_SHRINK, DLC_HARD_SHRINK, DLC_TANH_SHRINK, DLC_THRESHOLD, DLC_SQUAREPLUS, DLC_SPARSE_PLUS
+};
+
+/* of two; the comparisons give 1 or 0, prelu is a > 0 ? a : a b */
+enum { DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_PRELU, DLC_EQUAL, DLC_NOT_EQUAL,
+       DLC_GREATER, DLC_GREATER_EQUAL };
+
+enum { DLC_SUM, DLC_MAX, DLC_MIN };
 
 #define DLC_MR 6       /* rows of the register tile, the same for every instruction set */
 #define DLC_TILES 16   /* Winograd tiles in a block */
@@ -30,6 +44,31 @@ typedef struct {
     int accumulate;              /* nonzero: c is read and added to */
     int activation;
 } dlc_gemm;
+
+/* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_step;            /* from pixel to pixel */
+    const ptrdiff_t *x_tap, *w_tap;
+    ptrdiff_t taps;
+    const float *w;
+    const float *bias;           /* (c,) or NULL */
+    float *y;
+    ptrdiff_t y_step, pixels, c;
+    int activation;
+} dlc_depthwise;
+
+/* dw[s*c + j] (+)= sum over row < rows and col < cols of x[row*x_row + col*x_step + tap[s] + j] * dy[(row*cols + col)*c + j] */
+typedef struct {
+    const float *x;
+    ptrdiff_t x_row, x_step;
+    const ptrdiff_t *tap;
+    ptrdiff_t taps;
+    const float *dy;
+    ptrdiff_t rows, cols, c;
+    float *dw;
+    int accumulate;
+} dlc_depthwise_gradient;
 
 /* A row of pooling windows over a convolution; see conv_pool.inc. */
 typedef struct {
@@ -82,6 +121,12 @@ typedef struct {
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
+    /* depthwise */
+    void (*depthwise)(const dlc_depthwise *t);
+    void (*depthwise_gradient)(const dlc_depthwise_gradient *t);
+    void (*spread)(const float *x, ptrdiff_t n, ptrdiff_t multiplier, float *y);
+    void (*gather_sums)(const float *y, ptrdiff_t n, ptrdiff_t multiplier, float *x);
+
     /* narrow: w (n, k) is transposed, n at most 32 */
     void (*dot)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, const float *w, ptrdiff_t k, ptrdiff_t n,
                 const float *bias, int activation, float *y);
@@ -101,6 +146,15 @@ typedef struct {
     float (*softmax)(const float *x, float *y, ptrdiff_t n);
     void (*softmax_gradient)(const float *dy, const float *y, float *dx, ptrdiff_t n);
 
+    /* elementwise; a step is 0 for one number that is used n times, or 1 */
+    void (*unary)(int kind, const float *p, const float *x, float *y, ptrdiff_t n);
+    void (*unary_gradient)(int kind, const float *p, const float *dy, const float *v, float *dx, ptrdiff_t n);
+    void (*binary)(int kind, const float *a, int a_step, const float *b, int b_step, float *y, ptrdiff_t n);
+    void (*select)(const float *c, int c_step, const float *a, int a_step, const float *b, int b_step, float *y,
+                   ptrdiff_t n);
+    float (*reduce)(int kind, const float *x, ptrdiff_t n);
+    void (*reduce_rows)(int kind, const float *x, ptrdiff_t rows, ptrdiff_t n, float *y, int accumulate);
+
     /* losses */
     float (*squared_error)(const float *y, const float *p, ptrdiff_t n);
     void (*squared_error_gradient)(const float *y, const float *p, float alpha, float *dp, ptrdiff_t n);
@@ -111,6 +165,10 @@ typedef struct {
     void (*max_pool_gradient)(const float *dy, const uint8_t *index, ptrdiff_t row_stride, ptrdiff_t col_step,
                               ptrdiff_t pixels, ptrdiff_t c, int kh, int kw, int kw_whole, int first, float *dx,
                               int accumulate);
+    void (*max_pool_wide)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
+                          int kw, int kw_whole, int first, float *y, float *index);
+    void (*max_pool_gradient_wide)(const float *dy, const float *index, ptrdiff_t row_stride, ptrdiff_t col_step,
+                                   ptrdiff_t pixels, ptrdiff_t c, int kw_whole, int first, float *dx);
     void (*average_pool)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
                          int kw, float *y);
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,
@@ -131,14 +189,49 @@ typedef struct {
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
+    /* norms */
+    float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);
+    void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, ptrdiff_t n);
+    /* normalisation */
+    void (*moments)(const float *x, ptrdiff_t rows, ptrdiff_t n, double *mean, double *m2);
+    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, const float *scale, const float *offset,
+                   float *y);
+    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, float *sums);
+    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift,
+                            const float *lines, float *dx);
+    void (*row_moments)(const float *x, ptrdiff_t n, int centre, double *out);
+    void (*row_affine)(const float *x, ptrdiff_t n, const float *s, const float *gamma, const float *beta, float *y);
+    void (*row_sums)(const float *dy, const float *x, ptrdiff_t n, const float *s, const float *gamma, float *dgamma,
+                     float *dbeta, double *out);
+    void (*row_gradient)(const float *dy, const float *x, ptrdiff_t n, const float *s, const float *gamma, float a, float b,
+                         float *dx);
+
     /* optimizers */
     void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov, ptrdiff_t n);
     void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2, float epsilon,
+                 ptrdiff_t n);
+    void (*optimizer_gradient)(const float *g, const float *sum, float scale, float clip, float *out, ptrdiff_t n);
+    void (*moving_average)(const float *w, float *mean, float keep, float take, ptrdiff_t n);
+    void (*amsgrad)(float *w, const float *g, float *m, float *v, float *h, float alpha, float rate1, float rate2,
+                    float epsilon, ptrdiff_t n);
+    void (*nadam)(float *w, const float *g, float *m, float *v, float am, float ag, float rate1, float rate2,
+                  float correction, float epsilon, ptrdiff_t n);
+    void (*adamax)(float *w, const float *g, float *m, float *u, float alpha, float rate1, float beta2, float epsilon,
+                   ptrdiff_t n);
+    void (*rmsprop)(float *w, const float *g, float *v, float *m, float *a, float lr, float rho, float rate,
+                    float momentum, float epsilon, ptrdiff_t n);
+    void (*adagrad)(float *w, const float *g, float *s, float lr, float epsilon, ptrdiff_t n);
+    void (*adadelta)(float *w, const float *g, float *s, float *d, float lr, float rho, float rate, float epsilon,
+                     ptrdiff_t n);
+    void (*lion)(float *w, const float *g, float *m, float lr, float beta1, float rate1, float beta2, float rate2,
                  ptrdiff_t n);
 
     /* random */
     void (*dropout)(const float *x, float *y, ptrdiff_t n, uint64_t first, uint32_t layer, uint32_t step, uint64_t seed,
                     uint32_t threshold, float scale);
+    void (*gaussian)(const float *x, float *y, ptrdiff_t n, uint64_t first, uint32_t layer, uint32_t step, uint64_t seed,
+                     float stddev, int multiply);
+    void (*random_words)(uint64_t counter, uint32_t layer, uint32_t step, uint64_t seed, uint32_t words[4]);
 } dlc_tiles;
 
 /* The table called `isa`, or NULL when it was not compiled in or this processor cannot run it. */

@@ -231,6 +231,9 @@ INLINE vq vquarter(vf a) { return a; }
 /* + - * / work on vf as they are (vector types); a*b + c becomes one fused multiply-add where the target has it,
  * because the build asks for -ffp-contract=fast. */
 
+/* The lanes as integers, for what has no name above. */
+typedef int32_t vbits __attribute__((vector_size(4 * VW)));
+
 INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
 INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
 INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from dlcore import (
     activations,
     callbacks,
+    constraints,
     initializers,
     layers,
     losses,
@@ -14,6 +15,7 @@ from dlcore import (
     ops,
     optimizers,
     preprocessing,
+    regularizers,
     saving,
     utils,
 )
@@ -40,6 +42,7 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "constraints",
     "datasets",
     "get_num_threads",
     "initializers",
@@ -50,6 +53,7 @@ __all__ = [
     "ops",
     "optimizers",
     "preprocessing",
+    "regularizers",
     "saving",
     "set_num_threads",
     "show_config",

@@ -2,93 +2,177 @@
 
 Fans: a dense kernel (in, out) has fan_in = in and fan_out = out; a convolution kernel (kh, kw, in, out) multiplies
 both by kh*kw.
+
+https://keras.io/api/layers/initializers/
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod, sqrt
+from math import isfinite, prod, sqrt
 from typing import Any
 
 import numpy as np
 
-from dlcore import _random
+from dlcore import _objects, _random
+from dlcore._arguments import Checked, nearest
 
 
-class Initializer:
-    """Called with a shape, gives a float32 array. Subclasses with randomness take `seed` (None: a new one each
-    time)."""
+class Initializer(Checked):
+    """Called with a shape, gives a float32 array. Subclasses with randomness take `seed`: a number gives the same
+    values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system."""
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} must define __call__(shape)")
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor that make the same initializer."""
         return dict(vars(self))
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Initializer:
         return cls(**config)
 
+    def clone(self) -> Initializer:
+        """The same once more."""
+        return type(self).from_config(self.get_config())
+
+    def _number(self, argument: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not isfinite(value):
+            raise ValueError(f"{type(self).__name__}: {argument} must be a number. Received: {argument}={value!r}")
+        return float(value)
+
+    def _shape(self, shape: Sequence[int], dtype: Any) -> tuple[int, ...]:
+        if dtype not in (None, "float32", np.float32):
+            raise ValueError(
+                f"{type(self).__name__}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
+            )
+        return tuple(int(size) for size in shape)
+
 
 class Constant(Initializer):
-    """`value` everywhere."""
+    """`value` everywhere: a number, or an array that broadcasts to the shape.
 
-    def __init__(self, value: float = 0.0):
-        self.value = value
+    Raises:
+        ValueError: not numbers.
+    """
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        return np.full(tuple(shape), self.value, np.float32)
+    def __init__(self, value: Any = 0.0):
+        try:
+            self.value = self._number("value", value) if np.ndim(value) == 0 else np.asarray(value, np.float32)
+        except (TypeError, ValueError):
+            raise ValueError(f"Constant: value must be a number or an array. Received: value={value!r}") from None
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        return np.full(self._shape(shape, dtype), self.value, np.float32)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"value": self.value.tolist() if isinstance(self.value, np.ndarray) else self.value}
 
 
 class Zeros(Initializer):
     """0 everywhere."""
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        return np.zeros(tuple(shape), np.float32)
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        return np.zeros(self._shape(shape, dtype), np.float32)
 
 
 class Ones(Initializer):
     """1 everywhere."""
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        return np.ones(tuple(shape), np.float32)
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        return np.ones(self._shape(shape, dtype), np.float32)
+
+
+class Identity(Initializer):
+    """`gain` on the diagonal of a matrix, 0 elsewhere.
+
+    Raises:
+        ValueError: called with a shape that is not of two sizes.
+    """
+
+    def __init__(self, gain: float = 1.0):
+        self.gain = self._number("gain", gain)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        shape = self._shape(shape, dtype)
+        if len(shape) != 2:
+            raise ValueError(f"Identity: shape must be that of a matrix, (rows, columns). Received: shape={shape}")
+        return (self.gain * np.eye(*shape)).astype(np.float32)
 
 
 class _Random(Initializer):
-    seed: int | None
+    def __init__(self, seed: int | None = None):
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+            raise ValueError(f"{type(self).__name__}: seed must be a whole number or None. Received: seed={seed!r}")
+        self.seed = None if seed is None else int(seed)
+
+    def _next(self) -> int:
+        return _random.seeds.next() if self.seed is None else self.seed
 
     def _draw(
-        self, shape: Sequence[int], draw: Callable[[int, int], np.ndarray], scale: float, shift: float
+        self, shape: tuple[int, ...], draw: Callable[[int, int], np.ndarray], scale: float, shift: float
     ) -> np.ndarray:
-        seed = _random.seeds.next() if self.seed is None else self.seed
-        return (draw(seed, prod(shape)) * scale + shift).astype(np.float32).reshape(tuple(shape))
+        return (draw(self._next(), prod(shape)) * scale + shift).astype(np.float32).reshape(shape)
 
 
 class RandomUniform(_Random):
     """Uniform in [minval, maxval)."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
-        self.minval, self.maxval, self.seed = minval, maxval, seed
+        self.minval, self.maxval = self._number("minval", minval), self._number("maxval", maxval)
+        if self.minval > self.maxval:
+            raise ValueError(
+                f"{type(self).__name__}: minval must not be above maxval. Received: minval={minval}, maxval={maxval}"
+            )
+        super().__init__(seed)
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        return self._draw(shape, _random.uniform, self.maxval - self.minval, self.minval)
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        return self._draw(self._shape(shape, dtype), _random.uniform, self.maxval - self.minval, self.minval)
 
 
 class RandomNormal(_Random):
     """Normal with the given mean and standard deviation."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
-        self.mean, self.stddev, self.seed = mean, stddev, seed
+        self.mean, self.stddev = self._number("mean", mean), self._number("stddev", stddev)
+        if self.stddev < 0:
+            raise ValueError(f"{type(self).__name__}: stddev must not be negative. Received: stddev={stddev}")
+        super().__init__(seed)
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        return self._draw(shape, _random.normal, self.stddev, self.mean)
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        return self._draw(self._shape(shape, dtype), _random.normal, self.stddev, self.mean)
 
 
 class TruncatedNormal(RandomNormal):
     """Normal, with values beyond two standard deviations drawn again."""
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        return self._draw(shape, _random.truncated_normal, self.stddev, self.mean)
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        return self._draw(self._shape(shape, dtype), _random.truncated_normal, self.stddev, self.mean)
+
+
+class Orthogonal(_Random):
+    """`gain` times a random matrix with orthonormal columns, or rows where those are fewer. A shape of more than two
+    sizes is taken as a matrix of its last axis by all others.
+
+    Source: Saxe et al., ICLR 2014 (arXiv 1312.6120).
+
+    Raises:
+        ValueError: called with a shape of fewer than two sizes.
+    """
+
+    def __init__(self, gain: float = 1.0, seed: int | None = None):
+        self.gain = self._number("gain", gain)
+        super().__init__(seed)
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        shape = self._shape(shape, dtype)
+        if len(shape) < 2:
+            raise ValueError(f"Orthogonal: shape must have two sizes or more. Received: shape={shape}")
+        rows, columns = prod(shape[:-1]), shape[-1]
+        few, many = sorted((rows, columns))
+        q = self.gain * _random.orthonormal(_random.normal(self._next(), few * many).reshape(few, many))
+        return np.ascontiguousarray(q if rows < columns else q.T, np.float32).reshape(shape)
 
 
 class VarianceScaling(_Random):
@@ -97,24 +181,48 @@ class VarianceScaling(_Random):
     Args:
         scale: positive factor.
         mode: "fan_in", "fan_out" or "fan_avg".
-        distribution: "truncated_normal", "untruncated_normal" or "uniform".
+        distribution: "truncated_normal" (or "normal", the same), "untruncated_normal" or "uniform".
+        input_axes, output_axes: axes whose sizes make up fan_in and fan_out; both or none, by default those of the
+            layers of Keras.
     """
 
     def __init__(
-        self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal", seed: int | None = None
+        self,
+        scale: float = 1.0,
+        mode: str = "fan_in",
+        distribution: str = "truncated_normal",
+        seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
     ):
-        if scale <= 0:
+        if self._number("scale", scale) <= 0:
             raise ValueError(f"{type(self).__name__}: scale must be positive. Received: scale={scale}")
-        for name, value, allowed in (
-            ("mode", mode, ("fan_in", "fan_out", "fan_avg")),
-            ("distribution", distribution, ("truncated_normal", "untruncated_normal", "uniform")),
+        given, distribution = distribution, str(distribution).lower()
+        distribution = "truncated_normal" if distribution == "normal" else distribution
+        for name, value, received, allowed in (
+            ("mode", mode, mode, ("fan_in", "fan_out", "fan_avg")),
+            ("distribution", distribution, given, ("truncated_normal", "untruncated_normal", "uniform")),
         ):
             if value not in allowed:
-                raise ValueError(f"{type(self).__name__}: {name} must be one of {allowed}. Received: {name}={value!r}")
-        self.scale, self.mode, self.distribution, self.seed = scale, mode, distribution, seed
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be one of {allowed}. Received: {name}={received!r}"
+                )
+        self.scale, self.mode, self.distribution = float(scale), mode, distribution
+        super().__init__(seed)
+        self.input_axes, self.output_axes = self._axes("input_axes", input_axes), self._axes("output_axes", output_axes)
 
-    def __call__(self, shape: Sequence[int]) -> np.ndarray:
-        fan_in, fan_out = fans(shape)
+    def _axes(self, argument: str, axes: Any) -> list[int] | None:
+        if axes is None:
+            return None
+        if not isinstance(axes, (list, tuple)) or not all(isinstance(axis, (int, np.integer)) for axis in axes):
+            raise ValueError(
+                f"{type(self).__name__}: {argument} must be a list of whole numbers. Received: {argument}={axes!r}"
+            )
+        return [int(axis) for axis in axes]
+
+    def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+        shape = self._shape(shape, dtype)
+        fan_in, fan_out = fans(shape, self.input_axes, self.output_axes)
         fan = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
         deviation = sqrt(self.scale / max(1.0, fan))
         if self.distribution == "uniform":
@@ -129,11 +237,16 @@ class VarianceScaling(_Random):
 class _Scaled(VarianceScaling):
     settings: tuple[float, str, str]
 
-    def __init__(self, seed: int | None = None):
-        super().__init__(*self.settings, seed=seed)
+    def __init__(
+        self,
+        seed: int | None = None,
+        input_axes: Sequence[int] | None = None,
+        output_axes: Sequence[int] | None = None,
+    ):
+        super().__init__(*self.settings, seed, input_axes, output_axes)
 
     def get_config(self) -> dict[str, Any]:
-        return {"seed": self.seed}
+        return {"seed": self.seed, "input_axes": self.input_axes, "output_axes": self.output_axes}
 
 
 class GlorotUniform(_Scaled):
@@ -172,54 +285,110 @@ class LecunNormal(_Scaled):
     settings = (1.0, "fan_in", "truncated_normal")
 
 
-def fans(shape: Sequence[int]) -> tuple[int, int]:
-    """(fan_in, fan_out) of a weight of this shape."""
+def fans(
+    shape: Sequence[int], input_axes: Sequence[int] | None = None, output_axes: Sequence[int] | None = None
+) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight of this shape: products of the sizes of the given axes, or those of the layers."""
+    if input_axes is not None and output_axes is not None:
+        return prod(shape[axis] for axis in input_axes), prod(shape[axis] for axis in output_axes)
     if len(shape) < 2:
         return (shape[0], shape[0]) if shape else (1, 1)
     receptive = prod(shape[:-2])
     return shape[-2] * receptive, shape[-1] * receptive
 
 
+zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
+random_uniform, random_normal, truncated_normal = RandomUniform, RandomNormal, TruncatedNormal
+variance_scaling = VarianceScaling
+glorot_uniform, glorot_normal = GlorotUniform, GlorotNormal
+he_uniform, he_normal = HeUniform, HeNormal
+lecun_uniform, lecun_normal = LecunUniform, LecunNormal
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+
 _BY_NAME: dict[str, type[Initializer]] = {
-    "zeros": Zeros, "ones": Ones, "constant": Constant, "random_uniform": RandomUniform, "random_normal": RandomNormal,
-    "truncated_normal": TruncatedNormal, "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform,
-    "glorot_normal": GlorotNormal, "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform,
-    "lecun_normal": LecunNormal,
+    "zeros": Zeros, "ones": Ones, "constant": Constant, "identity": Identity, "orthogonal": Orthogonal,
+    "random_uniform": RandomUniform, "random_normal": RandomNormal, "truncated_normal": TruncatedNormal,
+    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
+    "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
 }  # fmt: skip
+_OTHER_NAMES: dict[str, type[Initializer]] = {
+    "zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal, "IdentityInitializer": Identity,
+    "OrthogonalInitializer": Orthogonal,
+}  # fmt: skip
+_TAKEN = {*_BY_NAME, *_OTHER_NAMES, *(cls.__name__ for cls in _BY_NAME.values())}
 
 
 def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
-    """An initializer from its name, a config dict, an instance, a class, or any function of a shape.
+    """An initializer from its name, a config dict, an instance, a class, an array, or any function of a shape.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or nothing of these.
     """
     if isinstance(identifier, dict):
-        identifier, config = identifier["class_name"], identifier["config"]
-        return get(_class(identifier).from_config(config))
+        return deserialize(identifier)
     if isinstance(identifier, str):
-        return _class(identifier)()
+        return _made(identifier, {})
     if isinstance(identifier, type) and issubclass(identifier, Initializer):
         return identifier()
+    if isinstance(identifier, (np.ndarray, np.generic)):
+        return _Values(identifier)
     if callable(identifier):
         function: Callable[[Sequence[int]], np.ndarray] = identifier
         return function
     raise ValueError(f"initializer: expected a name, an Initializer or a function. Received: {identifier!r}")
 
 
-def _class(name: str) -> type[Initializer]:
+class _Values:
+    """An array as an initializer."""
+
+    def __init__(self, array: np.ndarray | np.generic):
+        self.array = array
+
+    def __call__(self, shape: Sequence[int]) -> np.ndarray:
+        if tuple(shape) != self.array.shape:
+            raise ValueError(f"initializer: expected an array of shape {tuple(shape)}. Received: {self.array.shape}")
+        return np.array(self.array, np.float32)
+
+
+def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
+    found: Any = _class(name)
+    own = not isinstance(found, type)  # a function of the user
+    made: Callable[[Sequence[int]], np.ndarray] = found if own else found.from_config(config)
+    return made
+
+
+def _class(name: Any) -> type[Initializer]:
+    if name in _OTHER_NAMES:
+        return _OTHER_NAMES[name]
     for key, cls in _BY_NAME.items():
         if name in (key, cls.__name__):
             return cls
-    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}")
+    own = _objects.find(name, Initializer)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
+    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
 
 
-def serialize(initializer: Any) -> dict[str, Any]:
-    """The config dict that `get` understands.
+def deserialize(config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
+    """The initializer of {"class_name": ..., "config": ...}, as `serialize` gives it.
 
     Raises:
-        ValueError: not one of this module's classes.
+        ValueError: not such a dict, or an unknown name.
+    """
+    if not isinstance(config.get("class_name"), str) or not isinstance(config.get("config", {}), dict):
+        raise ValueError(f"initializer: expected a dict with class_name and config. Received: {config!r:.200}")
+    return _made(config["class_name"], config.get("config", {}))
+
+
+def serialize(initializer: Any) -> dict[str, Any] | str:
+    """The config dict that `get` understands; a name for a function of the user.
+
+    Raises:
+        ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
     if type(initializer) not in _BY_NAME.values():
+        own: str | dict[str, Any] | None = _objects.described(initializer, Initializer, _TAKEN)
+        if own is not None:
+            return own
         raise ValueError(f"initializer: {initializer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
     return {"class_name": type(initializer).__name__, "config": initializer.get_config()}

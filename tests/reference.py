@@ -181,14 +181,13 @@ def _pooled_shape(x_shape, pool, strides, padding):
 def max_pool2d(x, pool, strides, padding=NO_PADDING):
     """y[n, oy, ox, c] = max over the window at (oy*sh - top, ox*sw - left) of x; index = its position ky*kw + kx
 
-    x (n, ih, iw, c) -> y (n, oh, ow, c), index (n, oh, ow, c) uint8.  The first maximum wins, padding never does, not
-    even over -inf.  A window with NaN gives NaN and the index of its first NaN.
+    x (n, ih, iw, c) -> y (n, oh, ow, c), index (n, oh, ow, c) uint8, or float32 where a window has more than 256
+    positions.  The first maximum wins, padding never does, not even over -inf.  A window with NaN gives NaN and the
+    index of its first NaN.
     """
     x = f64(x)
-    if pool[0] * pool[1] > 256:
-        raise ValueError(f"max_pool2d: index is uint8, pool {pool} has more than 256 positions")
     y = np.empty(_pooled_shape(x.shape, pool, strides, padding))
-    index = np.empty(y.shape, dtype=np.uint8)
+    index = np.empty(y.shape, dtype=np.uint8 if pool[0] * pool[1] <= 256 else np.float32)
     for oy, ox, inside in _windows(x.shape, pool, strides, padding):
         tap, iy, ix = inside[0]
         best, which = x[:, iy, ix], tap
@@ -235,6 +234,32 @@ def avg_pool2d_gradient(dy, x_shape, pool, strides, padding=NO_PADDING):
         for _, iy, ix in inside:
             dx[:, iy, ix] += dy[:, oy, ox] / len(inside)
     return dx
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Normalisation.  `axes` are those that share a mean; gamma and beta broadcast against x
+
+
+def moments(x, axes):
+    """mean and variance over `axes`, kept with size 1; the variance divides by the number of values"""
+    x = f64(x)
+    mean = x.mean(axis=axes, keepdims=True)
+    return mean, ((x - mean) ** 2).mean(axis=axes, keepdims=True)
+
+
+def normalize(x, axes, gamma=1.0, beta=0.0, epsilon=1e-3):
+    """y = (x - mean) / sqrt(variance + epsilon) * gamma + beta"""
+    mean, variance = moments(x, axes)
+    return (f64(x) - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def normalize_gradient(dy, x, axes, gamma=1.0, epsilon=1e-3):
+    """dx = (g - mean g - xhat * mean of g * xhat) / sqrt(variance + epsilon), with g = dy * gamma; and dy * xhat, which
+    sums up to dgamma"""
+    variance = moments(x, axes)[1]
+    xhat, g = normalize(x, axes, epsilon=epsilon), f64(dy) * gamma
+    part = g.mean(axis=axes, keepdims=True) + xhat * (g * xhat).mean(axis=axes, keepdims=True)
+    return (g - part) / np.sqrt(variance + epsilon), f64(dy) * xhat
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -420,6 +445,40 @@ def categorical_accuracy(y, p):
     return sparse_categorical_accuracy(f64(y).argmax(axis=-1), p)
 
 
+def sparse_top_k_categorical_accuracy(labels, p, k=5):
+    """1 where p[label] is finite and fewer than k entries beat it.  labels (...), p (..., c) -> (...)"""
+    p, labels = f64(p), np.asarray(labels)
+    inside = (labels >= 0) & (labels < p.shape[-1])
+    chosen = _pick(p, np.where(inside, labels, 0))
+    return f64(inside & np.isfinite(chosen) & ((~(p <= chosen[..., None])).sum(axis=-1) < k))
+
+
+def top_k_categorical_accuracy(y, p, k=5):
+    """The same for the label argmax y.  y, p (..., c) -> (...)"""
+    return sparse_top_k_categorical_accuracy(f64(y).argmax(axis=-1), p, k)
+
+
+def threshold_counts(y, p, weight, thresholds, top_k=None):
+    """Weights by truth and by how many thresholds are less than p.  y, p (n, c), weight (n, c) -> (c, 2, t + 1)"""
+    y, p, total = f64(y), f64(p), np.zeros((np.shape(p)[1], 2, len(thresholds) + 1))
+    order = np.argsort(-p, axis=1, kind="stable")
+    for i, j in np.ndindex(p.shape):
+        less = int((f64(thresholds) < p[i, j]).sum())
+        if top_k is not None and j not in order[i, :top_k]:
+            less = 0
+        total[j, int(y[i, j] != 0), less] += weight[i, j]
+    return total
+
+
+def confusion(y, p, weight, classes):
+    """Weights by class and predicted class, both within 0..classes-1.  y, p, weight (n,) -> (classes, classes)"""
+    total = np.zeros((classes, classes))
+    for i, j, w in zip(np.trunc(y), np.trunc(p), weight, strict=True):
+        if 0 <= i < classes and 0 <= j < classes:
+            total[int(i), int(j)] += w
+    return total
+
+
 def binary_accuracy(y, p, threshold=0.5):
     """mean of y == (p > threshold), over the last axis.  y, p (..., c) -> (...)"""
     return f64(f64(y) == (f64(p) > threshold)).mean(axis=-1)
@@ -447,6 +506,55 @@ def adam(w, g, m, v, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
     v = v + (g * g - v) * (1.0 - beta2)
     alpha = lr * np.sqrt(1.0 - beta2**step) / (1.0 - beta1**step)
     return w - alpha * m / (np.sqrt(v) + epsilon), m, v
+
+
+def amsgrad(w, g, m, v, h, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Adam with h = max(h, v) in the place of v -> w, m, v, h."""
+    _, m, v = adam(w, g, m, v, step, lr, beta1, beta2, epsilon)
+    h = np.maximum(f64(h), v)
+    return f64(w) - lr * np.sqrt(1 - beta2**step) / (1 - beta1**step) * m / (np.sqrt(h) + epsilon), m, v, h
+
+
+def nadam(w, g, m, v, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Dozat 2016 with the schedule u_t = b1 (1 - 0.96^t / 2) -> w, m, v."""
+    _, m, v = adam(w, g, m, v, step, lr, beta1, beta2, epsilon)
+    u = beta1 * (1 - 0.5 * 0.96 ** np.arange(1, step + 2))
+    whole = np.prod(u[:-1])
+    m_hat = u[-1] * m / (1 - whole * u[-1]) + (1 - u[-2]) * f64(g) / (1 - whole)
+    return f64(w) - lr * m_hat / (np.sqrt(v / (1 - beta2**step)) + epsilon), m, v
+
+
+def adamax(w, g, m, u, step, lr, beta1=0.9, beta2=0.999, epsilon=1e-7):
+    """Kingma and Ba 2015, section 7.1 -> w, m, u."""
+    m, u = f64(m) + (f64(g) - m) * (1 - beta1), np.maximum(beta2 * f64(u), np.abs(f64(g)))
+    return f64(w) - lr / (1 - beta1**step) * m / (u + epsilon), m, u
+
+
+def rmsprop(w, g, v, m, mean, lr, rho=0.9, momentum=0.0, epsilon=1e-7, centered=False):
+    """v = rho v + (1-rho) g^2; m = momentum m + lr g / sqrt(v (- mean^2) + eps); w -= m -> w, v, m, mean."""
+    g, mean = f64(g), rho * f64(mean) + (1 - rho) * f64(g)
+    v = rho * f64(v) + (1 - rho) * g * g
+    m = momentum * f64(m) + lr * g / np.sqrt(v - mean * mean * centered + epsilon)
+    return f64(w) - m, v, m, mean
+
+
+def adagrad(w, g, s, lr, epsilon=1e-7):
+    """s += g^2; w -= lr g / sqrt(s + eps) -> w, s."""
+    s = f64(s) + f64(g) ** 2
+    return f64(w) - lr * f64(g) / np.sqrt(s + epsilon), s
+
+
+def adadelta(w, g, s, d, lr, rho=0.95, epsilon=1e-7):
+    """s and d are decaying means of the squares of g and of the step -> w, s, d."""
+    s = rho * f64(s) + (1 - rho) * f64(g) ** 2
+    step = np.sqrt(f64(d) + epsilon) * f64(g) / np.sqrt(s + epsilon)
+    return f64(w) - lr * step, s, rho * f64(d) + (1 - rho) * step**2
+
+
+def lion(w, g, m, lr, beta1=0.9, beta2=0.99):
+    """w -= lr sign(b1 m + (1 - b1) g); m = b2 m + (1 - b2) g -> w, m."""
+    g, m = f64(g), f64(m)
+    return f64(w) - lr * np.sign(beta1 * m + (1 - beta1) * g), beta2 * m + (1 - beta2) * g
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -495,6 +603,95 @@ def dropout_gradient(dy, rate, seed, layer, step):
     return dropout(dy, rate, seed, layer, step)
 
 
+def masked(x, noise_shape, rate, seed, layer, step, scale, shift=0.0, low=0.0):
+    """y = x * scale + shift where the mask of noise_shape, broadcast to x, keeps x, else low"""
+    return np.where(dropout_mask(noise_shape, rate, seed, layer, step), f64(x) * scale + shift, low)
+
+
+def normal_numbers(shape, seed, layer, step):
+    """Standard normal numbers (Box & Muller): a word pair (v, w) of philox4x32 gives r cos a and r sin a with
+    r = sqrt(-2 log((v / 2 + 1/2) / 2^31)), v / 2 rounded down, and a = 2 pi w / 2^32 with the low 8 bits of w dropped
+
+    Element e takes the first pair of block e // 4 for e % 4 = 0 (cosine) and 1 (sine), the second for 2 and 3.
+    """
+    size = int(np.prod(shape))
+    block = np.arange(-(-size // 4), dtype=np.uint64)
+    counter = block & np.uint64(MASK32), block >> np.uint64(32), layer & MASK32, step & MASK32
+    pairs = philox4x32(counter, (seed & MASK32, seed >> 32 & MASK32)).T.reshape(-1, 2)
+    r = np.sqrt(-2 * np.log(((pairs[:, 0] >> np.uint64(1)).astype(np.float64) + 0.5) / 2.0**31))
+    a = 2 * np.pi * ((pairs[:, 1] >> np.uint64(8)).astype(np.float64) / 2.0**24)
+    return np.stack([r * np.cos(a), r * np.sin(a)], axis=1).reshape(-1)[:size].reshape(shape)
+
+
+def gaussian(x, stddev, seed, layer, step, multiply=False):
+    """y = x + stddev * z, or x * (1 + stddev * z).  Any shape"""
+    z = stddev * normal_numbers(np.shape(x), seed, layer, step)
+    return f64(x) * (1 + z) if multiply else f64(x) + z
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Augmentation
+
+
+def sample_numbers(n, seed, step):
+    """(n, 4) uniform numbers in [0, 1): the words of philox4x32((sample, 0, 0, step), seed) / 2^32"""
+    sample = np.arange(n, dtype=np.uint64)
+    words = philox4x32((sample & np.uint64(MASK32), sample >> np.uint64(32), 0, step & MASK32),
+                       (seed & MASK32, seed >> 32 & MASK32))  # fmt: skip
+    return words.T.astype(np.float64) / 2.0**32
+
+
+def affine_matrix(kind, p, q, ih, iw, oh, ow):
+    """2x3 matrix from an output pixel (x, y, 1) to the point (x, y) of the input: p along the height, q the width"""
+    cy, cx = (ih - 1) / 2, (iw - 1) / 2
+    linear, centre = np.eye(2), np.array([cx, cy])
+    if kind == "flip":
+        linear = np.diag([-1.0 if q else 1.0, -1.0 if p else 1.0])
+    elif kind == "rotate":
+        linear = np.array(
+            [[np.cos(2 * np.pi * p), -np.sin(2 * np.pi * p)], [np.sin(2 * np.pi * p), np.cos(2 * np.pi * p)]]
+        )
+    elif kind == "zoom":
+        linear = np.diag([1 + q, 1 + p])
+    shift = centre - linear @ centre
+    if kind == "translate":
+        shift = np.array([-q * iw, -p * ih])
+    elif kind == "crop":
+        shift = np.array([q, p])
+    elif kind == "resize":
+        linear = np.diag([iw / ow, ih / oh])
+        shift = linear @ [0.5, 0.5] - 0.5
+    return np.column_stack([linear, shift])
+
+
+def affine(x, m, size, fill_mode="constant", interpolation="nearest", fill_value=0.0):
+    """y[oy, ox] = x at m (ox, oy, 1), for one image x (h, w, c) -> (*size, c)"""
+    x = f64(x)
+    modes = {"nearest": "edge", "reflect": "symmetric", "wrap": "wrap"}
+    border = 3 * max(x.shape[:2])
+    pad = dict(constant_values=fill_value) if fill_mode == "constant" else dict(mode=modes[fill_mode])
+    wide = np.pad(x, ((border, border), (border, border), (0, 0)), **pad)
+    y = np.empty((*size, x.shape[2]))
+    for oy in range(size[0]):
+        for ox in range(size[1]):
+            u, v = m @ [ox, oy, 1] + border
+            if interpolation == "nearest":
+                y[oy, ox] = wide[int(np.floor(v + 0.5)), int(np.floor(u + 0.5))]
+                continue
+            v0, u0 = int(np.floor(v)), int(np.floor(u))
+            top = wide[v0, u0] * (1 - (u - u0)) + wide[v0, u0 + 1] * (u - u0)
+            low = wide[v0 + 1, u0] * (1 - (u - u0)) + wide[v0 + 1, u0 + 1] * (u - u0)
+            y[oy, ox] = top * (1 - (v - v0)) + low * (v - v0)
+    return y
+
+
+def adjust(x, factor, shift, value_range):
+    """y = clip((x - mean) * factor + mean + shift), mean of each channel of each image.  x (n, h, w, c)"""
+    x = f64(x)
+    mean = x.mean(axis=(1, 2), keepdims=True)
+    return np.clip((x - mean) * factor + mean + shift, *value_range)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Data
 
@@ -502,3 +699,64 @@ def dropout_gradient(dy, rate, seed, layer, step):
 def gather(data, index, scale=1.0):
     """y[i] = data[index[i]] * scale.  data (rows, ...) of any dtype, index (n,) -> y (n, ...)"""
     return f64(np.asarray(data)[index]) * scale
+
+
+# -- penalties and projections
+
+
+def penalty(x, l1, l2):
+    """l1 sum |x| + l2 sum x^2 of each sample."""
+    x = np.float64(x).reshape(len(x), -1)
+    return l1 * np.abs(x).sum(1) + l2 * (x * x).sum(1)
+
+
+def penalty_gradient(dy, x, l1, l2):
+    x = np.float64(x)
+    return np.float64(dy).reshape(-1, *[1] * (x.ndim - 1)) * (l1 * np.sign(x) + 2 * l2 * x)
+
+
+def orthogonal(x, factor, rows):
+    """factor times the mean of |n_i . n_j| over pairs of rows."""
+    x = np.float64(x) if rows else np.float64(x).T
+    if len(x) == 1:
+        return 0.0
+    n = x / np.linalg.norm(x, axis=1, keepdims=True)
+    products = np.abs(n @ n.T)
+    return factor * (products.sum() - np.trace(products)) / (len(x) * (len(x) - 1))
+
+
+def project(x, axes, low, high, rate):
+    """x scaled towards norms in [low, high] along the axes."""
+    x = np.float64(x)
+    norm = np.sqrt((x * x).sum(axes, keepdims=True)) if axes else np.abs(x)
+    return x * (rate * np.clip(norm, low, high) + (1 - rate) * norm) / (1e-7 + norm)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Tables, and images of another size
+
+
+def embedding_gradient(dy, ids, v):
+    """dtable[k] = sum of dy where ids = k.  dy (..., d), ids (...) -> (v, d)"""
+    dtable = np.zeros((v, np.shape(dy)[-1]))
+    np.add.at(dtable, np.asarray(ids, int).ravel(), _rows(dy))
+    return dtable
+
+
+def _matrix(taps, size):
+    """(index, weight), each (out, taps), as a matrix (out, size)."""
+    index, weight = taps
+    matrix = np.zeros((len(index), size))
+    for t in range(index.shape[1]):
+        matrix[np.arange(len(index)), index[:, t].astype(int)] += f64(weight)[:, t]
+    return matrix
+
+
+def resample(x, rows, cols):
+    """y = rows @ x @ cols.T in the plane.  x (n, ih, iw, c), (index, weight) of each axis -> (n, oh, ow, c)"""
+    return np.einsum("ai,bj,nijc->nabc", _matrix(rows, x.shape[1]), _matrix(cols, x.shape[2]), f64(x))
+
+
+def resample_gradient(dy, x_shape, rows, cols):
+    """dx = rows.T @ dy @ cols in the plane.  dy (n, oh, ow, c) -> (n, ih, iw, c)"""
+    return np.einsum("ai,bj,nabc->nijc", _matrix(rows, x_shape[1]), _matrix(cols, x_shape[2]), f64(dy))

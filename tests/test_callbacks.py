@@ -8,7 +8,7 @@ import pytest
 
 import dlcore
 from dlcore import Sequential, layers
-from dlcore.callbacks import Callback, History, ProgbarLogger, StopAtLoss
+from dlcore.callbacks import Callback, CallbackList, History, LambdaCallback, ProgbarLogger, StopAtLoss
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)
@@ -159,6 +159,106 @@ def test_a_callback_that_fails_leaves_a_usable_model(model):
 def test_what_is_no_callback_is_refused(wrong, model):
     with pytest.raises(TypeError, match=r"callbacks: expected Callback objects\. Received"):
         model.fit(X, Y, verbose=0, callbacks=wrong)
+
+
+def test_on_train_closed_comes_last_whatever_happened(model):
+    class Closed(Epochs):
+        def on_train_closed(self):
+            self.calls.append(("closed", None))
+
+    seen = [Closed(), Closed()]
+    model.fit(X, Y, verbose=0, callbacks=seen)
+    assert [c.order[-2:] for c in seen] == [["train end", "closed"]] * 2
+
+    class Fails(Closed):
+        def on_epoch_end(self, epoch, logs=None):
+            raise KeyError("mine")
+
+        def on_train_closed(self):
+            super().on_train_closed()
+            raise ValueError("mine too")
+
+    seen = [Fails(), Closed()]
+    with pytest.raises(ValueError, match="mine too") as caught:
+        model.fit(X, Y, verbose=0, callbacks=seen)
+    assert isinstance(caught.value.__context__, KeyError)
+    assert [c.order[-1] for c in seen] == ["closed", "closed"] and "train end" not in seen[1].order
+
+
+def test_older_names_of_the_batch_hooks(model):
+    class Older(Callback):
+        def __init__(self):
+            self.calls = []
+
+        def on_batch_begin(self, batch, logs=None):
+            self.calls.append(("begin", batch))
+
+        def on_batch_end(self, batch, logs=None):
+            self.calls.append(("end", batch, *logs))
+
+    seen = Older()
+    model.fit(X, Y, batch_size=10, verbose=0, callbacks=[seen])
+    assert seen.calls == [(*when, *names) for k in (0, 1) for when, names in
+                          ((("begin", k), ()), (("end", k), ("loss", "accuracy")))]  # fmt: skip
+
+
+MODES = {"train": "wants_batches", "test": "wants_test_batches", "predict": "wants_predict_batches"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("when", ["begin", "end"])
+def test_who_asks_for_batches(mode, when):
+    hook = f"on_{mode}_batch_{when}"
+    for callback in (type("Mine", (Callback,), {hook: lambda self, batch, logs=None: None})(),
+                     LambdaCallback(**{hook: lambda batch, logs: None})):  # fmt: skip
+        hooks = CallbackList([[callback]], None, 0, {})  # lists in lists are one list
+        assert {name: getattr(hooks, name) for name in MODES.values()} == {
+            name: name == MODES[mode] for name in MODES.values()
+        }
+    assert not any(getattr(CallbackList([Callback(), History()], None, 1, {}), name) for name in MODES.values())
+
+
+def test_every_hook_reaches_every_callback():
+    calls = []
+
+    def named(who, hook):
+        return lambda *args: calls.append((who, hook, *args))
+
+    hooks = [
+        name for name in vars(Callback) if name.startswith("on_") and name not in ("on_batch_begin", "on_batch_end")
+    ]
+    several = CallbackList([LambdaCallback(**{hook: named(who, hook) for hook in hooks}) for who in "ab"], None, 0, {})
+    for hook in hooks:
+        calls.clear()
+        args = (3, {"loss": 1.0}) if "batch" in hook or "epoch" in hook else ({"loss": 1.0},)
+        if hook == "on_train_closed":
+            several.close()
+            args = ()
+        else:
+            getattr(several, hook)(*args)
+        assert calls == [("a", hook, *args), ("b", hook, *args)]
+
+
+# ---- LambdaCallback ----
+
+
+def test_lambda_callback(model):
+    calls = []
+    model.fit(X, Y, batch_size=10, epochs=2, verbose=0, callbacks=[LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: calls.append(epoch),
+        on_train_end=lambda logs: calls.append(sorted(logs)),
+        on_batch_end=lambda batch, logs: calls.append(f"batch {batch}"),
+    )])  # fmt: skip
+    assert calls == [0, "batch 0", "batch 1", 1, "batch 0", "batch 1", ["accuracy", "loss"]]
+
+
+def test_lambda_callback_knows_its_hooks():
+    with pytest.raises(TypeError, match=r"no hook 'on_epoch_stop'\. Did you mean 'on_epoch_"):
+        LambdaCallback(on_epoch_stop=print)
+    with pytest.raises(TypeError, match=r"no hook 'params'$"):
+        LambdaCallback(params=print)
+    with pytest.raises(TypeError, match=r"on_epoch_end must be a function\. Received: on_epoch_end=3"):
+        LambdaCallback(on_epoch_end=3)
 
 
 # ---- History ----

@@ -256,9 +256,16 @@ def test_info(model, capsys):
     assert "instruction set" in capsys.readouterr().out
     assert result(capsys, "info")["dlcore-engine"] == dlcore.__version__
     assert main(["info", model]) == 0
-    assert "Conv2D" in (out := capsys.readouterr().out) and "safetensors, dlcore version 1" in out
+    assert "Conv2D" in (out := capsys.readouterr().out) and "safetensors, dlcore version 2" in out
     found = result(capsys, "info", model)
     assert found["parameters"] == load_model(model).count_params() and found["input_shape"] == [None, *SIZE, 1]
+
+
+def test_plot(model, tmp_path, capsys):
+    found = result(capsys, "plot", model, str(tmp_path / "m.dot"), "--direction", "LR", "--expand-nested")
+    assert found == {"command": "plot", "model": model, "picture": str(tmp_path / "m.dot"), "layers": 5}
+    assert "rankdir=LR" in (tmp_path / "m.dot").read_text()
+    assert "to_file must end in one of" in failure(capsys, "plot", model, "m.jpg")
 
 
 # ---- what goes wrong ----

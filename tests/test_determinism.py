@@ -30,10 +30,16 @@ def varied():  # strides, groups, overlapping windows, a dense layer so large th
             layers.AveragePooling2D(2, 1), layers.Flatten(), layers.Dense(210, activation="relu"),
             layers.Dense(10, activation="softmax")]
 
+def mobile():  # depthwise, separable and transposed convolutions, a window of more than 256 pixels
+    return [layers.DepthwiseConv2D(3, 2, "same", depth_multiplier=3, activation="relu"),
+            layers.SeparableConv2D(20, 3, padding="same", activation="tanh"),
+            layers.Conv2DTranspose(12, 3, strides=2, activation="relu"), layers.GlobalMaxPooling2D(),
+            layers.Dense(10, activation="softmax")]
+
 rng = np.random.default_rng(0)
 x = rng.random((100, 20, 18, 3), np.float32)
 y = rng.integers(0, 10, 100)
-for make, optimizer in ((digits, Adam(0.01)), (varied, SGD(0.05, momentum=0.9, nesterov=True))):
+for make, optimizer in ((digits, Adam(0.01)), (varied, SGD(0.05, momentum=0.9, nesterov=True)), (mobile, Adam(0.01))):
     config = optimizer.get_config()
     for threads in (1, 2, 3, 4, 2):
         dlcore.set_num_threads(threads)
@@ -48,17 +54,17 @@ for make, optimizer in ((digits, Adam(0.01)), (varied, SGD(0.05, momentum=0.9, n
 
 @pytest.mark.parametrize("isa", simd.usable())
 def test_weights_do_not_depend_on_threads(isa, tmp_path):
-    """Weights, predictions and logs of two networks after a fit with an odd batch size and a smaller last batch."""
+    """Weights, predictions and logs of three networks after a fit with an odd batch size and a smaller last batch."""
     env = {**os.environ, "DLCORE_ISA": isa, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     env = {key: value for key, value in env.items() if key not in ("DLCORE_NUM_THREADS", "OMP_NUM_THREADS")}
     command = [sys.executable, "-c", SCRIPT]
     # not in a checkout, which would hide the installed package
     runs = [subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     lines = [line.split() for run in runs for line in run.communicate(timeout=120)[0].splitlines()]
-    assert [run.returncode for run in runs] == [0, 0] and len(lines) == 20
-    for name in ("digits", "varied"):
+    assert [run.returncode for run in runs] == [0, 0] and len(lines) == 30
+    for name in ("digits", "varied", "mobile"):
         assert len({digest for network, _, digest in lines if network == name}) == 1
-    assert len({digest for *_, digest in lines}) == 2
+    assert len({digest for *_, digest in lines}) == 3
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5, 64, 129])

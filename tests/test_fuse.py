@@ -37,6 +37,31 @@ def conv_tanh(x, w):
     return [mse(ops.tanh(ops.conv2d(x, w, strides=(2, 1), groups=3)))]
 
 
+def depthwise(x, w, b):
+    return [mse(ops.relu(ops.bias_add(ops.depthwise_conv2d(x, w, padding=((1, 1), (0, 0))), b)))]
+
+
+def transposed(x, w, b):
+    return [mse(ops.sigmoid(ops.bias_add(ops.conv2d_transpose(x, w, (12, 6), strides=(2, 1)), b)))]
+
+
+def over_steps(x, w, b):
+    y = ops.bias_add(ops.conv2d(ops.reshape(x, (None, 1, 6, 15)), w), b)
+    return [mse(ops.tanh(ops.reshape(y, (None, 5, 4))))]
+
+
+def pool_over_steps(x, w, b):
+    y = ops.bias_add(ops.conv2d(ops.reshape(x, (None, 1, 9, 10)), w), b)
+    y = ops.relu(ops.reshape(y, (None, 8, 4)))
+    return [mse(ops.max_pool2d(ops.reshape(y, (None, 1, 8, 4)), (1, 3), (1, 3)))]
+
+
+def reshape_and_back(x, w):  # a target stays; the reshape in the second loss goes
+    y = ops.reshape(ops.dense(x, w), (None, 2, 3))
+    back = ops.reshape(y, (None, 6))
+    return [ops.add(mse(ops.tanh(back)), mse(y)), back]
+
+
 def dense_bias(x, w, b):
     return [mse(ops.bias_add(ops.dense(x, w), b))]
 
@@ -60,6 +85,11 @@ def conv_pool_of_many_taps(x, w):
 def conv_pool_with_a_layer_below(x, below, w, b):
     x = ops.reshape(ops.dense(x, below), (None, 6, 5, 3))
     return [mse(ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, w, strides=(1, 2)), b)), (2, 2), (2, 2)))]
+
+
+def padded_conv(x, w):
+    x = ops.pad(ops.conv2d(x, w), ((1, 0), (2, 1)))
+    return [mse(ops.conv2d(x, w, strides=(1, 2), padding=((0, 1), (1, 0))))]
 
 
 def softmax_sparse(x, y, w):
@@ -92,10 +122,18 @@ def scaled_images(x, w):
 
 
 CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that come
+    (padded_conv, fuse.padding, [IMAGES], [(2, 3, 3, 3)], {"Pad": 1}, {}),
     (conv_bias, fuse.bias, [IMAGES], [(3, 2, 3, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 40), (40,)], {"BiasAdd": 1}, {}),
     (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
+    (depthwise, (fuse.bias, fuse.activation), [IMAGES], [(3, 2, 3, 2), (6,)], {"BiasAdd": 1, "Activation": 1}, {}),
+    (transposed, (fuse.bias, fuse.activation), [IMAGES], [(2, 2, 4, 3), (4,)], {"BiasAdd": 1, "Activation": 1}, {}),
+    (over_steps, (fuse.bias, fuse.activation), [IMAGES.reshape(N, 6, 15)], [(2, 15, 4), (4,)],
+     {"BiasAdd": 1, "Activation": 1}, {}),
+    (pool_over_steps, (fuse.bias, fuse.activation, fuse.reshapes, fuse.conv_pool), [IMAGES.reshape(N, 90)],
+     [(2, 10, 4), (4,)], {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1, "Reshape": 2}, {"ConvPool2D": 1}),
+    (reshape_and_back, fuse.reshapes, [ROWS], [(9, 6)], {"Reshape": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 5)], {"Activation": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 40)], {"Activation": 1}, {}),
     (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),
@@ -140,9 +178,72 @@ def test_against_the_unfused_twin(graph, patterns, data, shapes, gone, new):
             np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("pad", [
+    lambda x: ops.pad(x, ((1, 1), (1, 1)), 0.5), lambda x: ops.pad(x, ((1, 1), (1, 1), (0, 1))),
+    lambda x: ops.pad(ops.pad(x, ((0, 0), (0, 0), (0, 1))), ((1, 1),))[..., :3],
+])  # fmt: skip
+def test_other_padding_stays(pad):
+    targets = [mse(ops.conv2d(pad(gathers(x=IMAGES)[0]), *weights((2, 2, pad(gathers(x=IMAGES)[0]).shape[3], 3))))]
+    before = names(targets)
+    fuse.fuse(targets, (fuse.padding,))
+    assert names(targets) == before
+
+
 def test_every_pattern_has_a_case():
     lists = [patterns if isinstance(patterns, tuple) else (patterns,) for _, patterns, *_ in CASES]
     assert {pattern for patterns in lists for pattern in patterns} == set(fuse.PATTERNS)
+
+
+def moving(channels):
+    """mean, variance, gamma, beta"""
+    return [Parameter((channels,), abs(uniform(channels, seed=i)) + 0.5, "s") for i in range(4)]
+
+
+def folded_conv_pool(x, w, b, *norm):
+    y = ops.normalize_by(ops.bias_add(ops.conv2d(x, w), b), *norm)
+    return [ops.max_pool2d(ops.relu(y), (2, 2), (2, 2))]
+
+
+def folded_conv(x, w, b, *norm):
+    return [ops.normalize_by(ops.conv2d(x, w), *norm[:2])]
+
+
+def folded_dense(x, w, b, *norm):
+    return [ops.tanh(ops.normalize_by(ops.bias_add(ops.dense(x, w), b), *norm))]
+
+
+@pytest.mark.parametrize("graph, x, shape, left", [
+    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 6), ["Conv2D"]),
+    (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
+])  # fmt: skip
+def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):
+    w, norm = weights(shape, shape[-1:]), moving(shape[-1])
+    plain, fused = (graph(*gathers(x=x), *w, *norm) for _ in range(2))
+    fuse.fuse(fused, fuse.INFERENCE)
+    prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose"}
+    assert [name for name in names(fused) if name not in prepared] == ["Gather", *left]
+    feeds = {"x": Feed("f", x[0].size), "y": Feed("f", int(np.prod(fused[0].shape[1:])))}
+    out = np.empty((N, *fused[0].shape[1:]), np.float32)
+    feeds["x"].set(x)
+    feeds["y"].set(out, write=True)
+    cursor = Clock()
+    program = build([Store(fused[0], "y")], N, Clock(), feeds, cursor=cursor)
+    values = object()
+    for weight in (*w, *norm):  # whichever changes, all is prepared again
+        weight.assign(weight.value + 0.25)
+        for kept in (object(), values):
+            cursor.cursor = 0
+            program.run(threads=2, weights=kept)
+            np.testing.assert_allclose(out, run(plain, {"x": x})[0], rtol=1e-5, atol=1e-5)
+        values = object()
+
+
+def test_statistics_of_the_batch_are_not_folded():
+    w, norm = weights((9, 5)), moving(5)
+    (x,) = gathers(x=ROWS)
+    y = ops.batch_normalization(ops.dense(x, w[0]), *norm[2:]).y
+    fuse.fuse([y], fuse.INFERENCE)
+    assert "Normalize" in names([y])
 
 
 @pytest.mark.parametrize("graph, labels", [(softmax_sparse, LABELS), (softmax_dense, ONE_HOT)])

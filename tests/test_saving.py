@@ -25,25 +25,12 @@ from dlcore.models import load_model
 from dlcore.saving import ModelFileError, deserialize_layer
 from dlcore.saving.layers import MAX_LAYERS
 
-IMAGE, ROW = (9, 8, 2), (6,)
-CASES = {  # class -> shape of a sample, and the layers to save
-    "Activation": (ROW, lambda: [layers.Activation("tanh")]),
-    "AveragePooling2D": (IMAGE, lambda: [layers.AveragePooling2D((2, 3), strides=1, padding="same")]),
-    "Conv2D": (IMAGE, lambda: [layers.Conv2D(4, (3, 2), strides=(2, 1), padding="same", groups=2, activation="sigmoid",
-                                             kernel_initializer=initializers.HeNormal(seed=3)),
-                               layers.Conv2D(3, 2, dilation_rate=2, use_bias=False)]),
-    "Dense": (ROW, lambda: [layers.Dense(5, "relu", bias_initializer=initializers.Constant(np.float32(0.1))),
-                            layers.Dense(3, use_bias=False, trainable=False)]),
-    "Dropout": (ROW, lambda: [layers.Dropout(0.4, seed=7), layers.Dense(2)]),
-    "Flatten": (IMAGE, lambda: [layers.Flatten(), layers.Dense(3, "softmax")]),
-    "InputLayer": (ROW, lambda: [layers.Dense(2)]),
-    "MaxPooling2D": (IMAGE, lambda: [layers.MaxPooling2D(3, 2)]),
-    "ReLU": (ROW, lambda: [layers.ReLU()]),
-    "Rescaling": (IMAGE, lambda: [layers.Rescaling(1 / 255, offset=-0.1)]),
-    "Sequential": (ROW, lambda: [layers.Dense(4, name="d"), Sequential(
-        [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]),
-    "Softmax": (ROW, lambda: [layers.Softmax()]),
-}  # fmt: skip
+ROW = (6,)
+
+
+def nest():
+    return [layers.Dense(4, name="d"), Sequential(
+        [layers.Dense(3, name="d"), Sequential([layers.Dense(2, name="d")], name="b")], name="a")]  # fmt: skip
 
 
 def small(name=None):
@@ -92,22 +79,15 @@ def same_bits(a, b):
 # ---- what comes back ----
 
 
-def test_every_layer_has_a_case():
-    own = {cls.__name__ for cls in map(vars(layers).get, layers.__all__) if isinstance(cls, type)}
-    assert set(CASES) == own - {"Layer"} | {"Sequential"}
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_round_trip_is_exact(name, path):
-    shape, make = CASES[name]
-    model = Sequential([layers.Input(shape), *make()], name="model")
+def test_round_trip_is_exact(path):
+    """Of a nested model; `test_layer_table.py` has the layers."""
+    model = Sequential([layers.Input(ROW), *nest()], name="model")
     model.save(path)
     loaded = load_model(path)
     assert loaded.get_config() == model.get_config() and loaded.name == "model"
     assert [w.name for w in loaded.weights] == [w.name for w in model.weights]
-    assert [w.name for w in loaded.trainable_weights] == [w.name for w in model.trainable_weights]
     assert all(same_bits(a, b) for a, b in zip(loaded.get_weights(), model.get_weights(), strict=True))
-    x = np.random.default_rng(0).normal(size=(37, *shape)).astype(np.float32)
+    x = np.random.default_rng(0).normal(size=(37, *ROW)).astype(np.float32)
     assert same_bits(loaded.predict(x), model.predict(x))
 
 
@@ -123,7 +103,7 @@ def test_input_shape_on_the_first_layer_and_a_shape_from_data(path):
 
 
 def test_weights_are_called_by_their_path(path):
-    Sequential([layers.Input(ROW), *CASES["Sequential"][1]()]).save(path)
+    Sequential([layers.Input(ROW), *nest()]).save(path)
     names = {f"{prefix}d/{leaf}" for prefix in ("", "a/", "a/b/") for leaf in ("kernel", "bias")}
     assert set(contents(path)[1]) == names
 
@@ -160,7 +140,9 @@ class Adam(optimizers.Adam):
     pass
 
 
-@pytest.mark.parametrize("change", [{"loss": own}, {"metrics": [own]}, {"optimizer": Adam()}], ids=" ".join)
+@pytest.mark.parametrize("change", [
+    {"loss": lambda y, p: own(y, p)}, {"metrics": [lambda y, p: own(y, p)]}, {"optimizer": Adam()},
+], ids=" ".join)  # fmt: skip
 def test_what_has_no_name_is_left_out_with_a_warning(change, path):
     model = small()
     model.compile(**{"optimizer": "sgd", "loss": "sparse_categorical_crossentropy", **change})
@@ -229,8 +211,7 @@ class Dense(layers.Dense):  # not dlcore's, though it has its name
     pass
 
 
-class Stack(Sequential):
-    pass
+nameless = type("<nameless>", (Sequential,), {})
 
 
 def twice():
@@ -242,7 +223,7 @@ def twice():
     (lambda: [layers.Dense(2, activation=lambda x: x, name="d")], "d: argument activation: .*cannot be saved"),
     (lambda: [layers.Dense(2, kernel_initializer=np.ones, name="d")], r"d: argument kernel_initializer: .*\.Zeros"),
     (lambda: [Dense(2, name="d")], "d: a Dense of your own cannot be saved"),
-    (lambda: [Stack([layers.Dense(2)], name="s")], "s: a Stack of your own"),
+    (lambda: [nameless([layers.Dense(2)], name="s")], "s: a <nameless> of your own"),
     (twice, "d: a layer that is used twice"),
     (lambda: [layers.Dense(6, name="a/d"), Sequential([layers.Dense(6, name="d")], name="a")], "called 'a/d/kernel'"),
 ])  # fmt: skip
@@ -372,14 +353,14 @@ def edited(where, value):
 
 INPUT, CONV, FLAT, DENSE = (("model", "layers", k, "config") for k in range(4))
 EDITS = {
-    "newer": (edited(("version",), 2), "format has version 2; this dlcore reads version 1"),
+    "newer": (edited(("version",), 3), "format has version 3; this dlcore reads versions 1 to 2"),
     "os.system": (edited(("model", "layers", 1, "class_name"), "os.system"), r"layer: expected one of the classes"),
     "import path": (edited(("model", "layers", 1, "class_name"), "dlcore.layers.Conv2D"), "layer: expected"),
     "dict as class": (edited(("model", "layers", 1, "class_name"), {"module": "os"}), "layer: expected"),
     "base class": (edited(("model", "layers", 1, "class_name"), "Layer"), "layer: expected"),
     "function as class": (edited(("model", "layers", 1, "class_name"), "Input"), "layer: expected"),
     "activation": (edited((*CONV, "activation"), "os.system"), "activation: expected"),
-    "activation list": (edited((*CONV, "activation"), ["relu"]), "unhashable"),
+    "activation list": (edited((*CONV, "activation"), ["relu"]), "activation: expected"),
     "initializer": (edited((*CONV, "kernel_initializer"), "os.system"), "initializer: expected"),
     "initializer class": (edited((*CONV, "kernel_initializer"), {"class_name": "Layer", "config": {}}), "initializer"),
     "optimizer": (edited(("compile", "optimizer", "class_name"), "os.system"), "optimizer: expected"),

@@ -329,8 +329,8 @@ class TwoWeights(layers.Layer):
     """x (2 a + b): a weight that is scaled, and two that are added."""
 
     def build(self, input_shape):
-        self.a = self.add_weight("a", (input_shape[1], 20))
-        self.b = self.add_weight("b", (input_shape[1], 20))
+        self.a = self.add_weight((input_shape[1], 20), name="a")
+        self.b = self.add_weight((input_shape[1], 20), name="b")
 
     def call(self, x, training=False):
         return ops.dense(x, ops.add(ops.rescale(self.a, 2.0), self.b))
@@ -359,8 +359,14 @@ def test_two_measures_of_one_name_are_refused():
         return ops.mean_squared_error(y, p)
 
     model = Sequential([layers.Dense(3, input_shape=(5,))])
-    model.compile("sgd", "mse", metrics=[loss])
     with pytest.raises(ValueError, match="two measures are called 'loss'"):
+        model.compile("sgd", "mse", metrics=[loss])
+
+
+def test_something_must_be_minimised():
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd")
+    with pytest.raises(ValueError, match=r"sequential.*: compile needs a loss. Received: loss=None, and no layer adds"):
         model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
 
 
@@ -400,9 +406,29 @@ def test_a_subclass_of_an_optimizer_works():
     assert not np.array_equal(before, model.get_weights()[0])
 
 
-def test_weights_cannot_be_reshaped():
-    with pytest.raises(ValueError, match="reshape: cannot give"):
-        ops.reshape(ops.Parameter((2, 6), np.zeros((2, 6)), "w"), (2, 3, 2))
+class Reshaped(layers.Layer):
+    """Dense, from a weight of another shape."""
+
+    def build(self, input_shape):
+        self.flat = self.add_weight(name="flat", shape=(3, 2, 5), initializer="glorot_uniform")
+
+    def call(self, x):
+        return ops.dense(x, ops.transpose(ops.reshape(self.flat, (3, 10))[:, ::2]))
+
+
+def test_weights_may_be_read_in_another_shape():
+    """A reshaped, cut and transposed weight trains as its entries do in a Dense layer."""
+    x, y = uniform(8, 5), uniform(8, 3)
+    mine = Sequential([Reshaped(input_shape=(5,))])
+    flat = mine.get_weights()[0]
+    plain = Sequential([layers.Dense(3, use_bias=False, input_shape=(5,))])
+    plain.set_weights([flat.reshape(3, 10)[:, ::2].T])
+    for model in (mine, plain):
+        model.compile("adam", "mse")
+        model.fit(x, y, batch_size=4, epochs=3, shuffle=False, verbose=0)
+    trained = mine.get_weights()[0].reshape(3, 10)
+    np.testing.assert_allclose(trained[:, ::2].T, plain.get_weights()[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(trained[:, 1::2], flat.reshape(3, 10)[:, 1::2])
 
 
 def test_moments_follow_their_weights():
@@ -410,9 +436,9 @@ def test_moments_follow_their_weights():
     a, b = (ops.Parameter((n,), np.zeros(n), "w") for n in (3, 4))
     adam = Adam()
     adam.build({a: slice(0, 3), b: slice(16, 20)}, 32)
-    adam.slots["m"][:] = np.arange(32)
+    adam.slots["momentum"][:] = np.arange(32)
     adam.build({b: slice(0, 4)}, 16)
-    assert adam.slots["m"].tolist() == [16, 17, 18, 19, *[0] * 12] and adam.slots["v"].shape == (16,)
+    assert adam.slots["momentum"].tolist() == [16, 17, 18, 19, *[0] * 12] and adam.slots["velocity"].shape == (16,)
 
 
 class Block(layers.Layer):

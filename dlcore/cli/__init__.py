@@ -1,4 +1,4 @@
-"""The command `dlcore`: train, evaluate, predict, info.
+"""The command `dlcore`: train, evaluate, predict, info, plot.
 
 Exit status: 0 done, 1 failed (one line on stderr says why), 2 wrong usage, 130 stopped with Ctrl-C.
 """

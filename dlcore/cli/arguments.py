@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
 
     info = command(commands.info, "This build of dlcore, or what a model file holds.")
     info.add_argument("model", nargs="?", help="file written by train or by Model.save")
+    info.add_argument("--expand-nested", action="store_true", help="show the layers in models that are layers, too")
+
+    plot = command(commands.plot, "Draw the layers of a model.")
+    plot.add_argument("model", help="file written by train or by Model.save")
+    plot.add_argument("picture", help="file to write: .png, .svg, .pdf (these need the extra `plot`) or .dot")
+    plot.add_argument("--expand-nested", action="store_true", help="draw the layers in models that are layers, too")
+    plot.add_argument("--direction", choices=["TB", "BT", "LR", "RL"], default="TB", help="default TB: top to bottom")
     return top
 
 

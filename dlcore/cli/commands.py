@@ -11,7 +11,7 @@ import numpy as np
 from dlcore import callbacks, config, layers, models, optimizers, preprocessing, utils
 from dlcore.cli import images
 from dlcore.cli.data import load
-from dlcore.saving import model_file
+from dlcore.saving import file as model_file
 
 
 def train(args: Any) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def evaluate(args: Any) -> dict[str, Any]:
     data = load(args.data)
     x, y = data.test
     if model.loss is not None and not model.loss.sparse:
-        y = utils.to_categorical(y, model.output_shape[-1])  # type: ignore[index]
+        y = utils.to_categorical(y, model.output_shape[-1])
     logs = model.evaluate(_scaled(model, x), y, verbose=0, return_dict=True)
     print(f"{data.name}, {len(x)} test images: " + ", ".join(f"{name} {value:.4f}" for name, value in logs.items()))
     return {"command": "evaluate", "model": args.model, "data": data.name, "images": len(x), **logs}
@@ -74,7 +74,7 @@ def evaluate(args: Any) -> dict[str, Any]:
 def predict(args: Any) -> dict[str, Any]:
     """The most probable class of each image."""
     model = models.load_model(args.model)
-    output = model.output_shape or ()
+    output: Any = model.output_shape or ()
     if len(output) != 2 or output[1] < 2:
         raise ValueError(f"{args.model}: expected a model with one output a class. Its output has shape {output}")
     x = np.stack([images.read(path, model.sample_shape, args.invert) for path in args.images])
@@ -106,7 +106,7 @@ def info(args: Any) -> dict[str, Any]:
         "optimizer": model.optimizer and model.optimizer.name,
         "loss": model.loss and model.loss.name,
     }
-    model.summary()
+    model.summary(expand_nested=args.expand_nested)
     for name, value in about.items():
         print(f"{name:12} {value}")
     return {
@@ -115,6 +115,15 @@ def info(args: Any) -> dict[str, Any]:
         "parameters": model.count_params(),
         "layers": [{"name": layer.name, "class": type(layer).__name__} for layer in model.layers],
     }
+
+
+def plot(args: Any) -> dict[str, Any]:
+    """A picture of a model, with names and shapes."""
+    model = models.load_model(args.model)
+    utils.plot_model(model, args.picture, show_shapes=True, show_layer_names=True, rankdir=args.direction,
+                     expand_nested=args.expand_nested)  # fmt: skip
+    print(f"picture: {args.picture}")
+    return {"command": "plot", "model": args.model, "picture": args.picture, "layers": len(model.layers)}
 
 
 def _scaled(model: models.Sequential, x: np.ndarray) -> np.ndarray:

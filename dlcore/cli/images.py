@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import numpy as np
 
-from dlcore import _extras
 from dlcore.preprocessing import to_grayscale
+from dlcore.utils.images import pillow, read_image
 
 
 def read(path: str, shape: tuple[int, ...], invert: bool) -> np.ndarray:
@@ -24,26 +23,15 @@ def read(path: str, shape: tuple[int, ...], invert: bool) -> np.ndarray:
     """
     if len(shape) != 3 or shape[2] not in (1, 3):
         raise ValueError(f"expected a model of images (height, width, 1 or 3). Its input has shape {shape}")
-    _extras.require("PIL", "image")
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            image: Any = ImageOps.exif_transpose(file)
-            if image.mode[0] in "IF":
-                raise ValueError(f"expected 8 bits a channel. Received: mode {image.mode}")
-            image = image.convert("RGBA")
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # Pillow's decoders raise many kinds
-        raise ValueError(f"{path}: not an image that can be read: {error}") from error
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    tools = pillow()
+    image = read_image(path, upright=True).convert("RGBA")
+    image = tools.alpha_composite(tools.new("RGBA", image.size, "white"), image).convert("RGB")
     pixels: np.ndarray = np.asarray(image)
     if shape[2] == 1:
         pixels = to_grayscale(pixels)
-        image = Image.fromarray(pixels[..., 0])
+        image = tools.fromarray(pixels[..., 0])
     if image.size != (shape[1], shape[0]):
-        pixels = np.asarray(image.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)).reshape(shape)
+        pixels = np.asarray(image.resize((shape[1], shape[0]), tools.Resampling.BILINEAR)).reshape(shape)
     if invert:
         return 255 - pixels
     edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])

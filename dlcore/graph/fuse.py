@@ -11,17 +11,21 @@ from collections.abc import Callable, Sequence
 from dlcore.graph.graph import consumers, take_output, topological
 from dlcore.ops.activations import Activation
 from dlcore.ops.base import Op, Tensor
-from dlcore.ops.conv import Conv2D
+from dlcore.ops.conv import Conv2D, Conv2DTranspose
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
+from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
+from dlcore.ops.normalization import FoldBias, FoldKernel, MovingCoefficients, Normalize
 from dlcore.ops.pooling import MaxPool2D
+from dlcore.ops.shape import Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 
 Readers = dict[Tensor, list[Op]]
+EPILOGUES = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Narrow)  # add a bias and apply an activation at the end
 
 
 def _only_reader(op: Op, readers: Readers) -> Op | None:
@@ -29,11 +33,28 @@ def _only_reader(op: Op, readers: Readers) -> Op | None:
     return found[0] if len(found) == 1 else None
 
 
+def padding(op: Op, readers: Readers) -> bool:
+    """zeros around an image, then conv: it pads by itself."""
+    reader = _only_reader(op, readers)
+    if not (
+        isinstance(op, Pad)
+        and op.border
+        and isinstance(reader, (Conv2D, DepthwiseConv2D))
+        and reader.inputs[0] is op.output
+    ):
+        return False
+    pairs = zip(op.border, reader.geometry["padding"], strict=True)
+    both = tuple((zeros[0] + own[0], zeros[1] + own[1]) for zeros, own in pairs)
+    reader.geometry = {**reader.geometry, "padding": both}
+    reader.inputs[0] = op.inputs[0]
+    return True
+
+
 def bias(op: Op, readers: Readers) -> bool:
     """conv or dense, then a bias: the bias goes into the epilogue of the tile."""
     reader = _only_reader(op, readers)
     if not (
-        isinstance(op, (Conv2D, Dense, Narrow))
+        isinstance(op, EPILOGUES)
         and len(op.inputs) == 2
         and op.activation == "linear"
         and isinstance(reader, BiasAdd)
@@ -45,13 +66,54 @@ def bias(op: Op, readers: Readers) -> bool:
     return True
 
 
-def activation(op: Op, readers: Readers) -> bool:
-    """conv or dense, then an activation: it is applied before the tile is stored."""
+def normalization(op: Op, readers: Readers) -> bool:
+    """conv or dense, then batch normalisation by moving statistics: both are linear, so that kernel and bias, made
+    once, do the work of both. Not for training: the gradients are those of the folded kernel."""
     reader = _only_reader(op, readers)
-    if not (isinstance(op, (Conv2D, Dense, Narrow)) and op.activation == "linear" and isinstance(reader, Activation)):
+    if not (
+        isinstance(op, (Conv2D, Dense, Narrow))
+        and op.activation == "linear"
+        and isinstance(reader, Normalize)
+        and reader.inputs[0] is op.output
+        and isinstance(reader.inputs[1].op, MovingCoefficients)
+    ):
+        return False
+    packing, coefficients = op.inputs[1].op, reader.inputs[1]
+    if isinstance(packing, Pack):
+        kernel = FoldKernel(packing.inputs[0], coefficients).output
+        op.inputs[1] = Pack(kernel, packing.transpose, packing.groups).output
+    elif isinstance(packing, Transpose):
+        op.inputs[1] = Transpose(FoldKernel(packing.inputs[0], coefficients).output).output
+    else:
+        return False
+    op.inputs[2:] = [FoldBias(coefficients, op.inputs[2] if len(op.inputs) > 2 else None).output]
+    take_output(op, reader.output)
+    return True
+
+
+def activation(op: Op, readers: Readers) -> bool:
+    """conv or dense, then an activation: it is applied before the tile is stored. A reshape may stand between them, as
+    in convolutions over one axis."""
+    last, reader = op, _only_reader(op, readers)
+    if isinstance(reader, Reshape):
+        last, reader = reader, _only_reader(reader, readers)
+    if not (isinstance(op, EPILOGUES) and op.activation == "linear" and isinstance(reader, Activation)):
         return False
     op.activation = reader.kind
-    take_output(op, reader.output)
+    take_output(last, reader.output)
+    return True
+
+
+def reshapes(op: Op, readers: Readers) -> bool:
+    """a reshape, then one that undoes it, as between layers over one axis: whoever reads the second reads what the
+    first one does."""
+    if not (isinstance(op, Reshape) and isinstance(op.inputs[0].op, Reshape)):
+        return False
+    source, found = op.inputs[0].op.inputs[0], readers.get(op.output, [])
+    if source.shape != op.output.shape or not found or _OUTSIDE in found:
+        return False
+    for reader in found:
+        reader.inputs = [source if tensor is op.output else tensor for tensor in reader.inputs]
     return True
 
 
@@ -76,7 +138,8 @@ def softmax_crossentropy(op: Op, readers: Readers) -> bool:
             and reader.inputs[1] is op.output
             and reader.name in ("categorical_crossentropy", "sparse_categorical_crossentropy")
         ):
-            fused = SoftmaxCrossentropy(reader.inputs[0], op.inputs[0])
+            positions = len(reader.output.shape) > 1
+            fused = SoftmaxCrossentropy(reader.inputs[0], op.inputs[0], positions, **reader.options)
             take_output(fused, reader.output, 0)
             take_output(fused, op.output, 1)  # whoever reads the probabilities still does
             return True
@@ -110,7 +173,7 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
     if not (isinstance(op, SoftmaxCrossentropyGradient) and isinstance(op.inputs[0].op, MeanGradient)):
         return False
     forward = op.inputs[2].op
-    if not (isinstance(forward, SoftmaxCrossentropy) and len(forward.outputs) == 2):
+    if not (isinstance(forward, SoftmaxCrossentropy) and len(forward.outputs) == 2 and op.options == forward.options):
         return False
     forward.outputs.append(op.output)
     take_output(forward, op.output, 2)
@@ -121,11 +184,16 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
 PATTERNS: list[Callable[[Op, Readers], bool]] = [
     softmax_crossentropy,
     sigmoid_crossentropy,
+    padding,
     bias,
     activation,
+    reshapes,
     conv_pool,
     gather_scale,
 ]
+
+# for a graph that will have no gradients
+INFERENCE = [pattern for one in PATTERNS for pattern in ([one, normalization] if one is bias else [one])]
 
 # for a graph that has its gradients
 BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient]

@@ -23,14 +23,14 @@ def gradients(
     forward = topological([loss.op])
     needed = set(wanted)  # tensors through which a wanted one reaches the loss
     for op in forward:
-        if any(tensor in needed for tensor in op.inputs):
+        if not op.constant and any(tensor in needed for tensor in op.inputs):
             needed.update(op.outputs)
 
     found: dict[Tensor, Tensor] = {loss: seed}
     for op in reversed(forward):
         arriving = [found.get(tensor) for tensor in op.outputs]
         wishes = [tensor in needed for tensor in op.inputs]
-        if not any(wishes) or not any(arriving):
+        if op.constant or not any(wishes) or not any(arriving):
             continue
         for tensor, wish, gradient in zip(op.inputs, wishes, op.gradient(arriving, wishes), strict=True):
             if not wish:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Iterable, Sequence
 
 from dlcore.ops.base import Op, Tensor
 
@@ -36,3 +37,11 @@ def take_output(op: Op, tensor: Tensor, number: int = 0) -> None:
     """Let `op` compute `tensor` as its output `number`, instead of the op that did: how a fused op replaces another."""
     tensor.op = op
     op.outputs[number] = tensor
+
+
+def clone(op: Op, inputs: Sequence[Tensor]) -> Op:
+    """The same op on other inputs of the same shapes, with outputs of its own."""
+    other = copy.copy(op)
+    other.inputs = list(inputs)
+    other.outputs = [Tensor(tensor.shape, tensor.dtype, other) for tensor in op.outputs]
+    return other

@@ -93,7 +93,7 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     chains = _chains(ops, leads)
     once = _once(ops, chains)
     p.level = _levels(ops, readers, leads, once)
-    p.prologue = int(bool(once))
+    p.prologue = len({p.level[op] for op in once})
     p.unread = {tensor for op in ops for tensor in op.outputs if tensor not in readers and tensor not in placed}
     count = max(p.level.values(), default=-1) + 1
     p.stages = [_groups([op for op in ops if p.level[op] == i], chains) for i in range(count)]
@@ -138,20 +138,33 @@ def _leads(ops: list[Op], readers: dict[Tensor, list[Op]]) -> dict[Op, Op]:
 
 
 def _chains(ops: list[Op], leads: Mapping[Op, Op]) -> dict[Op, Group]:
-    """By update: what runs with it: the op in front, the update itself, and those that prepare the weights."""
+    """By update: what runs with it: the op in front, the update itself, those that follow it, and those that prepare
+    the weights."""
     preparing: dict[Tensor, list[Op]] = {}
+    following: dict[Tensor, list[Op]] = {}
     for op in ops:
-        if op.prepares:
+        if op.prepares and len(op.inputs) == 1:
             preparing.setdefault(op.inputs[0], []).append(op)
+        if op.follows is not None:
+            following.setdefault(op.follows, []).append(op)
     chains: dict[Op, Group] = {}
+    last: dict[Parameter, Op] = {}  # a shared layer updates a parameter several times, one after the other
     for op in ops:
         if op.updates is None:
             continue
+        if op.updates in last:
+            group = chains[op] = chains[last[op.updates]]
+            group.ops.insert(group.ops.index(last[op.updates]) + 1, op)
+            group.whole = True
+            last[op.updates] = op
+            continue
+        last[op.updates] = op
         lead, after = leads.get(op), preparing.get(op.updates, [])
-        whole = prod(op.updates.shape) <= WHOLE_FLOATS
+        followers = following.get(op.updates, [])
+        whole = bool(followers) or prod(op.updates.shape) <= WHOLE_FLOATS
         block = lead.block if lead else next((o.block for o in after if o.block), None)
         after = [o for o in after if whole or (o.block and o.block == block)]
-        chains[op] = Group([*([lead] if lead else []), op, *after], block, whole)
+        chains[op] = Group([*([lead] if lead else []), op, *followers, *after], block, whole)
     return chains
 
 
@@ -159,11 +172,11 @@ def _once(ops: list[Op], chains: Mapping[Op, Group]) -> set[Op]:
     """Ops that prepare weights, but not at each step: nothing changes these, or who does prepares them again."""
     changed = {op.updates for op in chains}
     again = {op for group in chains.values() for op in group.ops}
-    once = {
-        op
-        for op in ops
-        if op.prepares and isinstance(op.inputs[0], Parameter) and (op in again or op.inputs[0] not in changed)
-    }
+    once: set[Op] = set()
+    for op in ops:
+        kept = (t not in changed if isinstance(t, Parameter) else t.op in once - again for t in op.inputs)
+        if op.prepares and (op in again or all(kept)):
+            once.add(op)
     return once if len(once) < len(ops) else set()
 
 
@@ -176,8 +189,8 @@ def _levels(ops: list[Op], readers: dict[Tensor, list[Op]], leads: Mapping[Op, O
     for op in reversed(ops):
         if op.commits or op in with_update:
             level[op] = commit
-        elif op in once:
-            level[op] = -1
+        elif op in once:  # before all others, and before those that prepare more of what it prepared
+            level[op] = min([level[o] for t in op.outputs for o in readers.get(t, []) if o in once], default=0) - 1
         elif op.axis == SAMPLE:
             limits = [level[reader] - _gap(op, reader) for tensor in op.outputs for reader in readers.get(tensor, [])]
             level[op] = min(limits, default=level[op])
@@ -189,7 +202,7 @@ def _groups(ops: list[Op], chains: Mapping[Op, Group]) -> list[Group]:
     """The sample-wise ops of a stage run as one group, an update with what goes with it, other batch-wide ops alone."""
     ops = [op for op in ops if not op.alias]
     slab = [op for op in ops if op.axis == SAMPLE]
-    found = [chains[op] for op in ops if op in chains]
+    found = list(dict.fromkeys(chains[op] for op in ops if op in chains))
     chained = {op for group in found for op in group.ops}
     alone = [Group([op]) for op in ops if op.axis == BATCH_WIDE and op not in chained]
     return ([Group(slab)] if slab else []) + found + alone

@@ -39,10 +39,9 @@ def conv2d_input_gradient(
     padding: _Padding = ((0, 0), (0, 0)),
     dilation: _Pair = (1, 1),
     groups: int = 1,
+    b: _Operand | None = None,
+    activation: int = 0,
 ) -> Step: ...
-def phases_of(
-    size: int, out: int, kernel: int, stride: int, before: int, dilation: int
-) -> tuple[list[tuple[int, int, list[_Pair]]], int, int]: ...
 def conv2d_weight_gradient(
     x: _Operand,
     dy: _Operand,

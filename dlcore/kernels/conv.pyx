@@ -13,6 +13,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
 from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.geometry cimport check_windows, phases_of, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
 
@@ -125,22 +126,12 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t tasks, obje
 
 def output_size(size, kernel, stride, before, after, dilation):
     """Output positions of a window along one axis; 0 or less when it does not fit once."""
-    return (size + before + after - (kernel - 1) * dilation - 1) // stride + 1
+    return positions(size, kernel, stride, before, after, dilation)
 
 
 def check(what, x, w, y, strides, padding, dilation, groups):
     """Shapes of one convolution, all known: raises ValueError where they do not fit together."""
-    n, ih, iw, ic = x
-    kh, kw, icg, oc = w
-    (top, bottom), (left, right) = padding
-    expected = None
-    if min(*strides, *dilation) >= 1:
-        expected = (n, output_size(ih, kh, strides[0], top, bottom, dilation[0]),
-                    output_size(iw, kw, strides[1], left, right, dilation[1]), oc)
-    if (groups < 1 or icg * groups != ic or oc % groups or min(kh, kw, ih, iw) < 1
-            or min(top, bottom, left, right) < 0 or tuple(y) != expected or min(expected[1:3]) < 1):
-        raise ValueError(f"{what}: x {tuple(x)}, w {tuple(w)}, y {tuple(y)}, strides {tuple(strides)}, padding "
-                         f"{padding}, dilation {tuple(dilation)}, groups {groups} do not fit together")
+    check_windows(what, x, w, y, strides, padding, dilation, groups)
 
 
 def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int groups=1,
@@ -163,7 +154,7 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
     oh, ow, oc = yb.shape[1:]
     kh, kw = kernel
     icg = ic // groups if groups > 0 else 0
-    check("conv2d_forward", xb.shape, (kh, kw, icg, oc), yb.shape, strides, padding, dilation, groups)
+    check_windows("conv2d_forward", xb.shape, (kh, kw, icg, oc), yb.shape, strides, padding, dilation, groups)
     memset(&a, 0, sizeof(a))
     a.tiles, a.x, a.y, a.packed = tiles(), xb.rows(), yb.rows(), <const float *>pb.whole()
     a.n, a.k, a.groups, a.activation, a.a_group = oc // groups, kh * kw * icg, groups, activation, icg
@@ -191,30 +182,38 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
 
 
 def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                          int groups=1):
-    """dx[n, iy, ix, i] = sum of dy[n, oy, ox, o] * w[ky, kx, i, o] over all o and all (oy, ky) with
-    oy*sh + ky*dh - top = iy, (ox, kx) likewise. One task per sample.
+                          int groups=1, b=None, int activation=0):
+    """dx[n, iy, ix, i] = act(b[i] + sum of dy[n, oy, ox, o] * w[ky, kx, i, o] over all o and all (oy, ky) with
+    oy*sh + ky*dh - top = iy, (ox, kx) likewise). One task per sample. With bias and activation it is the transposed
+    convolution, whose input is dy.
 
     Args:
         dy: (n, oh, ow, oc) float32.
         packed: `dense.pack(w, transpose=True, groups=groups)` of w (kh, kw, ic / groups, oc).
         dx: (n, ih, iw, ic), overwritten.
+        b: (ic,) float32 or None.
     """
     cdef Buffer gb = buffer(dy, "dy", "f", 4), pb = buffer(packed, "packed", "f", 4), xb = buffer(dx, "dx", "f", 4, True)
+    cdef Buffer bb = None
     cdef Conv a
     n, ih, iw, ic = xb.shape
     oh, ow, oc = gb.shape[1:]
     kh, kw = kernel
     icg = ic // groups if groups > 0 else 0
-    check("conv2d_input_gradient", xb.shape, (kh, kw, icg, oc), gb.shape, strides, padding, dilation, groups)
+    check_windows("conv2d_input_gradient", xb.shape, (kh, kw, icg, oc), gb.shape, strides, padding, dilation, groups)
     memset(&a, 0, sizeof(a))
     a.tiles, a.x, a.y, a.packed = tiles(), gb.rows(), xb.rows(), <const float *>pb.whole()
     a.a_group = a.kc = ocg = oc // groups
-    a.n, a.k, a.groups = icg, kh * kw * ocg, groups
+    a.n, a.k, a.groups, a.activation = icg, kh * kw * ocg, groups, activation
     a.panels = ceildiv(a.n, a.tiles.nr)
     if pb.shape != (groups, a.panels, a.k, a.tiles.nr):
         raise ValueError(f"conv2d_input_gradient: packed {pb.shape} is not the transpose of w {(kh, kw, icg, oc)} in "
                          f"{groups} groups")
+    if b is not None:
+        bb = buffer(b, "b", "f", 1)
+        if bb.shape[0] != ic:
+            raise ValueError(f"conv2d_input_gradient: expected b of shape ({ic},). Received: {bb.shape}")
+        a.b = <const float *>bb.whole()
     ys, top, bottom = phases_of(ih, oh, kh, strides[0], padding[0][0], dilation[0])
     xs, left, right = phases_of(iw, ow, kw, strides[1], padding[1][0], dilation[1])
     a.border = make_border(oh, ow, oc, top, bottom, left, right)
@@ -227,27 +226,7 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
                     for ky, oy in y_taps for kx, ox in x_taps]
             phases.append((rows, cols, (top * pw + left) * oc, pw * oc, oc,
                            (py * iw + px) * ic, strides[0] * iw * ic, strides[1] * ic, taps))
-    return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, (gb, pb, xb))
-
-
-def phases_of(size, out, kernel, stride, before, dilation):
-    """One axis of the input gradient: input position p + stride*j, j < count, takes tap k from output position j + shift.
-
-    Returns ([(p, count, [(k, shift), ...])], border before, border after) with the border that dy needs so that every
-    j + shift is inside it.
-    """
-    phases = []
-    low, high = 0, out - 1
-    for p in range(min(stride, size)):
-        count = (size - p + stride - 1) // stride
-        taps = [(k, (p + before - k * dilation) // stride) for k in range(kernel)
-                if (p + before - k * dilation) % stride == 0]
-        # a tap that meets dy for no j would only widen the border
-        taps = [(k, shift) for k, shift in taps if shift + count > 0 and shift < out]
-        for _, shift in taps:
-            low, high = min(low, shift), max(high, shift + count - 1)
-        phases.append((p, count, taps))
-    return phases, -low, high - (out - 1)
+    return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, (gb, pb, bb, xb))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -320,7 +299,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
     n, ih, iw, ic = xb.shape
     _, oh, ow, oc = gb.shape
     chunks, kh, kw, icg = wb.shape[:4]
-    check("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
+    check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
     if grain < 1 or chunks != ceildiv(n, grain):
         raise ValueError(f"conv2d_weight_gradient: dw has {chunks} chunks for {n} samples in chunks of {grain}")
     (top, bottom), (left, right) = padding

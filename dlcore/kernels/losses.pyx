@@ -1,6 +1,7 @@
 # cython: language_level=3
-"""Losses of one value per sample and their gradients: cross-entropies on probabilities, binary cross-entropy, squared
-error. A sample with several positions (its axes between the first and the last) has the mean over them.
+"""Losses and their gradients: cross-entropies on probabilities, binary cross-entropy, squared error. A sample with several
+positions (its axes between the first and the last) has the mean over them where `loss` is (n,), or one value for each
+where `loss` has their shape, that of p without its last axis.
 
 Probabilities are clipped to [1e-7, 1 - 1e-7] in float32, and a clipped one has no gradient, as in Keras 3.
 """
@@ -17,21 +18,25 @@ cdef float HIGH = <float>(1.0 - 1e-7)
 ctypedef struct Loss:
     const dlc_tiles *tiles
     Ref y, p, loss, dp      # targets or labels, predictions, loss or its gradient, gradient of p
-    Py_ssize_t rows, n      # rows of one sample, entries of a row
+    Py_ssize_t units, rows, n   # values of one sample, rows of one value, entries of a row
+    int32_t ignore          # label of rows that count as 0
+    bint ignores
 
 
-cdef Step bind(Leaf leaf, str what, y, p, loss, dp, bint sparse, double cost):
+cdef Step bind(Leaf leaf, str what, y, p, loss, dp, bint sparse, double cost, ignore=None):
     """The one place where losses check their buffers: y is int32 (n, ...) if sparse, else like p (n, ..., c)."""
     cdef str p_name = "z" if "logits" in what else "p", loss_name = "loss" if dp is None else "dloss"
     cdef Buffer pb = buffer(p, p_name, "f"), yb = buffer(y, "y", "i" if sparse else "f")
-    cdef Buffer lb = buffer(loss, loss_name, "f", 1, dp is None), db = None
+    cdef Buffer lb = buffer(loss, loss_name, "f", -1, dp is None), db = None
     cdef Loss a
     expected = pb.shape[:len(pb.shape) - 1] if sparse else pb.shape
-    if yb.shape != expected or lb.shape[0] != pb.shape[0] or len(pb.shape) < 2:
+    if yb.shape != expected or len(pb.shape) < 2 or lb.shape not in (pb.shape[:1], pb.shape[:len(pb.shape) - 1]):
         raise ValueError(f"{what}: y {yb.shape}, {p_name} {pb.shape} and {loss_name} {lb.shape} do not fit together")
     a.tiles, a.y, a.p, a.loss = tiles(), yb.rows(), pb.rows(), lb.rows()
     a.n = pb.shape[len(pb.shape) - 1]
-    a.rows = pb.row_size() // a.n if a.n else 0
+    a.units = lb.row_size()
+    a.rows = pb.row_size() // (a.n * a.units) if a.n and a.units else 0
+    a.ignores, a.ignore = ignore is not None, ignore or 0
     if dp is not None:
         db = buffer(dp, "d" + p_name, "f", -1, True)
         if db.shape != pb.shape:
@@ -64,9 +69,11 @@ cdef void sparse_categorical_leaf(const void *args, Py_ssize_t begin, Py_ssize_t
     cdef float *loss = <float *>at(&a.loss, begin, slot)
     cdef Py_ssize_t i, row
     cdef double sum
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         sum = 0
         for row in range(i * a.rows, (i + 1) * a.rows):
+            if a.ignores and labels[row] == a.ignore:
+                continue
             if 0 <= labels[row] < a.n:
                 sum -= log(clip(p[row * a.n + labels[row]] / row_sum(p + row * a.n, a.n)))
             else:
@@ -83,24 +90,28 @@ cdef void sparse_categorical_gradient_leaf(const void *args, Py_ssize_t begin, P
     cdef Py_ssize_t i, row, j
     cdef int32_t label
     cdef double scale, total
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         scale = dloss[i] / a.rows
         for row in range(i * a.rows, (i + 1) * a.rows):
             label, total = labels[row], row_sum(p + row * a.n, a.n)
             for j in range(a.n):
                 dp[row * a.n + j] = 0
+            if a.ignores and label == a.ignore:
+                continue
             if 0 <= label < a.n and not clipped(p[row * a.n + label] / total):
                 for j in range(a.n):
                     dp[row * a.n + j] = <float>(scale / total)
                 dp[row * a.n + label] = <float>(scale * (1 / total - 1 / <double>p[row * a.n + label]))
 
-def sparse_categorical_crossentropy(y, p, loss):
-    """loss[n] = mean over rows of -log clip(p[label] / sum p). y (n, ...) int32, p (n, ..., c), loss (n,) overwritten."""
-    return bind(sparse_categorical_leaf, "sparse_categorical_crossentropy", y, p, loss, None, True, 2)
+def sparse_categorical_crossentropy(y, p, loss, ignore=None):
+    """loss[n] = mean over rows of -log clip(p[label] / sum p), 0 where the label is `ignore`.
+    y (n, ...) int32, p (n, ..., c), loss (n,) or (n, ...) overwritten."""
+    return bind(sparse_categorical_leaf, "sparse_categorical_crossentropy", y, p, loss, None, True, 2, ignore)
 
-def sparse_categorical_crossentropy_gradient(dloss, y, p, dp):
-    """dp from dloss (n,); dp (n, ..., c) overwritten."""
-    return bind(sparse_categorical_gradient_leaf, "sparse_categorical_crossentropy_gradient", y, p, dloss, dp, True, 2)
+def sparse_categorical_crossentropy_gradient(dloss, y, p, dp, ignore=None):
+    """dp from dloss (n,) or (n, ...); dp (n, ..., c) overwritten."""
+    return bind(sparse_categorical_gradient_leaf, "sparse_categorical_crossentropy_gradient", y, p, dloss, dp, True, 2,
+                ignore)
 
 
 cdef void categorical_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -110,7 +121,7 @@ cdef void categorical_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, c
     cdef float *loss = <float *>at(&a.loss, begin, slot)
     cdef Py_ssize_t i, row, j
     cdef double sum, total
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         sum = 0
         for row in range(i * a.rows, (i + 1) * a.rows):
             total = row_sum(p + row * a.n, a.n)
@@ -126,7 +137,7 @@ cdef void categorical_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize
     cdef float *dp = <float *>at(&a.dp, begin, slot)
     cdef Py_ssize_t i, row, j
     cdef double scale, total, mass, q
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         scale = dloss[i] / a.rows
         for row in range(i * a.rows, (i + 1) * a.rows):
             total, mass = row_sum(p + row * a.n, a.n), 0
@@ -156,7 +167,7 @@ cdef void binary_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *
     cdef float *loss = <float *>at(&a.loss, begin, slot)
     cdef Py_ssize_t i, j, size = a.rows * a.n
     cdef double sum, q
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         sum = 0
         for j in range(i * size, (i + 1) * size):
             q = clip(p[j])
@@ -171,7 +182,7 @@ cdef void binary_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     cdef float *dp = <float *>at(&a.dp, begin, slot)
     cdef Py_ssize_t i, j, size = a.rows * a.n
     cdef double q
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         for j in range(i * size, (i + 1) * size):
             q = p[j]
             dp[j] = 0 if clipped(q) else <float>(dloss[i] / size * (q - y[j]) / (q * (1 - q)))
@@ -192,7 +203,7 @@ cdef void binary_logits_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end,
     cdef float *loss = <float *>at(&a.loss, begin, slot)
     cdef Py_ssize_t i, j, size = a.rows * a.n
     cdef double sum, q
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         sum = 0
         for j in range(i * size, (i + 1) * size):
             q = z[j]
@@ -206,7 +217,7 @@ cdef void binary_logits_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssi
     cdef const float *dloss = <const float *>at(&a.loss, begin, slot)
     cdef float *dz = <float *>at(&a.dp, begin, slot)
     cdef Py_ssize_t i, size = a.rows * a.n, j
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         for j in range(i * size, (i + 1) * size):
             dz[j] = <float>(dloss[i] / size * (1 / (1 + exp(-<double>z[j])) - y[j]))
 
@@ -228,7 +239,7 @@ cdef void squared_error_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end,
     cdef const float *p = <const float *>at(&a.p, begin, slot)
     cdef float *loss = <float *>at(&a.loss, begin, slot)
     cdef Py_ssize_t i, size = a.rows * a.n
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         loss[i] = a.tiles.squared_error(y + i * size, p + i * size, size) / size
 
 cdef void squared_error_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -238,7 +249,7 @@ cdef void squared_error_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssi
     cdef const float *dloss = <const float *>at(&a.loss, begin, slot)
     cdef float *dp = <float *>at(&a.dp, begin, slot)
     cdef Py_ssize_t i, size = a.rows * a.n
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         a.tiles.squared_error_gradient(y + i * size, p + i * size, 2 * dloss[i] / size, dp + i * size, size)
 
 def mean_squared_error(y, p, loss):

@@ -6,6 +6,8 @@ from dlcore.kernels.memory import _Operand
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]
 
+MOST_OF_A_BYTE: int
+
 def max_pool2d_forward(
     x: _Operand,
     y: _Operand,

@@ -5,11 +5,13 @@ Padding is never read: a window is clipped to the image, so it cannot win a maxi
 Keras). Windows that lie wholly in the padding are refused.
 """
 from libc.stdint cimport uint8_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from dlcore.kernels.executor cimport Leaf, Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
+
+MOST_OF_A_BYTE = 256  # pixels of a window whose positions fit a byte
 
 ctypedef struct Pool:
     const dlc_tiles *tiles
@@ -17,29 +19,51 @@ ctypedef struct Pool:
     Py_ssize_t ih, iw, oh, ow, c, sh, sw, top, left
     Py_ssize_t inner, whole    # columns of windows from `inner` on, `whole` of them, are not clipped
     int kh, kw
-    bint average, indexed, gradient, overlapping
+    bint average, gradient, overlapping
+    bint single                # one window, the whole image
+    int indexed                # bytes of an index, 0 for none: more than a byte where windows have more than 256 pixels
 
 
 cdef void leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Pool *a = <const Pool *>args
     cdef float *x = <float *>at(&a.x, begin, slot)
     cdef float *y = <float *>at(&a.y, begin, slot)
-    cdef uint8_t *index = <uint8_t *>at(&a.index, begin, slot) if a.indexed else NULL
+    cdef char *index = at(&a.index, begin, slot) if a.indexed else NULL
     cdef Py_ssize_t i, oy, ox, x_size = a.ih * a.iw * a.c, y_size = a.oh * a.ow * a.c
     for i in range(end - begin):
-        if a.gradient and a.overlapping:
-            memset(x + i * x_size, 0, x_size * sizeof(float))
-        for oy in range(a.oh):
-            for ox in range(a.inner):
-                windows(a, x + i * x_size, y + i * y_size, index + i * y_size if index != NULL else NULL, oy, ox, 1)
-            if a.whole:
-                windows(a, x + i * x_size, y + i * y_size, index + i * y_size if index != NULL else NULL, oy, a.inner,
-                        a.whole)
-            for ox in range(a.inner + a.whole, a.ow):
-                windows(a, x + i * x_size, y + i * y_size, index + i * y_size if index != NULL else NULL, oy, ox, 1)
+        if a.single and a.average:
+            whole_average(a, x, y)
+        else:
+            if a.gradient and a.overlapping:
+                memset(x, 0, x_size * sizeof(float))
+            for oy in range(a.oh):
+                for ox in range(a.inner):
+                    windows(a, x, y, index, oy, ox, 1)
+                if a.whole:
+                    windows(a, x, y, index, oy, a.inner, a.whole)
+                for ox in range(a.inner + a.whole, a.ow):
+                    windows(a, x, y, index, oy, ox, 1)
+        x += x_size
+        y += y_size
+        if index != NULL:
+            index += y_size * a.indexed
 
 
-cdef void windows(const Pool *a, float *x, float *y, uint8_t *index, Py_ssize_t oy, Py_ssize_t ox,
+cdef void whole_average(const Pool *a, float *x, float *y) noexcept nogil:
+    """One window over the whole image: a sum of rows, or one row written again and again."""
+    cdef Py_ssize_t pixels = a.ih * a.iw, done = 1
+    cdef float inverse = <float>(1.0 / pixels)
+    if not a.gradient:
+        a.tiles.sum_rows(x, pixels, a.c, y, 0)
+        a.tiles.scale(y, inverse, y, a.c)
+        return
+    a.tiles.scale(y, inverse, x, a.c)
+    while done < pixels:
+        memcpy(x + done * a.c, x, min(done, pixels - done) * a.c * sizeof(float))
+        done *= 2
+
+
+cdef void windows(const Pool *a, float *x, float *y, char *index, Py_ssize_t oy, Py_ssize_t ox,
                   Py_ssize_t count) noexcept nogil:
     """`count` windows of output row oy from column ox on, all clipped alike."""
     cdef Py_ssize_t iy = oy * a.sh - a.top, ix = ox * a.sw - a.left
@@ -50,16 +74,20 @@ cdef void windows(const Pool *a, float *x, float *y, uint8_t *index, Py_ssize_t 
     x += (y0 * a.iw + x0) * a.c
     y += out
     if index != NULL:
-        index += out
+        index += out * a.indexed
     if a.gradient:
         if a.average:
             a.tiles.average_pool_gradient(y, row, step, count, a.c, kh, kw, x)
+        elif a.indexed > 1:
+            a.tiles.max_pool_gradient_wide(y, <const float *>index, row, step, count, a.c, a.kw, first, x)
         else:
-            a.tiles.max_pool_gradient(y, index, row, step, count, a.c, kh, kw, a.kw, first, x, a.overlapping)
+            a.tiles.max_pool_gradient(y, <const uint8_t *>index, row, step, count, a.c, kh, kw, a.kw, first, x, a.overlapping)
     elif a.average:
         a.tiles.average_pool(x, row, step, count, a.c, kh, kw, y)
+    elif a.indexed > 1:
+        a.tiles.max_pool_wide(x, row, step, count, a.c, kh, kw, a.kw, first, y, <float *>index)
     else:
-        a.tiles.max_pool(x, row, step, count, a.c, kh, kw, a.kw, first, y, index)
+        a.tiles.max_pool(x, row, step, count, a.c, kh, kw, a.kw, first, y, <uint8_t *>index)
 
 
 cdef Step bind(str what, x, y, index, pool, strides, padding, bint average, bint gradient):
@@ -76,20 +104,22 @@ cdef Step bind(str what, x, y, index, pool, strides, padding, bint average, bint
     if (min(a.kh, a.kw, a.sh, a.sw, a.oh, a.ow, a.ih, a.iw) < 1 or min(a.top, bottom, a.left, right) < 0
             or a.top >= a.kh or a.left >= a.kw or (a.oh - 1) * a.sh - a.top >= a.ih
             or (a.ow - 1) * a.sw - a.left >= a.iw or yb.shape != (n, a.oh, a.ow, a.c)
-            or <Py_ssize_t>a.kh * a.kw > (256 if index is not None else 1 << 24)):
+            or <Py_ssize_t>a.kh * a.kw > 1 << 24):
         raise ValueError(f"{what}: {'dx' if gradient else 'x'} {xb.shape}, {'dy' if gradient else 'y'} {yb.shape}, "
                          f"pool {tuple(pool)}, strides {tuple(strides)}, padding {padding} do not fit together (a "
-                         "window holds at least one pixel of the image, and at most 256 where an index is kept)")
-    a.tiles, a.average, a.gradient, a.indexed = tiles(), average, gradient, index is not None
+                         "window holds at least one pixel of the image, and at most 2^24 of all)")
+    a.tiles, a.average, a.gradient = tiles(), average, gradient
+    a.indexed = 0 if index is None else 1 if a.kh * a.kw <= MOST_OF_A_BYTE else sizeof(float)
     a.x, a.y = xb.rows(), yb.rows()
     if a.indexed:
-        nb = buffer(index, "index", "B", 4, not gradient)
+        nb = buffer(index, "index", "B" if a.indexed == 1 else "f", 4, not gradient)
         if nb.shape != yb.shape:
             raise ValueError(f"{what}: expected index of shape {yb.shape}. Received: {nb.shape}")
         a.index = nb.rows()
     # windows that do not tile dx exactly need it cleared first and added to
-    a.overlapping = (average or a.sh != a.kh or a.sw != a.kw or a.top or a.left or a.oh * a.kh != a.ih
+    a.overlapping = (average or a.indexed > 1 or a.sh != a.kh or a.sw != a.kw or a.top or a.left or a.oh * a.kh != a.ih
                      or a.ow * a.kw != a.iw)
+    a.single = a.oh == a.ow == 1 and a.kh - a.top >= a.ih and a.kw - a.left >= a.iw
     a.inner = min((a.left + a.sw - 1) // a.sw, a.ow)
     a.whole = max(min((a.iw - a.kw + a.left) // a.sw + 1, a.ow) - a.inner, 0) if a.iw >= a.kw - a.left else 0
     return make_step(leaf, &a, sizeof(a), n, <double>yb.size() * a.kh * a.kw, 0, (xb, yb, nb))
@@ -103,8 +133,9 @@ def max_pool2d_forward(x, y, index, pool, strides, padding=((0, 0), (0, 0))):
     Args:
         x: (n, ih, iw, c) float32.
         y: (n, oh, ow, c), overwritten.
-        index: (n, oh, ow, c) uint8 workspace, overwritten, or None: position ky*kw + kx of the winner in its window.
-        pool, strides: (kh, kw), (sh, sw); kh*kw <= 256 where there is an index.
+        index: (n, oh, ow, c) workspace, overwritten, or None: position ky*kw + kx of the winner in its window; uint8,
+            or float32 where a window has more than `MOST_OF_A_BYTE` pixels.
+        pool, strides: (kh, kw), (sh, sw); kh*kw <= 2^24.
         padding: ((top, bottom), (left, right)).
     """
     return bind("max_pool2d_forward", x, y, index, pool, strides, padding, False, False)

@@ -4,6 +4,14 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "dlcore.h" nogil:
     enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH
+    enum: DLC_ABS, DLC_SIGN, DLC_SQUARE, DLC_SQRT, DLC_RSQRT, DLC_RECIPROCAL, DLC_EXP, DLC_EXPM1, DLC_LOG, DLC_LOG1P
+    enum: DLC_POWER, DLC_CLIP, DLC_FLOOR, DLC_CEIL, DLC_ROUND, DLC_SIN, DLC_COS, DLC_ERF, DLC_SOFTPLUS, DLC_LOG_SIGMOID
+    enum: DLC_RAMP, DLC_ELU, DLC_CELU, DLC_GELU, DLC_GELU_TANH, DLC_SILU, DLC_MISH, DLC_SOFTSIGN, DLC_HARD_SIGMOID
+    enum: DLC_HARD_SILU, DLC_SOFT_SHRINK, DLC_HARD_SHRINK, DLC_TANH_SHRINK, DLC_THRESHOLD, DLC_SQUAREPLUS
+    enum: DLC_SPARSE_PLUS
+    enum: DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_PRELU, DLC_EQUAL
+    enum: DLC_NOT_EQUAL, DLC_GREATER, DLC_GREATER_EQUAL
+    enum: DLC_SUM, DLC_MAX, DLC_MIN
     enum: DLC_MR
     enum: DLC_TILES
 
@@ -16,6 +24,28 @@ cdef extern from "dlcore.h" nogil:
         const Py_ssize_t *b_segment
         Py_ssize_t segments, kc, a_step, b_step
         int m, n, b_padded, accumulate, activation
+
+    ctypedef struct dlc_depthwise:
+        const float *x
+        Py_ssize_t x_step
+        const Py_ssize_t *x_tap
+        const Py_ssize_t *w_tap
+        Py_ssize_t taps
+        const float *w
+        const float *bias
+        float *y
+        Py_ssize_t y_step, pixels, c
+        int activation
+
+    ctypedef struct dlc_depthwise_gradient:
+        const float *x
+        Py_ssize_t x_row, x_step
+        const Py_ssize_t *tap
+        Py_ssize_t taps
+        const float *dy
+        Py_ssize_t rows, cols, c
+        float *dw
+        int accumulate
 
     ctypedef struct dlc_conv_pool:
         const float *x
@@ -61,6 +91,10 @@ cdef extern from "dlcore.h" nogil:
         void (*gemm)(const dlc_gemm *t) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
+        void (*depthwise)(const dlc_depthwise *t) noexcept nogil
+        void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
+        void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil
+        void (*gather_sums)(const float *y, Py_ssize_t n, Py_ssize_t multiplier, float *x) noexcept nogil
         void (*dot)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, const float *w, Py_ssize_t k, Py_ssize_t n,
                     const float *bias, int activation, float *y) noexcept nogil
         void (*dot_input_gradient)(const float *dy, Py_ssize_t rows, Py_ssize_t n, const float *w, Py_ssize_t k,
@@ -78,6 +112,16 @@ cdef extern from "dlcore.h" nogil:
         void (*scale_u8)(const uint8_t *x, float alpha, float *y, Py_ssize_t n) noexcept nogil
         float (*softmax)(const float *x, float *y, Py_ssize_t n) noexcept nogil
         void (*softmax_gradient)(const float *dy, const float *y, float *dx, Py_ssize_t n) noexcept nogil
+        void (*unary)(int kind, const float *p, const float *x, float *y, Py_ssize_t n) noexcept nogil
+        void (*unary_gradient)(int kind, const float *p, const float *dy, const float *v, float *dx,
+                               Py_ssize_t n) noexcept nogil
+        void (*binary)(int kind, const float *a, int a_step, const float *b, int b_step, float *y,
+                       Py_ssize_t n) noexcept nogil
+        void (*select)(const float *c, int c_step, const float *a, int a_step, const float *b, int b_step, float *y,
+                       Py_ssize_t n) noexcept nogil
+        float (*reduce)(int kind, const float *x, Py_ssize_t n) noexcept nogil
+        void (*reduce_rows)(int kind, const float *x, Py_ssize_t rows, Py_ssize_t n, float *y,
+                            int accumulate) noexcept nogil
         float (*squared_error)(const float *y, const float *p, Py_ssize_t n) noexcept nogil
         void (*squared_error_gradient)(const float *y, const float *p, float alpha, float *dp, Py_ssize_t n) noexcept nogil
         void (*max_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels, Py_ssize_t c,
@@ -85,6 +129,10 @@ cdef extern from "dlcore.h" nogil:
         void (*max_pool_gradient)(const float *dy, const uint8_t *index, Py_ssize_t row_stride, Py_ssize_t col_step,
                                   Py_ssize_t pixels, Py_ssize_t c, int kh, int kw, int kw_whole, int first, float *dx,
                                   int accumulate) noexcept nogil
+        void (*max_pool_wide)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels, Py_ssize_t c,
+                              int kh, int kw, int kw_whole, int first, float *y, float *index) noexcept nogil
+        void (*max_pool_gradient_wide)(const float *dy, const float *index, Py_ssize_t row_stride, Py_ssize_t col_step,
+                                       Py_ssize_t pixels, Py_ssize_t c, int kw_whole, int first, float *dx) noexcept nogil
         void (*average_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
@@ -105,12 +153,48 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
                                          Py_ssize_t dw_step) noexcept nogil
         int masked_fma
+        float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
+        void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
+        void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil
+        void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift, const float *scale,
+                       const float *offset, float *y) noexcept nogil
+        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
+                            float *sums) noexcept nogil
+        void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
+                                const float *lines, float *dx) noexcept nogil
+        void (*row_moments)(const float *x, Py_ssize_t n, int centre, double *out) noexcept nogil
+        void (*row_affine)(const float *x, Py_ssize_t n, const float *s, const float *gamma, const float *beta,
+                           float *y) noexcept nogil
+        void (*row_sums)(const float *dy, const float *x, Py_ssize_t n, const float *s, const float *gamma,
+                         float *dgamma, float *dbeta, double *out) noexcept nogil
+        void (*row_gradient)(const float *dy, const float *x, Py_ssize_t n, const float *s, const float *gamma,
+                             float a, float b, float *dx) noexcept nogil
         void (*sgd)(float *w, const float *g, float *v, float lr, float momentum, int nesterov,
                     Py_ssize_t n) noexcept nogil
         void (*adam)(float *w, const float *g, float *m, float *v, float alpha, float rate1, float rate2,
                      float epsilon, Py_ssize_t n) noexcept nogil
+        void (*optimizer_gradient)(const float *g, const float *sum, float scale, float clip, float *out,
+                         Py_ssize_t n) noexcept nogil
+        void (*moving_average)(const float *w, float *mean, float keep, float take, Py_ssize_t n) noexcept nogil
+        void (*amsgrad)(float *w, const float *g, float *m, float *v, float *h, float alpha, float rate1, float rate2,
+                        float epsilon, Py_ssize_t n) noexcept nogil
+        void (*nadam)(float *w, const float *g, float *m, float *v, float am, float ag, float rate1, float rate2,
+                      float correction, float epsilon, Py_ssize_t n) noexcept nogil
+        void (*adamax)(float *w, const float *g, float *m, float *u, float alpha, float rate1, float beta2,
+                       float epsilon, Py_ssize_t n) noexcept nogil
+        void (*rmsprop)(float *w, const float *g, float *v, float *m, float *a, float lr, float rho, float rate,
+                        float momentum, float epsilon, Py_ssize_t n) noexcept nogil
+        void (*adagrad)(float *w, const float *g, float *s, float lr, float epsilon, Py_ssize_t n) noexcept nogil
+        void (*adadelta)(float *w, const float *g, float *s, float *d, float lr, float rho, float rate, float epsilon,
+                         Py_ssize_t n) noexcept nogil
+        void (*lion)(float *w, const float *g, float *m, float lr, float beta1, float rate1, float beta2, float rate2,
+                     Py_ssize_t n) noexcept nogil
         void (*dropout)(const float *x, float *y, Py_ssize_t n, uint64_t first, uint32_t layer, uint32_t step,
                         uint64_t seed, uint32_t threshold, float scale) noexcept nogil
+        void (*gaussian)(const float *x, float *y, Py_ssize_t n, uint64_t first, uint32_t layer, uint32_t step,
+                         uint64_t seed, float stddev, int multiply) noexcept nogil
+        void (*random_words)(uint64_t counter, uint32_t layer, uint32_t step, uint64_t seed,
+                             uint32_t *words) noexcept nogil
 
     const dlc_tiles *dlc_find(const char *isa)
     const char *dlc_isas[]

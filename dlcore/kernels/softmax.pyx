@@ -10,8 +10,10 @@ from dlcore.kernels.simd cimport dlc_tiles, tiles
 ctypedef struct Softmax:
     const dlc_tiles *tiles
     Ref x, y, dy, labels, loss
-    Py_ssize_t rows, n      # rows of one sample, entries of a row
-    bint sparse, backward
+    Py_ssize_t rows, n      # rows of one sample (of one value, in cross-entropy), entries of a row
+    Py_ssize_t units        # values of one sample
+    int32_t ignore          # label of rows that count as 0
+    bint sparse, backward, ignores
     float dloss
 
 
@@ -70,6 +72,10 @@ cdef inline void gradient_of_row(const Softmax *a, const float *p, const char *l
     dx += row * a.n
     if a.sparse:
         label = (<const int32_t *>labels)[row]
+        if a.ignores and label == a.ignore:
+            for j in range(a.n):
+                dx[j] = 0
+            return
         for j in range(a.n):
             dx[j] = p[j] * scale
         if 0 <= label < a.n:
@@ -93,14 +99,15 @@ cdef void crossentropy_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, 
     cdef int32_t label
     cdef float normaliser
     cdef double sum
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         sum = 0
         for r in range(a.rows):
             row = i * a.rows + r
             normaliser = a.tiles.softmax(x + row * a.n, p + row * a.n, a.n)
             if a.sparse:
                 label = (<const int32_t *>labels)[row]
-                sum += normaliser - x[row * a.n + label] if 0 <= label < a.n else NAN
+                if not (a.ignores and label == a.ignore):
+                    sum += normaliser - x[row * a.n + label] if 0 <= label < a.n else NAN
             else:
                 target = <const float *>labels + row * a.n
                 for j in range(a.n):
@@ -110,7 +117,7 @@ cdef void crossentropy_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, 
                 gradient_of_row(a, p, labels, row, a.dloss / a.rows, dx)
         loss[i] = <float>(sum / a.rows)
 
-def crossentropy(logits, labels, loss, p, dlogits=None, float dloss=0):
+def crossentropy(logits, labels, loss, p, dlogits=None, float dloss=0, ignore=None):
     """p = softmax(logits); loss[n] = mean over the rows r of sample n of -sum_j target[n, r, j] * log p[n, r, j],
     computed as log sum exp - logits[label]. One task per sample.
 
@@ -118,18 +125,20 @@ def crossentropy(logits, labels, loss, p, dlogits=None, float dloss=0):
         logits: (n, ..., c) float32.
         labels: class numbers (n, ...) int32, or targets (n, ..., c) float32 (one-hot, or any distribution). A class
             number outside 0..c-1 gives NaN.
-        loss: (n,) float32, overwritten.
+        loss: (n,) float32, overwritten; or (n, ...), one value for each row.
         p: (n, ..., c), overwritten; what `crossentropy_gradient` needs.
         dlogits, dloss: also do what `crossentropy_gradient` does, where all entries of its dloss are one number. dlogits
             (n, ..., c), overwritten, or None.
+        ignore: rows with this class number count as 0 and have no gradient; None for no such.
     """
     cdef Buffer xb = buffer(logits, "logits", "f"), pb = buffer(p, "p", "f", -1, True), lb
-    cdef Buffer ob = buffer(loss, "loss", "f", 1, True), db = None
+    cdef Buffer ob = buffer(loss, "loss", "f", -1, True), db = None
     cdef Softmax a = new(xb)
     lb = labels_of(xb, labels, &a.sparse)
-    if pb.shape != xb.shape or ob.shape[0] != xb.shape[0]:
+    if pb.shape != xb.shape or ob.shape not in (xb.shape[:1], xb.shape[:len(xb.shape) - 1]):
         raise ValueError(f"softmax.crossentropy: logits {xb.shape}, loss {ob.shape} and p {pb.shape} do not fit together")
     a.x, a.y, a.labels, a.loss = xb.rows(), pb.rows(), lb.rows(), ob.rows()
+    values_of(&a, ob, ignore)
     a.backward, a.dloss = dlogits is not None, dloss
     if a.backward:
         db = buffer(dlogits, "dlogits", "f", -1, True)
@@ -137,6 +146,13 @@ def crossentropy(logits, labels, loss, p, dlogits=None, float dloss=0):
             raise ValueError(f"softmax.crossentropy: expected dlogits of shape {xb.shape}. Received: {db.shape}")
         a.dy = db.rows()
     return make_step(crossentropy_leaf, &a, sizeof(a), xb.shape[0], 24.0 * xb.size(), 0, (xb, pb, lb, ob, db))
+
+
+cdef void values_of(Softmax *a, Buffer loss, ignore):
+    """How many values a sample has, of how many rows each, and which label is ignored."""
+    a.units = loss.row_size()
+    a.rows = a.rows // a.units if a.units else 0
+    a.ignores, a.ignore = ignore is not None, ignore or 0
 
 
 cdef Buffer labels_of(Buffer x, labels, bint *sparse):
@@ -165,21 +181,22 @@ cdef void crossentropy_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssiz
     cdef char *labels = at(&a.labels, begin, slot)
     cdef const float *dloss = <const float *>at(&a.loss, begin, slot)
     cdef Py_ssize_t i, r
-    for i in range(end - begin):
+    for i in range((end - begin) * a.units):
         for r in range(a.rows):
             gradient_of_row(a, p, labels, i * a.rows + r, dloss[i] / a.rows, dx)
 
-def crossentropy_gradient(dloss, labels, p, dlogits):
-    """dlogits = dloss[n] / rows * (p * sum_j target - target), rows being those of one sample. One task per sample.
+def crossentropy_gradient(dloss, labels, p, dlogits, ignore=None):
+    """dlogits = dloss[n] / rows * (p * sum_j target - target), rows being those of one value. One task per sample.
 
-    Args: as for `crossentropy`; dloss (n,) float32, dlogits (n, ..., c) overwritten.
+    Args: as for `crossentropy`; dloss (n,) or (n, ...) float32, dlogits (n, ..., c) overwritten.
     """
     cdef Buffer pb = buffer(p, "p", "f"), xb = buffer(dlogits, "dlogits", "f", -1, True), lb
-    cdef Buffer ob = buffer(dloss, "dloss", "f", 1)
+    cdef Buffer ob = buffer(dloss, "dloss", "f")
     cdef Softmax a = new(pb)
     lb = labels_of(pb, labels, &a.sparse)
-    if pb.shape != xb.shape or ob.shape[0] != pb.shape[0]:
+    if pb.shape != xb.shape or ob.shape not in (pb.shape[:1], pb.shape[:len(pb.shape) - 1]):
         raise ValueError(f"softmax.crossentropy_gradient: dloss {ob.shape}, p {pb.shape} and dlogits {xb.shape} do not "
                          "fit together")
     a.x, a.y, a.labels, a.loss = xb.rows(), pb.rows(), lb.rows(), ob.rows()
+    values_of(&a, ob, ignore)
     return make_step(crossentropy_gradient_leaf, &a, sizeof(a), pb.shape[0], 2.0 * pb.size(), 0, (pb, xb, lb, ob))

@@ -4,13 +4,97 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcore import activations, initializers, ops
-from dlcore.layers.base import Layer, channels_last, choice, expect_rank, pair, positive, shown
+from dlcore import ops
+from dlcore.layers.checks import positive, shown
+from dlcore.layers.spatial import LAYOUTS, Convolution
 from dlcore.ops.base import Tensor
-from dlcore.ops.conv import same_padding
 
 
-class Conv2D(Layer):
+class _Conv(Convolution):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: Any = 1,
+        groups: int = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ):
+        kept = dict(
+            activation=activation, kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer, kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+        )  # fmt: skip
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, use_bias, kept, **kwargs)
+        self.filters = positive(filters, self.name, "filters")
+        self.groups = positive(groups, self.name, "groups")
+        if self.filters % self.groups:
+            raise ValueError(
+                f"{self.name}: filters must be a multiple of groups. Received: filters={filters}, groups={groups}"
+            )
+
+    def build(self, input_shape: tuple[Any, ...]) -> None:
+        if len(input_shape) != self.rank + 2 or input_shape[-1] % self.groups:
+            raise ValueError(
+                f"{self.name}: expected an input of shape {LAYOUTS[self.rank]}, channels a multiple of "
+                f"groups={self.groups}. Received: {shown(input_shape)}"
+            )
+        shape = (*self.kernel_size, input_shape[-1] // self.groups, self.filters)
+        self.kernel = self._weight("kernel", shape)
+        self.add_bias(self.filters)
+
+    def convolve(self, x: Tensor) -> Tensor:
+        self.expect_window(self.kernel.shape[-2] * self.groups, x)
+        image = self.image(x)
+        return ops.conv2d(image, self.kernel, *self.geometry(image), self.groups)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "filters": self.filters, "groups": self.groups}
+
+
+class Conv1D(_Conv):
+    """1-D convolution: (batch, steps, channels) -> (batch, new steps, filters).
+
+    https://keras.io/api/layers/convolution_layers/convolution1d/
+
+    Args:
+        filters: output channels.
+        kernel_size: int, or a tuple of one.
+        strides: likewise, default 1.
+        padding: "valid" (none), "same" (zeros, so that the output has ceil(steps / stride) steps) or "causal" (zeros in
+            front, so that a step sees no later one).
+        data_format: None or "channels_last".
+        dilation_rate: int, default 1.
+        groups: the channels are split into this many independent convolutions.
+        activation: name or function, default linear.
+        use_bias: whether to add a bias, default True.
+        kernel_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        kernel_constraint, bias_constraint: applied after each update, default None.
+
+    Weights: kernel (kernel_size, channels / groups, filters), bias (filters,).
+
+    Raises:
+        ValueError: an argument or the input's shape does not fit.
+    """
+
+    rank = 1
+    paddings = ("valid", "same", "causal")
+
+
+class Conv2D(_Conv):
     """2-D convolution: (batch, height, width, channels) -> (batch, new height, new width, filters).
 
     https://keras.io/api/layers/convolution_layers/convolution2d/
@@ -21,11 +105,13 @@ class Conv2D(Layer):
         strides: int or pair, default 1.
         padding: "valid" (none) or "same" (zeros, so that the output has ceil(size / stride) positions).
         data_format: None or "channels_last".
-        dilation_rate: int or pair, default 1.
+        dilation_rate: int or pair, default 1. Unlike in Keras, strides may be larger than 1 as well.
         groups: the channels are split into this many independent convolutions.
         activation: name or function, default linear.
         use_bias: whether to add a bias, default True.
         kernel_initializer, bias_initializer: default "glorot_uniform" and "zeros".
+        kernel_regularizer, bias_regularizer, activity_regularizer: penalties added to the loss, default None.
+        kernel_constraint, bias_constraint: applied after each update, default None.
 
     Weights: kernel (height, width, channels / groups, filters), bias (filters,).
 
@@ -33,70 +119,6 @@ class Conv2D(Layer):
         ValueError: an argument or the input's shape does not fit.
     """
 
-    def __init__(
-        self,
-        filters: int,
-        kernel_size: Any,
-        strides: Any = (1, 1),
-        padding: str = "valid",
-        data_format: str | None = None,
-        dilation_rate: Any = (1, 1),
-        groups: int = 1,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
-        channels_last(data_format, self.name)
-        self.filters = positive(filters, self.name, "filters")
-        self.kernel_size = pair(kernel_size, self.name, "kernel_size")
-        self.strides = pair(strides, self.name, "strides")
-        self.padding = choice(padding, ("valid", "same"), self.name, "padding")
-        self.dilation_rate = pair(dilation_rate, self.name, "dilation_rate")
-        self.groups = positive(groups, self.name, "groups")
-        if self.filters % self.groups:
-            raise ValueError(
-                f"{self.name}: filters must be a multiple of groups. Received: filters={filters}, groups={groups}"
-            )
-        self.activation = activations.get(activation)
-        self.use_bias = bool(use_bias)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
 
-    def build(self, input_shape: tuple[Any, ...]) -> None:
-        if len(input_shape) != 4 or input_shape[3] % self.groups:
-            raise ValueError(
-                f"{self.name}: expected an input of shape (batch, height, width, channels), channels a "
-                f"multiple of groups={self.groups}. Received: {shown(input_shape)}"
-            )
-        shape = (*self.kernel_size, input_shape[3] // self.groups, self.filters)
-        self.kernel = self.add_weight("kernel", shape, self.kernel_initializer)
-        self.bias = self.add_weight("bias", (self.filters,), self.bias_initializer) if self.use_bias else None
-
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        expect_rank(x, 4, self, "(batch, height, width, channels)")
-        padding = ((0, 0), (0, 0))
-        if self.padding == "same":
-            sizes = zip(x.shape[1:3], self.kernel_size, self.strides, self.dilation_rate, strict=True)
-            vertical, horizontal = (same_padding(*axis) for axis in sizes)
-            padding = (vertical, horizontal)
-        try:
-            y = ops.conv2d(x, self.kernel, self.strides, padding, self.dilation_rate, self.groups)
-        except ValueError:
-            raise ValueError(
-                f"{self.name}: expected an input (batch, height, width, {self.kernel.shape[2] * self.groups}) "
-                f"that a kernel of {self.kernel_size} with dilation {self.dilation_rate} fits into. "
-                f"Received: {shown(x.shape)}"
-            ) from None
-        return self.activation(y if self.bias is None else ops.bias_add(y, self.bias))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(), "filters": self.filters, "kernel_size": list(self.kernel_size),
-            "strides": list(self.strides), "padding": self.padding, "dilation_rate": list(self.dilation_rate),
-            "groups": self.groups, "activation": activations.serialize(self.activation), "use_bias": self.use_bias,
-            "kernel_initializer": initializers.serialize(self.kernel_initializer),
-            "bias_initializer": initializers.serialize(self.bias_initializer),
-        }  # fmt: skip
+Convolution1D = Conv1D
+Convolution2D = Conv2D

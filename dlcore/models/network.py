@@ -7,22 +7,27 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from dlcore import callbacks, config, losses, metrics, ops, optimizers
-from dlcore.graph.fuse import BACKWARD, fuse
-from dlcore.graph.gradient import gradients
+from dlcore import callbacks, config, optimizers
+from dlcore._arguments import checked
+from dlcore.graph.fuse import INFERENCE, fuse
 from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed, Predictor, Predictors
 from dlcore.kernels.locks import SharedLock
-from dlcore.layers.base import Layer, shown
+from dlcore.layers.base import Layer
+from dlcore.layers.shape import Input
+from dlcore.layers.trace import Call, current, flat, mapped, tracing
 from dlcore.models.arena import WeightArena
-from dlcore.ops.base import BATCH, Parameter, Tensor, changes, values
+from dlcore.models.bound import Bound, bind
+from dlcore.models.data import Spec
+from dlcore.models.objective import Objective, Target
+from dlcore.models.structure import Structure, stack
+from dlcore.ops.base import Parameter, Tensor, changes, values
 from dlcore.ops.data import Store, gather
-from dlcore.ops.elementwise import mean_gradient
-from dlcore.ops.metrics import Accumulate
 
 _networks: weakref.WeakSet[Network] = weakref.WeakSet()
 
@@ -40,32 +45,39 @@ if hasattr(os, "register_at_fork"):
 
 
 class Network(Layer):
-    """What `Model` trains and runs. A subclass defines `layers`, `sample_shape` and `call`."""
+    """What `Model` trains and runs. A subclass defines `layers`, `specs` and `call`."""
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True):
-        super().__init__(name=name, trainable=trainable)
+    def __init__(self, *, name: str | None = None, trainable: bool = True, **kwargs: Any):
+        super().__init__(name=name, trainable=trainable, **kwargs)
         self.stop_training = False
         self.history: callbacks.History | None = None
         self.optimizer: optimizers.Optimizer | None = None
-        self.loss: losses.Loss | None = None
-        self._metrics: list[Any] = []
+        self.loss: Any = None
+        self._objective: Objective | None = None
+        self._renew()
+
+    def _renew(self) -> None:
+        """Nothing is bound, nobody is at work."""
         self._arena: WeightArena | None = None
         self._bound_to: dict[Any, Any] = {}  # layers, and weights with their places, when what follows was bound
         self._seen: object = None  # `changes.last` when that was looked at,
         self._placed: object = None  # and when the arena was
-        self._functions: dict[Any, tuple[Function, dict[str, np.ndarray]]] = {}
+        self._functions: dict[Any, Bound] = {}
+        self._shapes: list[tuple[Any, ...]] | None = None  # of the outputs
+        self._structure: Any = 0  # numbers of the outputs, as the model's call gives them
         self._renew_locks()
         _networks.add(self)
 
     def _renew_locks(self) -> None:
         self._lock = SharedLock()
-        self._training = threading.Lock()
+        self._training, self._building = threading.Lock(), threading.RLock()
         self._trainer = 0  # thread that holds it
         self._renew_predictors()
 
     def _renew_predictors(self) -> None:
         """A predictor in use goes back to where it came from, and is forgotten with it."""
         self._predictors = Predictors(self._lock, config.get_num_threads, values)
+        self._idle_functions: dict[str, list[Function]] = {}  # that predict what the former do not, by dtypes of inputs
 
     def _forget(self) -> None:
         """Forget all that is bound."""
@@ -80,17 +92,66 @@ class Network(Layer):
         raise TypeError(f"{type(self).__name__} must define layers")
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one input sample.
+    def specs(self) -> list[Spec]:
+        """Name, shape of one sample and dtype of each input.
 
         Raises:
             ValueError: the model is not built yet.
         """
-        raise TypeError(f"{type(self).__name__} must define sample_shape")
+        raise TypeError(f"{type(self).__name__} must define specs")
 
     @property
-    def input_shape(self) -> tuple[Any, ...]:
-        return (None, *self.sample_shape)
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample of the only input."""
+        if len(self.specs) != 1:
+            raise ValueError(f"{self.name}: expected a model of one input. It has {[s.name for s in self.specs]}")
+        return self.specs[0].shape
+
+    @property
+    def input_names(self) -> list[str]:
+        return [spec.name for spec in self.specs]
+
+    @property
+    def input_shape(self) -> Any:
+        shapes = [(None, *spec.shape) for spec in self.specs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    def _packed(self, tensors: Sequence[Tensor]) -> Any:
+        """One tensor per input, as `call` takes them."""
+        return tensors[0] if len(tensors) == 1 else list(tensors)
+
+    def _reads(self, count: int) -> list[Any]:
+        dtypes = [np.int32 if spec.dtype == "i" else np.float32 for spec in self.specs] if self.built else []
+        return dtypes if len(dtypes) == count else super()._reads(count)
+
+    def _call_on_tensors(self, what: str) -> Call:
+        if self._last_call is None and current() is None:  # the copy of a model has no symbolic tensors yet
+            inputs = [Input(s.shape, name=s.name, dtype="int32" if s.dtype == "i" else None) for s in self.specs]
+            call = Call(self, (self._packed(inputs), (), {}), None)
+            call.outputs = self._called(self._packed(inputs), (), {}, False)
+            self._last_call = call
+        return super()._call_on_tensors(what)
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """Symbolic tensors that `outputs` are computed from."""
+        return flat(self.input)
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        return flat(self.output)
+
+    def _output_names(self, count: int) -> list[str]:
+        if isinstance(self._structure, dict):
+            names = _keys(self._structure)
+        else:
+            names = getattr(self, "output_names", None) or [f"output_{i}" for i in range(count)]
+        taken: dict[str, int] = {}
+        for i, name in enumerate(names):
+            taken[name] = taken.get(name, -1) + 1
+            if taken[name]:
+                names = [*names[:i], f"{name}_{taken[name]}", *names[i + 1 :]]
+        return names
 
     @property
     def weights(self) -> list[Parameter]:
@@ -102,6 +163,7 @@ class Network(Layer):
             return []
         return list(dict.fromkeys(w for layer in self.layers for w in layer.trainable_weights))
 
+    @checked
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """A layer by name, or by its place.
 
@@ -118,51 +180,127 @@ class Network(Layer):
             f"It has {[layer.name for layer in self.layers]}"
         )
 
-    def summary(self, line_length: int | None = None, print_fn: Callable[[str], Any] = print) -> None:
-        """Print the layers with output shapes and numbers of parameters, as Keras does."""
+    def structure(self) -> Structure:
+        """Layers in the order of the summary, and what each reads, as far as the model knows it."""
+        return stack(self.layers, connected=False)
+
+    @checked
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Sequence[float] | None = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Sequence[str] | None = None,
+    ) -> None:
+        """Print the layers with output shapes and numbers of parameters, as Keras does.
+
+        https://keras.io/api/models/model/
+
+        Args:
+            line_length: of the table, default 88, or 108 with connections, or what the terminal has.
+            positions: where the columns end, as shares of it.
+            print_fn: called once with the whole text, default print.
+            expand_nested: show the layers in models that are layers of this one.
+            show_trainable: show which layers are trained: Y, N, or - for those without weights.
+            layer_range: names, or regular expressions, of the first and the last layer to show.
+
+        Raises:
+            ValueError: too narrow, or no layers fit `layer_range`.
+        """
         from dlcore.models.summary import summary
 
-        print_fn(summary(self, line_length))
+        text = summary(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        if print_fn is None:
+            print(text)
+        else:
+            print_fn(f"{text}\n")
 
     # -- training: setting up
 
-    def compile(self, optimizer: Any, loss: Any = None, *, metrics: Sequence[Any] | None = None) -> None:
+    @checked
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
         """Say how the model is trained.
 
         https://keras.io/api/models/model_training_apis/
 
         Args:
-            optimizer: "sgd", "adam" or an Optimizer.
-            loss: name, Loss, or function of (y_true, y_pred).
-            metrics: list of names ("accuracy" means the one that goes with the loss) or functions.
+            optimizer: name, Optimizer or config, default "rmsprop".
+            loss: name, Loss, or function of (y_true, y_pred); for several outputs a list, or a dict by output. None
+                where layers add all there is to minimise.
+            loss_weights: factors of the losses, likewise; default 1.
+            metrics: list of names ("accuracy" means the one that goes with the loss), Metrics or functions; for several
+                outputs a list of lists, or a dict.
+            weighted_metrics: likewise, weighted by sample_weight and class_weight.
+            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: accepted for Keras' sake: a plan is
+                bound once and runs as many steps as nobody asks about.
 
         Raises:
-            ValueError: an unknown name, or no loss.
+            ValueError: an unknown name, or what does not fit the outputs.
         """
-        if loss is None:
-            raise ValueError(f"{self.name}: compile needs a loss. Received: loss=None")
         self._idle("compile")
-        self.optimizer, self.loss = optimizers.get(optimizer), losses.get(loss)
-        self._metrics = [metrics] if isinstance(metrics, str) or callable(metrics) else list(metrics or [])
-        self._functions.clear()
+        objective = Objective(self.name, loss, loss_weights, metrics, weighted_metrics)
+        before = self.optimizer, self.loss, self._objective
+        self.optimizer, self.loss, self._objective = optimizers.get(optimizer), objective.loss, objective
         if self.built:
-            self._measures()  # an unknown metric is an error now, not at the first fit
+            try:
+                self._targets()  # what does not fit is an error now, not at the first fit
+            except (ValueError, TypeError):
+                self.optimizer, self.loss, self._objective = before
+                raise
+        self._functions.clear()
 
-    def _compiled(self) -> tuple[optimizers.Optimizer, losses.Loss]:
-        if self.optimizer is None or self.loss is None:
+    def _compiled(self) -> tuple[optimizers.Optimizer, Objective]:
+        if self.optimizer is None or self._objective is None:
             raise RuntimeError(f"{self.name}: call compile(optimizer, loss) before training or evaluating")
-        return self.optimizer, self.loss
+        return self.optimizer, self._objective
 
-    def _measures(self) -> list[tuple[str, metrics.Metric]]:
-        _, loss = self._compiled()
-        return [metrics.get(metric, loss, self._output_shape()) for metric in self._metrics]
+    def _targets(self) -> list[Target]:
+        _, objective = self._compiled()
+        shapes = self._output_shapes()
+        return objective.targets(self._output_names(len(shapes)), [shape[1:] for shape in shapes])
 
-    def _output_shape(self) -> tuple[Any, ...]:
-        """Shape of the output, batch in front."""
+    def _output_shapes(self) -> list[tuple[Any, ...]]:
+        """Shapes of the outputs, batch in front."""
         self._drop_stale()
-        if self.output_shape is None:
-            self.call(gather("x", self.sample_shape))
-        return self.output_shape or ()
+        if self._shapes is None:
+            with tracing(False):
+                outputs = self._called(self._packed(self._gathered()), (), {}, False)
+            self._shapes = [tensor.shape for tensor in flat(outputs)]
+            numbers = iter(range(len(self._shapes)))
+            self._structure = mapped(lambda _: next(numbers), outputs)
+        return self._shapes
+
+    def _gathered(self) -> list[Tensor]:
+        return [gather(f"x{i}", spec.shape, spec.dtype) for i, spec in enumerate(self.specs)]
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics of all outputs, in the order of the logs."""
+        return [metric for target in self._targets() for _, metric, _ in target.metrics]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names in logs: "loss", those of the outputs where several have one, and the metrics'."""
+        targets = self._targets()
+        losses = [f"{target.name}_loss" for target in targets if target.loss is not None]
+        return [
+            "loss",
+            *(losses if len(losses) > 1 else []),
+            *(name for target in targets for name, *_ in target.metrics),
+        ]
 
     def _weights_in_place(self) -> WeightArena:
         """The arena with all weights, as training needs them; made anew when it is out of date."""
@@ -182,56 +320,32 @@ class Network(Layer):
         last = changes.last
         if self._seen is last:
             return
-        bound_to: dict[Any, Any] = {**dict.fromkeys(self._deep()), **{w: w.value for w in self.weights}}
+        bound_to: dict[Any, Any] = {layer: layer._trainable for layer in self._deep()}
+        bound_to.update((w, w.value) for w in self.weights)
         with self._lock.write():
             known = self._bound_to
             if list(bound_to) != list(known):
-                self.output_shape = None
+                self._shapes = None
             if list(bound_to) != list(known) or any(place is not known[of] for of, place in bound_to.items()):
                 self._bound_to = bound_to
                 self._functions.clear()
                 self._renew_predictors()
             self._seen = last if self._notes_changes() else None
 
-    def _function(self, x_dtype: str, training: bool) -> tuple[Function, dict[str, np.ndarray]]:
-        """The graph of loss and metrics, with gradients and the optimizer when training, and the totals it adds to."""
+    def _function(self, dtypes: str, weights: tuple[Any, ...], training: bool) -> Bound:
+        """The graph of losses and metrics, with gradients and the optimizer when training.
+
+        Args:
+            dtypes: of the data of each input, one letter each, as for Feed.
+            weights: for each output, the shape of one sample's weight, None where there are none.
+        """
         arena = self._weights_in_place() if training else None
         self._drop_stale()
-        key = (x_dtype, training)
-        known = self._functions.get(key)
-        if known is not None:
-            return known
-        optimizer, loss = self._compiled()
-        x = gather("x", self.sample_shape)
-        p = self.call(x, training)
-        y_shape, y_dtype = (p.shape[1:-1], "i") if loss.sparse else (p.shape[1:], "f")
-        y = gather("y", y_shape, y_dtype)
-        measured = {"loss": per_sample(loss(y, p), "loss")}
-        for name, measure in self._measures():
-            if name in measured:
-                raise ValueError(f"{self.name}: two measures are called {name!r}; give the metric another name")
-            measured[name] = per_sample(measure(y, p), name)
-        fuse(list(measured.values()))
-
-        totals = {name: np.zeros(2) for name in measured}
-        total_tensors = {name: Tensor((2,), "d", name=name) for name in measured}
-        placed: dict[Tensor, Any] = {total_tensors[name]: totals[name] for name in measured}
-        sinks: list[ops.Op] = [Accumulate(tensor, total_tensors[name]) for name, tensor in measured.items()]
-        if arena is not None and arena.trainable:
-            found = gradients(measured["loss"], mean_gradient(), arena.trainable, ops.add)
-            optimizer.build(arena.layout(), arena.trainable_size)
-            reached = {w: tensor for w, tensor in zip(arena.trainable, found, strict=True) if tensor is not None}
-            fuse([*measured.values(), *reached.values()], BACKWARD)
-            updates, memory = optimizer.update(reached)
-            placed.update(memory)
-            sinks.extend(updates)
-        feeds = {
-            "x": Feed(x_dtype, int(np.prod(self.sample_shape, dtype=np.int64))),
-            "y": Feed(y_dtype, int(np.prod(y_shape, dtype=np.int64))),
-        }
-        function = Function(sinks, feeds, optimizer.clock if training else None, placed, training)
-        self._functions[key] = function, totals
-        return function, totals
+        key = (dtypes, weights, training)
+        if key not in self._functions:
+            optimizer, _ = self._compiled()
+            self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
+        return self._functions[key]
 
     def _idle(self, what: str) -> None:
         """Refuse to change a model that is training or evaluating."""
@@ -256,18 +370,23 @@ class Network(Layer):
             self._trainer = 0
             self._training.release()
 
-    def _new_predictor(self, dtype: str) -> Predictor:
-        p = self.call(gather("x", self.sample_shape))
-        fuse([p])
-        sample, result = self.sample_shape, p.shape[1:]
-        x, y = Feed(dtype, int(np.prod(sample, dtype=np.int64))), Feed("f", int(np.prod(result, dtype=np.int64)))
-        return Predictor(Function([Store(p, "p")], {"x": x, "p": y}), x, y, sample, result)
+    def _new_predictor(self, dtype: str, result: tuple[int, ...]) -> Predictor:
+        function = self._new_function(dtype)
+        return Predictor(function, function.feeds["x0"], function.feeds["p0"], self.specs[0].shape, result)
+
+    def _new_function(self, dtypes: str) -> Function:
+        """Outputs "p0", "p1", ... for inputs "x0", ..."""
+        with tracing(False):
+            outputs = flat(self._called(self._packed(self._gathered()), (), {}, False))
+        fuse(outputs, INFERENCE)
+        feeds = {f"x{i}": Feed(d, prod(spec.shape)) for i, (d, spec) in enumerate(zip(dtypes, self.specs, strict=True))}
+        feeds.update({f"p{i}": Feed("f", prod(tensor.shape[1:])) for i, tensor in enumerate(outputs)})
+        return Function([Store(tensor, f"p{i}") for i, tensor in enumerate(outputs)], feeds)
 
 
-def per_sample(x: Any, name: str) -> Tensor:
-    """Refuse a loss or metric that does not give one value per sample."""
-    if not isinstance(x, Tensor):
-        raise TypeError(f"{name}: expected a tensor made by dlcore.ops. Received: {x!r}")
-    if x.shape != (BATCH,):
-        raise ValueError(f"{name}: expected one value per sample, shape (None,). Received: {shown(x.shape)}")
-    return x
+def _keys(structure: Any, prefix: str = "") -> list[str]:
+    """A name for each value in nested dicts and lists: "a" for {"a": 0}, "a_0" and "a_1" for {"a": [0, 1]}."""
+    if not isinstance(structure, (dict, list, tuple)):
+        return [prefix]
+    items = structure.items() if isinstance(structure, dict) else enumerate(structure)
+    return [name for key, part in items for name in _keys(part, f"{prefix}_{key}" if prefix else str(key))]

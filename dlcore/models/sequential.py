@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from dlcore.layers.base import Layer, shown
-from dlcore.layers.shape import InputLayer
+from dlcore.layers.base import Layer
+from dlcore.layers.checks import shown
+from dlcore.layers.shape import Input, InputLayer
+from dlcore.layers.trace import Call, current, flat
+from dlcore.models.data import Spec
 from dlcore.models.model import Model
+from dlcore.models.structure import Structure, stack
 from dlcore.ops.base import Tensor
-from dlcore.ops.data import Gather, gather
 
 
 class Sequential(Model):
@@ -36,14 +37,25 @@ class Sequential(Model):
     def layers(self) -> list[Layer]:
         return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
 
+    def structure(self) -> Structure:
+        return stack(self.layers, connected=True)
+
     @property
-    def sample_shape(self) -> tuple[int, ...]:
+    def specs(self) -> list[Spec]:
         if self._sample_shape is None:
             raise ValueError(
                 f"{self.name}: the shape of its input is not known yet. Begin with an Input, give the first "
                 "layer an input_shape, or call build or fit"
             )
-        return self._sample_shape
+        first = self._layers[0] if self._layers else None
+        name = first.name if isinstance(first, InputLayer) else "input_layer"
+        return [Spec(name, self._sample_shape, self._kind())]
+
+    def _kind(self) -> str:
+        first: Any = self._layers[0] if self._layers else None
+        while isinstance(first, Sequential):
+            first = first._layers[0] if first._layers else None
+        return "i" if getattr(first, "integer_inputs", False) or getattr(first, "kind", "f") == "i" else "f"
 
     def add(self, layer: Any) -> None:
         """Put a layer on top.
@@ -52,11 +64,13 @@ class Sequential(Model):
             TypeError: not a layer.
             ValueError: its name is taken, or the layers below do not fit under it.
         """
-        if isinstance(layer, Tensor) and isinstance(layer.op, Gather):  # what Input gives
-            layer = InputLayer(layer.shape[1:], name=layer.name)
+        if isinstance(layer, Tensor) and layer.call is not None and isinstance(layer.call.layer, InputLayer):
+            layer = layer.call.layer  # of what Input gives
         if not isinstance(layer, Layer) or layer is self:
             raise TypeError(f"{self.name}: expected a layer. Received: {layer!r}")
         self._idle("add")
+        if isinstance(layer, InputLayer) and self._layers and isinstance(self._layers[0], InputLayer):
+            raise ValueError(f"{self.name}: its input has already been configured. Received a second {layer!r}")
         if any(layer.name == other.name for other in self._layers):
             raise ValueError(f"{self.name}: layer names must differ. Received a second {layer.name!r}")
         self._layers.append(layer)
@@ -74,7 +88,7 @@ class Sequential(Model):
         self._forget()
         fresh = not layer.built
         try:
-            self.output_shape = layer(Tensor(self.output_shape or ())).shape
+            self._connect(layer(self.output), self.input)
         except ValueError:
             if fresh:
                 layer._weights.clear()
@@ -94,12 +108,18 @@ class Sequential(Model):
         self._changed()
         return layer
 
+    def _connect(self, top: Tensor, bottom: Tensor) -> None:
+        """The model's own symbolic tensors, which other models may start from."""
+        self.output_shape = top.shape
+        self._last_call = Call(self, (bottom, (), {}), None)
+        self._last_call.outputs = top  # without claiming the tensor for this model
+
     def _changed(self) -> None:
         self._forget()
-        self.output_shape = None
+        self.output_shape = self._last_call = None
         first = self._layers[0].given_input_shape if self._layers else None
-        if first is None and self._layers and isinstance(self._layers[0], Sequential):
-            first = self._layers[0]._sample_shape
+        if first is None and self._layers and isinstance(self._layers[0], Model) and self._layers[0].built:
+            first = self._layers[0].sample_shape
         if first is not None:
             self.build((None, *first))
 
@@ -115,7 +135,8 @@ class Sequential(Model):
         before, self._sample_shape = self._sample_shape, None
         fresh = self._unbuilt()
         try:
-            self.call(gather("x", shape))
+            bottom = Input(shape, name="x", dtype="int32" if self._kind() == "i" else None)
+            top = self.call(bottom)
         except ValueError:
             for layer in fresh:  # built for a shape that is not the model's
                 layer._weights.clear()
@@ -125,56 +146,62 @@ class Sequential(Model):
         self._forget()
         self._sample_shape = shape
         self.built = True
+        if current() is None:
+            self._connect(top, bottom)
 
     def _notes_changes(self) -> bool:
         inner = self._inner()
         return inner == list(dict.fromkeys(self._layers)) and all(layer._notes_changes() for layer in inner)
 
+    @property
+    def output_names(self) -> list[str]:
+        return [self._layers[-1].name] if self._layers else []
+
     def _unbuilt(self) -> list[Layer]:
         inner = [deep for layer in self._layers if isinstance(layer, Sequential) for deep in layer._unbuilt()]
         return [layer for layer in self._layers if not layer.built] + inner
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Any, training: bool = False) -> Tensor:
+        if isinstance(x, (list, tuple)) and len(x) == 1:
+            x = x[0]
+        if not isinstance(x, Tensor):
+            raise ValueError(f"{self.name}: expected one input. Received: a {type(x).__name__} of {len(flat(x))}")
         if self._sample_shape is not None and x.shape[1:] != self._sample_shape:
             raise ValueError(
                 f"{self.name}: expected an input of shape {shown((None, *self._sample_shape))}. "
                 f"Received: {shown(x.shape)}"
             )
         for layer in self._layers:
-            x = layer(x, training)
-        self.output_shape = x.shape
-        return x
-
-    def _build_for(self, x: Any) -> None:
-        if self._sample_shape is None:
-            shape = np.shape(x)
-            if len(shape) < 2:
-                raise ValueError(f"{self.name}: expected samples with the batch in front. Received: shape {shape}")
-            with self._lock.write():
-                if self._sample_shape is None:  # another thread may have been first
-                    self.build((None, *shape[1:]))
+            if not isinstance(layer, InputLayer):
+                x = layer(x, training=training)
+        top: Tensor = x
+        self.output_shape = top.shape
+        return top
 
     def get_config(self) -> dict[str, Any]:
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
-        config["layers"] = [
-            {"class_name": type(layer).__name__, "config": layer.get_config()} for layer in self._layers
-        ]
+        from dlcore.saving import serialize_layer
+
+        config["layers"] = [serialize_layer(layer) for layer in self._layers]
         if self._sample_shape is not None:
             config["build_input_shape"] = list(self._sample_shape)
         return config
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Sequential:
         """A new model with the layers of `get_config`, their weights initialised anew.
+
+        Args:
+            config: of `get_config`.
+            custom_objects: classes and functions of the user by name.
 
         Raises:
             ValueError: an unknown layer.
         """
         from dlcore.saving import deserialize_layer
 
-        model = cls(
-            [deserialize_layer(layer) for layer in config["layers"]], config.get("trainable", True), config.get("name")
-        )
+        inner = [deserialize_layer(layer, custom_objects) for layer in config["layers"]]
+        model = cls(inner, config.get("trainable", True), config.get("name"))
         if model._sample_shape is None and config.get("build_input_shape"):
             model.build((None, *config["build_input_shape"]))
         return model

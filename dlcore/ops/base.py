@@ -7,7 +7,7 @@ row a slab).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -28,20 +28,84 @@ SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
 
+# What Python's operators do with tensors, by name; `ops.broadcast` fills it in.
+operators: dict[str, Callable[..., Tensor]] = {}
+
 
 class Tensor:
     """A value of a graph: `shape` (axis 0 is BATCH for activations), `dtype` one of "f" "i" "B" "d", and the op that
-    computes it (None for parameters and totals)."""
+    computes it (None for parameters and totals).
+
+    + - * / ** abs and < <= > >= are the ops of those names (`ops.add`, `ops.less`, ...) with other tensors, arrays and
+    numbers. == tells whether two are one tensor: they are keys of dictionaries."""
+
+    __array_ufunc__ = None  # array + tensor is the tensor's to compute
 
     def __init__(self, shape: Sequence[Any], dtype: str = "f", op: Op | None = None, name: str = ""):
         self.shape: Shape = tuple(shape)
         self.dtype = dtype
         self.op = op
         self.name = name
+        self.call: Any = None  # of the layer that made it, outside of other layers
 
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    def __add__(self, other: Any) -> Tensor:
+        return operators["add"](self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return operators["add"](self, other)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return operators["subtract"](self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return operators["subtract"](other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return operators["multiply"](self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return operators["multiply"](self, other)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return operators["divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return operators["divide"](other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return operators["power"](self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return operators["power"](other, self)
+
+    def __neg__(self) -> Tensor:
+        return operators["negative"](self)
+
+    def __abs__(self) -> Tensor:
+        return operators["abs"](self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return operators["less"](self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return operators["less_equal"](self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return operators["greater"](self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return operators["greater_equal"](self, other)
+
+    __iter__ = None  # the number of samples is not known
+
+    def __getitem__(self, key: Any) -> Tensor:
+        from dlcore.ops.shape import getitem
+
+        return getitem(self, key)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name or (self.op and type(self.op).__name__)} {self.shape}>"
@@ -62,6 +126,8 @@ class Parameter(Tensor):
         trainable: whether training changes it.
 
     Attributes:
+        regularizer: a penalty, function of the parameter, that training adds to the loss, or None.
+        constraint: what is done to the value after each update, or None.
         memory: where the value lies, for programs, which may write it.
     """
 
@@ -69,6 +135,8 @@ class Parameter(Tensor):
         super().__init__(shape, "f", None, name)
         self.place(np.array(value, np.float32).reshape(self.shape), None)
         self.trainable = trainable
+        self.regularizer: Any = None
+        self.constraint: Any = None
 
     @property
     def value(self) -> np.ndarray:
@@ -96,6 +164,20 @@ class Parameter(Tensor):
 
     def numpy(self) -> np.ndarray:
         return self.value.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has memory of its own, in no model's arena."""
+        state = {**vars(self), "memory": self.numpy()}
+        del state["_value"], state["arena"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.place(np.array(self.memory), None)  # a pickle may be mapped read-only
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """np.asarray(weight) is a copy of its value, as Keras' variables give."""
+        return self.value.astype(dtype or np.float32)
 
     def assign(self, value: Any) -> None:
         """Copy `value` in.
@@ -141,9 +223,11 @@ class Op:
         alias: True when the output is the input seen with another shape; such ops have no step.
         block: floats of the output that one task of a BATCH_WIDE op writes, task by task in order; None where tasks
             are cut otherwise. The update of a parameter may then follow its gradient block by block.
-        prepares: True when the op only brings its one input, a parameter, into the form that others read: it runs when
-            the parameter changed, not at each step. `block` is then that of the input.
+        prepares: True when the op only brings parameters (or what others prepared of them) into the form that others
+            read: it runs when they changed, not at each step. With one input, `block` is then that of the input.
         updates: the parameter that a step changes, or None.
+        follows: the parameter that the op reads or changes after its update, in one task with it, or None.
+        constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
     axis = SAMPLE
@@ -153,6 +237,8 @@ class Op:
     block: int | None = None
     prepares = False
     updates: Parameter | None = None
+    follows: Parameter | None = None
+    constant = False
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
         self.inputs = list(inputs)

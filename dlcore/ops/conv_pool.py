@@ -8,6 +8,8 @@ from dlcore.ops.base import CHUNKS, Op, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DInputGradient
 from dlcore.ops.elementwise import reduce_chunks
 from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
+from dlcore.ops.shape import Reshape
+from dlcore.ops.windows import image_kernel
 
 
 def fits(conv: Conv2D, pool: MaxPool2D) -> bool:
@@ -38,7 +40,8 @@ class ConvPool2D(Op):
         if wanted[0]:
             dz = MaxPool2DGradient(dy, index, self.conv_shape, (self.pool, self.pool, ((0, 0), (0, 0)))).output
             dx = Conv2DInputGradient(dz, self.w, x.shape, self.kernel, self.conv_geometry).output
-        parts = ConvPool2DWeightGradient(x, dy, index, self.w.shape, self.pool, self.geometry).outputs
+        dw, db = ConvPool2DWeightGradient(x, dy, index, image_kernel(self.w), self.pool, self.geometry).outputs
+        parts = (dw if self.w.ndim == 4 else Reshape(dw, (CHUNKS, *self.w.shape)).output, db)
         found = [reduce_chunks(part) if wish else None for part, wish in zip(parts, wanted[1:], strict=False)]
         return [dx, *found]
 

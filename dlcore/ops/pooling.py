@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcore.kernels import pooling as kernels
 from dlcore.ops.base import Op, Tensor
-from dlcore.ops.conv import Pair, output_size
+from dlcore.ops.windows import Pair, output_size
 
 
 class _Pool(Op):
@@ -21,11 +21,12 @@ def _pooled(x: Tensor, pool: Pair, strides: Pair, padding: tuple[Pair, Pair]):
 
 
 class MaxPool2D(_Pool):
-    """Outputs the maxima and the position of each in its window, one byte, for the gradient."""
+    """Outputs the maxima and the position of each in its window, a byte where that is enough, for the gradient."""
 
     def __init__(self, x: Tensor, *window):
         shape = _pooled(x, *window)
-        super().__init__([x], [shape, (shape, "B")], window)
+        kh, kw = window[0]
+        super().__init__([x], [shape, (shape, "B" if kh * kw <= kernels.MOST_OF_A_BYTE else "f")], window)
 
     def gradient(self, grads, wanted):
         return [grads[0] and MaxPool2DGradient(grads[0], self.outputs[1], self.inputs[0].shape, self.window).output]

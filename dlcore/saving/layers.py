@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from dlcore import activations, initializers, layers
+from dlcore import _objects, activations, constraints, initializers, layers, regularizers
 from dlcore.layers.base import Layer
+from dlcore.layers.trace import limited
+from dlcore.models.functional import Functional
 from dlcore.models.sequential import Sequential
-from dlcore.ops.base import Parameter
+from dlcore.saving.tree import MAX_LAYERS
 
-MAX_LAYERS = 1000  # in one file, so that a small file cannot ask for much work
+MAX_CALLS = 50_000  # of layers, while a file is read: a model that calls a model twice, that calls one twice, ...
 
-# Every class that a file may name. Closed: no import paths, no functions.
+# Every class of dlcore that a file may name. Closed: no import paths, no functions.
 _BY_NAME: dict[str, type[Layer]] = {
     cls.__name__: cls for cls in map(vars(layers).get, layers.__all__) if isinstance(cls, type) and cls is not Layer
-} | {"Sequential": Sequential}
+} | {"Sequential": Sequential, "Functional": Functional}
 
 Read = Callable[[str, tuple[int, ...]], np.ndarray]
 
@@ -31,43 +33,94 @@ class _Reading:
         self.read = read
         self.names: list[str] = []
         self.made: list[Layer] = []
+        self.within_own = 0  # layers of the user's around the one being made
 
 
 _reading: ContextVar[_Reading | None] = ContextVar("reading", default=None)
 
 
-def deserialize_layer(config: dict[str, Any]) -> Layer:
-    """A new layer from {"class_name": ..., "config": ...}, as `Sequential.get_config` lists them.
+def is_own(layer: Layer) -> bool:
+    """Whether a layer or model is of a class of the user's."""
+    return type(layer) is not _BY_NAME.get(type(layer).__name__)
+
+
+def serialize_layer(layer: Layer) -> dict[str, Any]:
+    """{"class_name": ..., "config": ...} of a layer or model, as `deserialize_layer` understands it.
 
     Raises:
-        ValueError: not such a dict, or not a class of `dlcore.layers`.
+        ValueError: a class, or a function given as an argument, that has no name in a file.
+    """
+    name: str | None = type(layer).__name__
+    if is_own(layer):
+        name = _objects.name_of(type(layer), _BY_NAME)
+        if name is None:
+            raise ValueError(
+                f"{layer.name}: a {type(layer).__name__} of your own cannot be saved: expected layers of dlcore, "
+                f"{sorted(_BY_NAME)}, or a class that dlcore.saving.register_keras_serializable gave another name"
+            )
+    else:
+        _check_functions(layer)
+    config = layer.get_config()
+    found = {"class_name": name, "config": config}
+    return found if isinstance(config.get("name"), str) else {**found, "name": layer.name}
+
+
+def deserialize_layer(config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
+    """A new layer from {"class_name": ..., "config": ...}, as `serialize_layer` gives it.
+
+    Args:
+        config: such a dict.
+        custom_objects: classes and functions of the user by name.
+
+    Raises:
+        ValueError: not such a dict, or neither a class of `dlcore.layers` nor one of the user's.
     """
     if not isinstance(config, dict) or not isinstance(config.get("config"), dict):
         raise ValueError(f"layer: expected a dict with class_name and config. Received: {config!r:.200}")
-    name = config.get("class_name")
+    with _objects.custom_object_scope(custom_objects):
+        cls = layer_class(config.get("class_name"))
+        reading = _reading.get()
+        name = config["config"].get("name", config.get("name"))
+        inner = config["config"]
+        layer: Layer = cls.from_config(inner) if reading is None else _made(cls, name, inner, reading)
+    if "name" in config and isinstance(name, str):
+        layer.name = name
+    return layer
+
+
+def layer_class(name: Any) -> type[Layer]:
+    """The class that a file means.
+
+    Raises:
+        ValueError: an unknown name.
+    """
     cls = _BY_NAME.get(name) if isinstance(name, str) else None
     if cls is None:
-        raise ValueError(f"layer: expected one of the classes {sorted(_BY_NAME)}. Received: {name!r:.200}")
-    reading = _reading.get()
-    return cls.from_config(config["config"]) if reading is None else _made(cls, config["config"], reading)
+        cls = _objects.find(name, Layer)
+    if not isinstance(cls, type):
+        raise ValueError(
+            f"layer: expected one of the classes {sorted(_BY_NAME)}, or one given in custom_objects={{name: class}}. "
+            f"Received: {name!r:.200}"
+        )
+    return cls
 
 
-def _made(cls: type[Layer], config: dict[str, Any], reading: _Reading) -> Layer:
+def _made(cls: type[Layer], name: Any, config: dict[str, Any], reading: _Reading) -> Layer:
     """A layer that will take its weights from the file instead of initialising them."""
-    if not isinstance(config.get("name"), str):
-        raise ValueError(f"{cls.__name__}: expected a name. Received: name={config.get('name')!r:.200}")
-    if len(reading.made) == MAX_LAYERS:
+    if not isinstance(name, str):
+        raise ValueError(f"{cls.__name__}: expected a name. Received: name={name!r:.200}")
+    if len(reading.made) >= MAX_LAYERS:
         raise ValueError(f"expected at most {MAX_LAYERS} layers")
-    reading.names.append(config["name"])
+    own = cls is not _BY_NAME.get(cls.__name__)
+    reading.names.append(name)
+    reading.within_own += own
     path = "/".join(reading.names)
-    layer = cls.from_config(config)
+    layer: Layer = cls.from_config(config)
+    reading.within_own -= own
     reading.names.pop()
     reading.made.append(layer)
-
-    def add_weight(name: str, shape: Sequence[int], initializer: Any = None, trainable: bool = True) -> Parameter:
-        return cls.add_weight(layer, name, shape, lambda shape: reading.read(f"{path}/{name}", tuple(shape)), trainable)
-
-    vars(layer)["add_weight"] = add_weight
+    if not reading.within_own:  # those inside go by attributes, which nobody knows yet
+        layer._reader = lambda name, shape: reading.read(f"{path}/{name}", shape)
     return layer
 
 
@@ -80,60 +133,29 @@ def weights_from(read: Read) -> Iterator[None]:
     reading = _Reading(read)
     token = _reading.set(reading)
     try:
-        yield
+        with limited(MAX_CALLS):
+            yield
     finally:
         _reading.reset(token)
         for layer in reading.made:
-            del vars(layer)["add_weight"]
-
-
-def named_weights(model: Sequential) -> dict[str, Parameter]:
-    """The weights of a model by their path.
-
-    Raises:
-        ValueError: a layer that a file cannot name, a name taken twice, or too many layers.
-    """
-    found: dict[str, Parameter] = {}
-    seen: set[int] = set()
-
-    def walk(layer: Layer, path: str) -> None:
-        if len(seen) > MAX_LAYERS:
-            raise ValueError(f"{model.name}: at most {MAX_LAYERS} layers can be saved")
-        if type(layer) is not _BY_NAME.get(type(layer).__name__):
-            raise ValueError(
-                f"{layer.name}: a {type(layer).__name__} of your own cannot be saved: expected layers of "
-                f"dlcore, {sorted(_BY_NAME)}"
-            )
-        if id(layer) in seen:
-            raise ValueError(f"{layer.name}: a layer that is used twice cannot be saved")
-        seen.add(id(layer))
-        if isinstance(layer, Sequential):
-            for inner in layer._layers:
-                walk(inner, f"{path}{inner.name}/")
-            return
-        _check_functions(layer)
-        for weight in layer.weights:
-            name = path + weight.name.rsplit("/", 1)[-1]  # without the layer's name, which may have changed since
-            if name in found:
-                raise ValueError(f"{layer.name}: two weights would be called {name!r} in the file; rename a layer")
-            found[name] = weight
-
-    walk(model, "")
-    return found
+            layer._reader = None
 
 
 def _check_functions(layer: Layer) -> None:
-    """Refuse functions of the user, which have no name in a file."""
+    """Refuse functions of the user that have no name in a file."""
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "activation": activations.serialize, "_initializer": initializers.serialize,
+        "_regularizer": regularizers.serialize, "_constraint": constraints.serialize,
+    }  # fmt: skip
     for argument, value in vars(layer).items():
-        try:
-            if argument == "activation":
-                activations.serialize(value)
-            elif argument.endswith("_initializer"):
-                initializers.serialize(value)
-        except ValueError as error:
-            cure = (
-                ""
-                if argument == "activation"
-                else (f". Its weights need it no more: set layer.{argument} = dlcore.initializers.Zeros() to save them")
-            )
-            raise ValueError(f"{layer.name}: argument {argument}: {error}{cure}") from None
+        for ending, serialize in kinds.items():
+            if value is None or not argument.endswith(ending) or argument.startswith("_"):
+                continue
+            try:
+                serialize(value)
+            except ValueError as error:
+                cure = ""
+                if ending == "_initializer":
+                    zeros = f"layer.{argument} = dlcore.initializers.Zeros()"
+                    cure = f". Its weights need it no more: set {zeros} to save them"
+                raise ValueError(f"{layer.name}: argument {argument}: {error}{cure}") from None

@@ -20,28 +20,48 @@ from harness import BALLAST, F32, blank, guarded, lines_of, packed, run, same_bi
 import dlcore
 from dlcore.kernels import (
     activations,
+    augmentation,
+    broadcast,
     conv,
     conv_pool,
     data,
     dense,
+    depthwise,
     elementwise,
+    embedding,
+    layer_normalization,
     locks,
     losses,
     memory,
     metrics,
     narrow,
+    normalization,
+    norms,
     optimizers,
     pooling,
     random,
+    reduction,
+    resize,
+    shape,
     simd,
     softmax,
+    unary,
 )
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
-MODULES = [activations, conv, conv_pool, data, dense, elementwise, losses, metrics, narrow, optimizers, pooling]
-MODULES += [random, softmax]
+MODULES = [
+    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
+    layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random, reduction,
+    resize, shape, softmax, unary,
+]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
+
+
+@functools.wraps(shape.concatenate)
+def concatenate(x0, x1, y, axis):
+    """One argument for each array, as the table wants it."""
+    return shape.concatenate([x0, x1], y, axis)
 
 
 class Case:
@@ -83,8 +103,25 @@ def cases(n=3, c=7):
         feed.set(np.arange(n * c).reshape(n, c).astype(dtype), write=True)
     yield Case(activations.forward, "y", x=x, y=x, kind="tanh")
     yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu")
+    yield Case(broadcast.binary, "y", a=x, b=x, y=x, kind="divide")
+    yield Case(broadcast.binary, "y", a=x, b=uniform(n, 1, 4, 1), y=x, kind="maximum")
+    yield Case(broadcast.select, "y", c=x, a=x, b=uniform(c), y=x)
+    yield Case(broadcast.cast, "y", x=labels, y=one, source="i", target="f")
+    yield Case(broadcast.cast, "y", x=one, y=labels, source="f", target="i")
+    draw = dict(seed=1, clock=clock)
+    for kind, fill in (("rotate", "constant"), ("zoom", "reflect"), ("translate", "wrap"), ("flip", "nearest")):
+        how = dict(kind=kind, height=(0.2, 0.7), width=(-0.3, 0.3), fill_mode=fill, interpolation="bilinear", **draw)
+        yield Case(augmentation.affine, "y", x=x, y=uniform(n, 5, 4, c), **how)
+        yield Case(augmentation.affine_gradient, "dx", dy=x, dx=uniform(n, 5, 4, c), **how)
+    for kind, bounds in (("crop", (0, 2)), ("resize", (0, 0))):
+        how = dict(kind=kind, height=bounds, width=(0, 0), **draw)
+        yield Case(augmentation.affine, "y", x=x, y=uniform(n, 3, 4, c), **how)
+        yield Case(augmentation.affine_gradient, "dx", dy=uniform(n, 3, 4, c), dx=x, **how)
+    how = dict(contrast=(0.5, 1.5), brightness=(-0.1, 0.1), value_range=(-0.9, 0.9), **draw)
+    yield Case(augmentation.adjust, "y", x=x, y=x, **how)
+    yield Case(augmentation.adjust_gradient, "dx", dy=x, x=x, dx=x, **how)
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
-    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, **both)
+    yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, b=uniform(c), **both)
     yield Case(
         conv.conv2d_weight_gradient,
         "dw",
@@ -130,30 +167,109 @@ def cases(n=3, c=7):
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
     yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
     yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
+    for m in (1, 2):
+        each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
+        yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
+        yield Case(depthwise.depthwise_input_gradient, "dx", dy=many, w=each, dx=x, **both)
+        parts = dict(dw=uniform(min(n, 1), *each.shape), grain=max(n, 1))
+        yield Case(depthwise.depthwise_weight_gradient, "dw", x=x, dy=many, **parts, **PADDED)
     yield Case(elementwise.add, "y", a=x, b=x, y=x)
     yield Case(elementwise.rescale, "y", x=x, y=x, scale=2.0, offset=1.0)
     yield Case(elementwise.bias_add, "y", x=y, b=b, y=y)
     yield Case(elementwise.bias_gradient, "db", dy=y, db=uniform(min(n, 1), 9), grain=max(n, 1))
     yield Case(elementwise.reduce_chunks, "parts y", ["parts"], parts=uniform(5, c, 3), y=uniform(c, 3))
     yield Case(elementwise.fill, "y", y=x, value=3.0)
+    numbers, table = np.arange(n, dtype=np.int32) % 4, uniform(4, c)
+    for ids in (numbers, numbers.astype(F32)):
+        yield Case(embedding.lookup, "y", ids=ids, table=table, y=flat)
+        yield Case(embedding.gradient, "dtable", dy=flat, ids=ids, dtable=table, rows=3)
+        yield Case(embedding.one_hot, "y", ids=ids, y=flat)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
     yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
     for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
         z, dz = ("z", "dz") if name.endswith("logits") else ("p", "dp")
         yield Case(getattr(losses, name), "loss", y=p, loss=one, **{z: p})
         yield Case(getattr(losses, name + "_gradient"), dz, dloss=one, y=p, **{z: p, dz: p})
+    maps, each = np.arange(n * 2, dtype=np.int32).reshape(n, 2) % c, uniform(n, 2)  # one value for each position
+    odds = abs(uniform(n, 2, c))
+    yield Case(losses.sparse_categorical_crossentropy, "loss", y=maps, p=odds, loss=each, ignore=0)
+    yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=each, y=maps, p=odds, dp=odds, ignore=0)
     yield Case(metrics.sparse_categorical_accuracy, "out", y=labels, p=p, out=one)
     yield Case(metrics.categorical_accuracy, "out", y=p, p=p, out=one)
     yield Case(metrics.binary_accuracy, "out", y=p, p=p, out=one)
+    yield Case(metrics.sparse_top_k_categorical_accuracy, "out", y=labels, p=p, out=one, k=2)
+    yield Case(metrics.top_k_categorical_accuracy, "out", y=p, p=p, out=one, k=2)
     yield Case(metrics.accumulate, "total", ["total"], x=one, total=np.zeros(2))
+    yield Case(metrics.accumulate, "total", ["total"], x=flat, total=np.zeros(c + 1))
+    at = dict(thresholds=np.float32([0, 0.3, 1]), total=np.zeros((1, 2, 4)))
+    yield Case(metrics.threshold_counts, "total", ["total"], y=p, p=p, weight=one, top_k=2, column=0, **at)
+    yield Case(metrics.confusion, "total", ["total"], y=one, p=one, weight=one, total=np.zeros((c + 1, c + 1)))
     thin, few = uniform(c, 9), uniform(n, c)
     yield Case(narrow.transpose, "wt", w=thin, wt=uniform(9, c))
     yield Case(narrow.narrow_forward, "y", x=few, wt=uniform(9, c), b=uniform(9), y=uniform(n, 9))
     yield Case(narrow.narrow_input_gradient, "dx", dy=uniform(n, 9), wt=uniform(9, c), dx=few)
     yield Case(narrow.narrow_weight_gradient, "dw", x=few, dy=uniform(n, 9), dw=thin)
+    long, parts, factors = uniform(5, 1000), np.zeros(2), dict(l1=0.5, l2=2.0)
+    yield Case(norms.penalty_parts, "parts", x=long, parts=parts, **factors)
+    yield Case(norms.total, "y", parts=np.ones(3), y=uniform(1))
+    yield Case(norms.weight_penalty_gradient, "dx", dy=uniform(1), x=long, dx=long, **factors)
+    yield Case(norms.penalty, "y", x=x, y=one, **factors)
+    yield Case(norms.penalty_gradient, "dx", dy=one, x=x, dx=x, **factors)
+    matrix = uniform(c, 9)
+    yield Case(norms.orthogonal_parts, "parts", x=matrix, parts=np.zeros(c), factor=0.5, rows=True)
+    yield Case(norms.orthogonal_gradient, "dx", dy=uniform(1), x=matrix, dx=matrix, factor=0.5, rows=False)
+    yield Case(norms.project, "y", x=w, y=w, axes=[0, 1, 2], low=0.5, high=1.0, rate=0.5)
+    yield Case(norms.non_negative, "y", x=long, y=long)
+    yield Case(norms.copy, "y", x=long, y=long)
+    gamma, square, table = uniform(c), abs(uniform(c, seed=1)) + 1, uniform(5, c)
+    parts = np.concatenate([uniform(4, c), abs(uniform(4, c)), np.full((4, 1), 6)], axis=1).astype(np.float64)
+    yield Case(normalization.batch_moments, "parts", x=x, parts=np.zeros((min(n, 1), 2 * c + 1)), grain=max(n, 1))
+    small = dict(gamma=gamma, beta=gamma, mean=gamma, variance=square, coefficients=table)
+    yield Case(normalization.batch_coefficients, "parts coefficients mean variance", ["parts"], parts=parts, **small)
+    yield Case(normalization.moving_coefficients, "coefficients", **small)
+    more = dict(mean=gamma, variance=square, coefficients=uniform(5, 2 * c), index=[*range(c), *range(c)])
+    yield Case(normalization.adapted_coefficients, "coefficients", **more)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, linear=True)
+    yield Case(normalization.fold_bias, "y", b=gamma, coefficients=table, y=gamma)
+    sums = dict(sums=uniform(min(n, 1), 2, c), grain=max(n, 1))
+    yield Case(normalization.batch_gradient_sums, "sums", dy=x, x=x, coefficients=table, **sums)
+    small = dict(coefficients=table, dgamma=gamma, dbeta=gamma, lines=uniform(3, c), count=12)
+    yield Case(normalization.batch_gradient_reduce, "sums dgamma dbeta lines", ["sums"], sums=uniform(5, 2, c), **small)
+    yield Case(normalization.batch_input_gradient, "dx", dy=x, x=x, coefficients=table, lines=uniform(3, c), dx=x)
+    yield Case(normalization.moving_average, "parameter", ["parameter"], parameter=gamma, statistic=gamma, momentum=0.9)
+    parts = dict(dgamma=uniform(min(n, 1), c), dbeta=uniform(min(n, 1), c))
+    for groups, stats in ((1, uniform(n, 1, 3)), (c, uniform(n, c, 3))):
+        more = dict(x=x, stats=stats, gamma=gamma, groups=groups)
+        yield Case(layer_normalization.groups_forward, "y stats", y=x, beta=gamma, **more)
+        yield Case(layer_normalization.groups_gradient, "dx dgamma dbeta", dy=x, dx=x, grain=max(n, 1), **parts, **more)
+    more = dict(x=x, stats=uniform(n, 20, 3), gamma=gamma)
+    yield Case(layer_normalization.rows_forward, "y stats", y=x, beta=gamma, **more)
+    yield Case(layer_normalization.rows_gradient, "dx dgamma dbeta", dy=x, dx=x, grain=max(n, 1), **parts, **more)
+    more = dict(x=x, stats=uniform(n, 1, 3), gamma=None, axes=3, kind="unit")
+    yield Case(layer_normalization.rows_forward, "y stats", y=x, beta=None, **more)
+    yield Case(layer_normalization.rows_gradient, "dx", dy=x, dx=x, **more)
     yield Case(optimizers.sgd, "w v", ["w", "v"], w=weights, g=weights, v=weights, learning_rate=lr, momentum=0.9)
     state = dict(w=weights, g=weights, m=weights, v=abs(weights), learning_rate=lr)
     yield Case(optimizers.adam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    amsgrad = dict(h=abs(weights), clock=clock, **state)
+    yield Case(optimizers.adam, "w m v h", ["w", "m", "v", "h"], **amsgrad)
+    yield Case(optimizers.nadam, "w m v", ["w", "m", "v"], clock=clock, **state)
+    state = dict(w=weights, g=weights, learning_rate=lr)
+    yield Case(optimizers.adamax, "w m u", ["w", "m", "u"], m=weights, u=abs(weights), clock=clock, **state)
+    root = dict(v=abs(weights) + 1, m=weights, mean=weights / 2, momentum=0.9)
+    yield Case(optimizers.rmsprop, "w v m mean", ["w", "v", "m", "mean"], **root, **state)
+    yield Case(optimizers.adagrad, "w s", ["w", "s"], s=abs(weights), **state)
+    yield Case(optimizers.adadelta, "w s d", ["w", "s", "d"], s=abs(weights), d=abs(weights), **state)
+    yield Case(optimizers.lion, "w m", ["w", "m"], m=weights, **state)
+    every = dict(acc=weights, average=weights, scale=np.array([0.5]), every=1, weight_decay=0.1, clip=0.5)
+    for t in (1, 2):  # a step between updates, and one that is an update
+        every |= dict(every=2, ema_momentum=0.9, overwrite=1, clock=ex.Clock())
+        every["clock"].step = t
+        writes = ["w", "v", "acc", "average"]
+        yield Case(optimizers.sgd, " ".join(writes), writes, v=weights, momentum=0.9, **state, **every)
+    yield Case(optimizers.squares, "parts", g=weights, acc=weights, parts=np.zeros(3))
+    yield Case(optimizers.clip_norm, "scale", parts=np.ones(3), scale=np.zeros(1), limit=0.5)
     pool = dict(pool=(3, 3), **PADDED)
     py = uniform(n, 3, 4, c)
     yield Case(pooling.max_pool2d_forward, "y index", x=x, y=py, index=index, **pool)
@@ -164,7 +280,32 @@ def cases(n=3, c=7):
     y2, x2 = uniform(n, 2, 2, c), uniform(n, 4, 4, c)
     yield Case(pooling.max_pool2d_forward, "y index", x=x2, y=y2, index=np.zeros(y2.shape, np.uint8), **whole)
     yield Case(pooling.max_pool2d_gradient, "dx", dy=y2, index=np.zeros(y2.shape, np.uint8), dx=x2, **whole)
+    large = dict(pool=(20, 13), strides=(2, 1), padding=((17, 0), (6, 6)))
+    marks = np.full((n, 2, 4, c), 18 * 13.0 + 6, F32)
+    yield Case(pooling.max_pool2d_forward, "y index", x=x, y=uniform(n, 2, 4, c), index=marks, **large)
+    yield Case(pooling.max_pool2d_gradient, "dx", dy=uniform(n, 2, 4, c), index=marks, dx=x, **large)
+    every = dict(x=x, y=uniform(n, 1, 1, c), pool=(5, 4), strides=(5, 4))
+    yield Case(pooling.average_pool2d_forward, "y", **every)
+    yield Case(pooling.average_pool2d_gradient, "dx", dy=every.pop("y"), dx=every.pop("x"), **every)
     yield Case(random.dropout, "y", x=x, y=x, rate=0.5, seed=1, layer=2, clock=clock)
+    for axes, size in (((0, 1), (n, c)), ((2,), (n, 5, 4)), ((1,), (n, 5, c)), ((0, 2), (n, 4))):
+        yield Case(reduction.reduce, "y", x=x, y=uniform(*size), kind="max", axes=axes)
+        yield Case(reduction.expand, "x", y=uniform(*size), x=x, axes=axes)
+        chunk = dict(y=uniform(min(n, 1), *size[1:]), axes=axes, grain=max(n, 1))
+        yield Case(reduction.batch_sum, "y", x=x, **chunk)
+    yield Case(reduction.argmax, "y", x=x, y=uniform(n, 5, c), axis=1)
+    draw = dict(seed=1, layer=2, clock=clock)
+    yield Case(random.dropout, "y", x=x, y=x, rate=0.5, **draw)
+    yield Case(random.gaussian, "y", x=x, y=x, stddev=0.5, **draw)
+    for noise in ((n, 1, 1, c), (n, 5, 1, 1), (1, 1, 4, c)):
+        yield Case(random.masked, "y", x=x, y=x, noise_shape=noise, rate=0.5, scale=2, shift=1, low=3, **draw)
+    rows, cols = ((np.arange(k)[:, None] % k // 2, np.ones((k, 1))) for k in (3, 4))
+    yield Case(resize.resize_forward, "y", x=x, y=py, rows=rows, cols=cols)
+    yield Case(resize.resize_gradient, "dx", dy=py, dx=x, rows=rows, cols=cols)
+    border = [(5, 4 * c, 6 * c), (4, c, c), (c, 1, 1)]
+    yield Case(shape.copy, "y", x=x, y=uniform(n, 7, 6, c), dims=border, y_offset=7 * c)
+    yield Case(shape.copy, "y", x=x, y=uniform(n, 5, c), dims=[(5, 4 * c, c), (4, c, 0), (c, 1, 1)], accumulate=True)
+    yield Case(concatenate, "y", x0=x, x1=uniform(n, 5, 4, 9), y=uniform(n, 5, 4, c + 9), axis=3)
     yield Case(softmax.forward, "y", x=x, y=x)
     yield Case(softmax.gradient, "dx", dy=x, y=x, dx=x)
     for target in (labels, p):
@@ -172,6 +313,8 @@ def cases(n=3, c=7):
         gradient = dict(dlogits=p, dloss=0.5)
         yield Case(softmax.crossentropy, "loss p dlogits", logits=flat, labels=target, loss=one, p=p, **gradient)
         yield Case(softmax.crossentropy_gradient, "dlogits", dloss=one, labels=target, p=p, dlogits=p)
+    yield Case(unary.forward, "y", x=x, y=x, kind="erf")
+    yield Case(unary.gradient, "dx", dy=x, v=x, dx=x, kind="gelu")
 
 
 NAMES = [case.name for case in cases()]
@@ -179,7 +322,7 @@ NAMES = [case.name for case in cases()]
 
 def test_the_table_has_every_factory():
     here = set(NAMES)
-    helpers = {"conv.output_size", "conv.check", "conv.phases_of", "dense.packed_shape"}
+    helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
@@ -227,14 +370,36 @@ def test_refuses_wrong_buffers_by_name(i):
 # Where such an array is right all the same.
 ALLOWED = {
     *(("elementwise.fill", "y", what) for what in ("rank", "more rows", "longer rows")),  # the only array
-    *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),
+    *(("metrics.accumulate", "x", what) for what in ("more rows", "longer rows")),  # one value a sample
     *(("data." + f, name, "more rows") for f, name in (("gather", "y"), ("store", "x"))),
     ("elementwise.reduce_chunks", "parts", "more rows"),
+    *(("norms.total", "parts", what) for what in ("more rows", "longer rows")),
+    *(("norms.penalty_parts", "x", what) for what in ("rank", "more rows", "longer rows")),  # in as many blocks
+    ("norms.penalty", "x", "rank"),
+    *((name, "learning_rate", what) for name in NAMES for what in ("more rows", "longer rows")),  # a power of two
+    *(("optimizers.clip_norm", "parts", what) for what in ("more rows", "longer rows")),
+    ("norms.penalty", "x", "longer rows"),
+    ("norms.orthogonal_parts", "x", "longer rows"),
+    ("normalization.batch_moments", "x", "rank"),
+    ("normalization.batch_coefficients", "parts", "more rows"),
+    ("normalization.batch_gradient_reduce", "sums", "more rows"),
     ("elementwise.bias_gradient", "dy", "rank"),  # one sample then, in as many chunks
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    # operands broadcast, in any number of dimensions
+    *(("broadcast.binary", name, "scalar") for name in "ab"),
+    *(("broadcast.select", name, "scalar") for name in "cab"),
+    *((f"broadcast.{f}", name, "rank") for f in ("binary", "select") for name in "caby"),
+    # a sum sees the size of what it gives, with ones in the place of axes or without
+    *(("reduction." + f, "y", "rank") for f in ("reduce", "argmax", "batch_sum", "expand")),
+    *(("reduction." + f, "x", "longer rows") for f in ("reduce", "batch_sum", "expand")),  # where the last axis goes
+    # numbers do not tell how many there may be
+    ("embedding.lookup", "table", "more rows"),
+    ("embedding.gradient", "dtable", "more rows"),
+    ("embedding.one_hot", "y", "longer rows"),
+    *(("shape.copy", name, "longer rows") for name in "xy"),  # a region of them is meant
     # labels do not tell the number of classes
     *((name, "p", "longer rows") for name in NAMES if name.split(".sparse")[0] in ("losses", "metrics")),
 }
@@ -286,11 +451,11 @@ def test_slab_tensors(grain, threads):
         program.run(threads=threads)
         return out, dw
 
-    arrays = {name: blank(*shape, dtype=dtype) for name, (shape, dtype) in shapes.items()}
+    arrays = {name: blank(*sizes, dtype=dtype) for name, (sizes, dtype) in shapes.items()}
     slots, offset = {}, 0
-    for name, (shape, dtype) in shapes.items():
-        offset += -(-grain * int(np.prod(shape[1:])) * size[dtype] // 64) * 64
-        slots[name] = slot_buffer(-offset, shape, dtype)
+    for name, (sizes, dtype) in shapes.items():
+        offset += -(-grain * int(np.prod(sizes[1:])) * size[dtype] // 64) * 64
+        slots[name] = slot_buffer(-offset, sizes, dtype)
     for a, b_ in zip(outputs(arrays, 0), outputs(slots, offset), strict=True):
         assert np.isfinite(a).all() and same_bits(a, b_)
     assert repr(slots["y"]) == "<Buffer float32[7, 4, 3, 9] of a slab>"

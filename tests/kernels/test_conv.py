@@ -109,6 +109,22 @@ def test_fused_activation_equals_its_unfused_twin(kind, oc):
 
 
 @pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("kind", activations.KINDS)
+@pytest.mark.parametrize("c", [1, 7, 33])
+def test_transposed_convolution_is_the_input_gradient_with_bias_and_activation(kind, c):
+    x_shape, how = (2, 9, 8, c), ((2, 3), ((1, 0), (0, 2)), S1, 1)  # some pixels see no tap: they get act(b)
+    _, w, b, dy = arrays(uniform, x_shape, (1, 2), 5, *how)[:4]
+    b, p, twin = uniform(c, seed=4), packed(w, transpose=True), blank(*x_shape)
+    fused = results(
+        lambda y: conv.conv2d_input_gradient(dy, p, y, (1, 2), *how, b, activations.KINDS[kind]), blank(*x_shape)
+    )
+    activations.forward(input_gradient(dy, w, x_shape, how) + b, twin, kind).run()
+    np.testing.assert_array_equal(fused, twin)
+    with pytest.raises(ValueError, match=rf"conv2d_input_gradient: expected b of shape \({c},\)"):
+        conv.conv2d_input_gradient(dy, p, blank(*x_shape), (1, 2), *how, blank(c + 1))
+
+
+@pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("c", [1, 7, 17])
 def test_nan_reaches_its_window_only(c):
     how = S1, P1, S1, 1

@@ -77,6 +77,34 @@ def test_special_values_in_every_lane(name, value):
         np.testing.assert_array_equal(np.isnan(loss), np.arange(18) < 17)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_one_value_for_each_position(name):
+    y, p = arrays(name, (3, 2, 2, 5))
+    loss = results(lambda loss: getattr(losses, name)(y, p, loss), blank(3, 2, 2))
+    expected = getattr(ref, name)(y, p)
+    assert_near(loss, expected, abs(expected) + 4)
+    dloss = uniform(3, 2, 2)
+    dp = results(lambda dp: getattr(losses, name + "_gradient")(dloss, y, p, dp), blank(*p.shape))
+    expected = getattr(ref, name + "_gradient")(dloss, y, p)
+    assert_near(dp, expected, abs(expected) + 4 * abs(dloss[..., None]))
+
+
+@pytest.mark.parametrize("ignore", [0, 2, -1, 255])
+@pytest.mark.parametrize("shape", [(3,), (3, 4)])
+def test_ignored_labels_count_as_zero(ignore, shape):
+    y, p = arrays("sparse_categorical_crossentropy", (3, 4, 5))
+    y[:, 1] = ignore
+    known = (y != ignore) & (y < 5)
+    loss = results(lambda loss: losses.sparse_categorical_crossentropy(y, p, loss, ignore), blank(*shape))
+    each = np.where(known, ref.sparse_categorical_crossentropy(np.where(known, y, 0), p), 0)
+    assert_near(loss, each if len(shape) == 2 else each.mean(axis=1), abs(loss) + 4)
+    dloss = uniform(*shape)
+    dp = results(lambda dp: losses.sparse_categorical_crossentropy_gradient(dloss, y, p, dp, ignore), blank(*p.shape))
+    above = np.broadcast_to(dloss.reshape(3, -1) / (1 if len(shape) == 2 else 4), (3, 4)) * known
+    expected = ref.sparse_categorical_crossentropy_gradient(above, np.where(known, y, 0), p)
+    assert_near(dp, expected, abs(expected) + 4)
+
+
 def test_labels_that_are_no_class():
     y, p = np.array([0, -1, 3, 2], np.int32), abs(uniform(4, 3))
     loss = results(lambda loss: losses.sparse_categorical_crossentropy(y, p, loss), blank(4))

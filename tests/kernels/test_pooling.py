@@ -22,7 +22,13 @@ CASES = [  # x shape, pool, strides, padding
     ((2, 7, 9, 3), (2, 2), (3, 4), ((0, 1), (1, 0))),  # gaps between windows
     ((2, 3, 3, 2), (3, 3), (1, 1), ((2, 1), (1, 2))),
     ((2, 2, 3, 5), (5, 6), (1, 2), ((3, 4), (4, 3))),  # window larger than image: clipped on both sides
-    ((1, 17, 16, 3), (16, 16), (1, 1), P0),  # 256 positions, what the index can hold
+    ((1, 17, 16, 3), (16, 16), (1, 1), P0),  # 256 positions, what a byte can hold
+    ((2, 18, 17, 5), (17, 16), (1, 1), P0),  # more: another index
+    ((2, 20, 17, 3), (19, 18), (1, 1), ((3, 1), (2, 17))),
+    ((2, 5, 4, 37), (300, 4), (1, 4), ((299, 295), (0, 0))),  # windows that hold one row to all of them
+    ((3, 7, 7, 70), (7, 7), (7, 7), P0),  # the whole image
+    ((2, 19, 17, 9), (19, 17), (19, 17), P0),
+    ((2, 3, 4, 9), (6, 5), (1, 1), ((2, 1), (0, 1))),  # and clipped on all sides
     ((2, 1, 127, 1), (1, 4), (1, 3), ((0, 0), (3, 2))),
     ((0, 4, 4, 3), (2, 2), (2, 2), P0),
     ((2, 4, 4, 0), (2, 2), (2, 2), P0),
@@ -32,7 +38,8 @@ CASES += [((2, 4, 5, c), (2, 2), (2, 2), P0) for c in SIZES] + [((2, 4, 5, c), (
 
 def outputs(x_shape, *how):
     size = [ref.out_size(d, k, s, p) for d, k, s, p in zip(x_shape[1:3], *how, strict=True)]
-    return blank(x_shape[0], *size, x_shape[3]), blank(x_shape[0], *size, x_shape[3], dtype=np.uint8)
+    index = np.uint8 if how[0][0] * how[0][1] <= 256 else np.float32
+    return blank(x_shape[0], *size, x_shape[3]), blank(x_shape[0], *size, x_shape[3], dtype=index)
 
 
 def max_pool(x, *how):
@@ -66,6 +73,20 @@ def test_average_pool(x_shape, pool, strides, padding):
     assert_near(dx, ref.avg_pool2d_gradient(dy, x_shape, *how), ref.avg_pool2d_gradient(abs(dy), x_shape, *how))
 
 
+@pytest.mark.parametrize("c", [1, 33, 70])
+def test_the_first_nan_wins_a_window_of_many_pixels(c):
+    how = (20, 30), (20, 30), P0
+    x = whole(1, 20, 30, c)
+    x[0, 0, 0], x[0, 13, 7, 0], x[0, 13, 8, 0], x[0, 19, 29, -1] = np.inf, np.nan, np.nan, np.nan
+    expected, expected_index = ref.max_pool2d(x, *how)
+    y, index = max_pool(x, *how)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(index, expected_index)
+    assert index[0, 0, 0, 0] == 13 * 30 + 7 and np.isnan(y[0, 0, 0, [0, -1]]).all()
+    got = results(lambda y, x=x: pooling.average_pool2d_forward(x, y, *how), blank(*y.shape))
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+
+
 @pytest.mark.parametrize("c", [1, 7, 17])
 def test_nan_wins_its_window_only_and_the_first_one_the_index(c):
     how = (2, 3), (2, 1), ((0, 0), (1, 1))
@@ -94,7 +115,6 @@ BAD = [
     dict(padding=((2, 0), (0, 0)), y=(2, 3, 3, 3)),  # a window of padding only, before and after the image
     dict(padding=((0, 2), (0, 0)), y=(2, 3, 3, 3)),
     dict(padding=((0, 0), (-1, 1))),
-    dict(x=(1, 20, 20, 1), y=(1, 1, 1, 1), pool=(17, 16), strides=(9, 9)),  # more positions than a byte counts
 ]
 
 
@@ -108,9 +128,14 @@ def test_refuses_windows_that_do_not_fit(bad):
         pooling.max_pool2d_forward(x, y, index, *how)
     with pytest.raises(ValueError, match=r"max_pool2d_gradient: dx \(.*dy \(.*do not fit together"):
         pooling.max_pool2d_gradient(y, index, x, *how)
-    if case["pool"] != (17, 16):
-        with pytest.raises(ValueError, match=r"average_pool2d_forward: x \(.*y \(.*do not fit together"):
-            pooling.average_pool2d_forward(x, y, *how)
+    with pytest.raises(ValueError, match=r"average_pool2d_forward: x \(.*y \(.*do not fit together"):
+        pooling.average_pool2d_forward(x, y, *how)
+
+
+def test_refuses_windows_of_more_positions_than_an_index_can_tell():
+    x = blank(1, 4097, 4096, 0)
+    with pytest.raises(ValueError, match=r"do not fit together .* at most 2\^24 of all"):
+        pooling.max_pool2d_forward(x, blank(1, 1, 1, 0), None, (4097, 4096), (1, 1))
 
 
 def test_gradient_needs_the_index():

@@ -104,6 +104,21 @@ def test_special_values_in_every_lane(c):
     np.testing.assert_array_equal(forward(x), np.eye(c))
 
 
+@pytest.mark.parametrize("ignore", [None, 2, 255])
+def test_one_value_for_each_row(ignore):
+    x, dloss = 4 * uniform(3, 2, 2, 5), uniform(3, 2, 2, seed=1)
+    labels = np.arange(12, dtype=np.int32).reshape(3, 2, 2) % 5
+    if ignore == 255:
+        labels[0] = 255
+    known = np.ones(labels.shape, bool) if ignore is None else labels != ignore
+    some = np.where(known, labels, 0)
+    fresh = blank(3, 2, 2), blank(*x.shape)
+    loss, p = results(lambda loss, p: softmax.crossentropy(x, labels, loss, p, ignore=ignore), *fresh)
+    assert_near(loss, known * ref.softmax_cross_entropy(some, x), np.full(loss.shape, 8 + np.log(5)))
+    dx = results(lambda dx: softmax.crossentropy_gradient(dloss, labels, p, dx, ignore), blank(*x.shape))
+    assert_near(dx, ref.softmax_cross_entropy_gradient(dloss * known, some, x), np.full(x.shape, 20.0))
+
+
 def test_labels_that_are_no_class_give_nan():
     x = uniform(4, 3)
     labels = np.array([0, -1, 3, 2], np.int32)

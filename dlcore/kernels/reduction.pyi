@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+
+from dlcore.kernels.executor import Step
+from dlcore.kernels.memory import _Operand
+
+KINDS: dict[str, int]
+
+def reduce(x: _Operand, y: _Operand, kind: str, axes: Sequence[int], scale: float = 1, whole: bool = False) -> Step: ...
+def batch_sum(x: _Operand, y: _Operand, axes: Sequence[int], grain: int) -> Step: ...
+def expand(
+    y: _Operand, x: _Operand, axes: Sequence[int], scale: float = 1, shared: bool = False, whole: bool = False
+) -> Step: ...
+def argmax(x: _Operand, y: _Operand, axis: int) -> Step: ...
