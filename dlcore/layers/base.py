@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import threading
@@ -380,7 +381,7 @@ class Layer(Described):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for inputs of this shape, batch included."""
-        layer = self if self.built else type(self).from_config(self.get_config())
+        layer = self if self.built else copy.deepcopy(self)
         several = isinstance(input_shape, list) or (input_shape and isinstance(input_shape[0], (list, tuple)))
         with tracing(False, None):
             x = [Tensor(shape) for shape in input_shape] if several else Tensor(tuple(input_shape))
