@@ -388,8 +388,6 @@ EXCLUDED = {
         "layers/normalization/batch_normalization_test.py::BatchNormalizationTest::test_input_fully_masked0",
         "layers/normalization/batch_normalization_test.py::BatchNormalizationTest::test_masked_broadcast_normalization",
     ),
-    "Dense takes (batch, features) alone": (
-    ),
     "an activation set to None after construction": (
         "layers/core/dense_test.py::DenseTest::test_dense_without_activation_set",
     ),
