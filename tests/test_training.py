@@ -14,7 +14,7 @@ from harness import same_bits, uniform
 
 import dlcore
 from dlcore import Sequential, datasets, layers, losses, ops, utils
-from dlcore.callbacks import Callback
+from dlcore.callbacks import Callback, LambdaCallback
 from dlcore.optimizers import SGD, Adam
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "keras_mnist.py"
@@ -393,6 +393,30 @@ def test_a_callback_may_evaluate_but_not_train():
     model.compile("sgd", "mse")
     model.fit(uniform(64, 5), uniform(64, 3), epochs=2, verbose=0, callbacks=[Look()])
     assert len(found) == 2 and found[1] == model.evaluate(uniform(4, 5), uniform(4, 3), verbose=0)
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end", "on_test_batch_end"])
+def test_evaluating_between_batches_changes_nothing(hook):
+    """Neither the numbers of the batches nor the measures, even where an evaluation is in work."""
+    x, y = uniform(23, 5), uniform(23, 3)
+
+    def trained(look):
+        model, numbers = Sequential([layers.Dense(3, kernel_initializer="ones", input_shape=(5,))]), []
+        model.compile("sgd", "mse", metrics=["mae"])
+
+        def note(batch, logs=None):
+            numbers.append((batch, dict(logs or {})))
+            if look and (hook != "on_test_batch_end" or len(numbers) % 3 == 1):
+                first = len(numbers)
+                model.evaluate(x[:7], y[:7], batch_size=4, verbose=0, callbacks=callbacks)
+                del numbers[first:]
+
+        callbacks = [LambdaCallback(**{hook: note})]
+        history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, validation_data=(x, y),
+                            validation_batch_size=8, callbacks=callbacks)  # fmt: skip
+        return numbers, history.history
+
+    assert trained(True) == trained(False)
 
 
 def test_a_subclass_of_an_optimizer_works():
