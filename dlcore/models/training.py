@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -187,7 +188,7 @@ class Trainer(Network):
     ) -> tuple[dict[str, Any], int]:
         """One pass over the data. Many steps run in one call, unless a callback asks for every batch.
 
-        Returns: the logs, and how many steps of the epoch are done.
+        Returns: the logs, NaN where no step was left to do, and how many steps of the epoch are done.
         """
         bound = self._bound(data, training)
         numbers = [i for i, target in enumerate(self._targets()) if target.loss is not None or target.metrics]
@@ -207,7 +208,10 @@ class Trainer(Network):
                             return bound.read(), done
                 finally:
                     bound.function.clear()
-        return bound.read(), done
+        logs = bound.read()
+        if done == start:  # no number would be true, and 0 would be the best loss of all
+            logs = {name: value * math.nan for name, value in logs.items()}
+        return logs, done
 
     def _steps(
         self, function: Function, chunk: Chunk, training: bool, hooks: CallbackList | None, done: int
