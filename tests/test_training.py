@@ -233,6 +233,21 @@ def test_a_second_training_is_refused():
     model.fit(X, Y, verbose=0)
 
 
+def test_a_callback_of_predict_may_wait_for_a_thread_that_trains():
+    model, outputs = small(), []
+
+    def train(batch, logs):
+        outputs.append(logs["outputs"])
+        trainer = threading.Thread(target=model.fit, args=[X, Y], kwargs=dict(verbose=0), daemon=True)
+        trainer.start()
+        trainer.join(30)
+        assert not trainer.is_alive()
+
+    callback = LambdaCallback(on_predict_batch_end=train)
+    assert same_bits(model.predict(X, batch_size=50, callbacks=[callback]), np.concatenate(outputs))
+    assert [len(part) for part in outputs] == [50, 46] and model.optimizer.iterations == 6
+
+
 def test_two_models_train_at_the_same_time():
     alone = []
     for seed in (1, 2):
