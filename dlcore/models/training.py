@@ -204,7 +204,7 @@ class Trainer(Network):
                             hooks.on_progress(done, count, bound.read())
                         elif hooks is not None and each:
                             hooks.on_test_batch_end(done - 1, bound.read())
-                        if self.stop_training and each and training:
+                        if self.stop_training and training:
                             return bound.read(), done
                 finally:
                     bound.function.clear()
