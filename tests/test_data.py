@@ -756,6 +756,23 @@ def test_stopping_early_ends_the_thread():
         assert workers() == []
 
 
+def test_ctrl_c_while_the_thread_starts(monkeypatch):
+    begin, read = threading.Thread.start, []
+
+    def start(thread):  # as if the signal came first
+        monkeypatch.undo()
+        threading.Timer(0.1, begin, [thread]).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ahead = Prefetcher(map(read.append, itertools.count()))
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead)
+    ahead.close()
+    time.sleep(0.2)
+    assert gone() and read == []
+
+
 def test_garbage_takes_its_thread_along():
     ahead = Prefetcher(itertools.count())
     next(ahead)

@@ -11,7 +11,7 @@ import pytest
 from harness import same_bits
 
 from dlcore import Sequential, layers, utils
-from dlcore.callbacks import Callback, EarlyStopping
+from dlcore.callbacks import BackupAndRestore, Callback, EarlyStopping, LambdaCallback, StopAtLoss
 
 if "steps_per_epoch" not in inspect.signature(Sequential.fit).parameters:
     pytest.skip("fit takes arrays alone", allow_module_level=True)
@@ -172,3 +172,23 @@ def test_early_stopping_with_datasets():
     history = net.fit(Batches(), epochs=50, verbose=0, validation_data=Wrong(), callbacks=[stopping])
     assert len(history.epoch) < 50
     assert net.evaluate(Wrong(), verbose=0)[0] == min(history.history["val_loss"])
+
+
+def test_validation_data_that_has_ended_measures_nothing():
+    other, early = model(), EarlyStopping(patience=9, restore_best_weights=True)
+    with pytest.warns(UserWarning, match="the data ended after 0 steps"):
+        history = other.fit(X, Y, epochs=3, verbose=0, validation_data=iter(list(Batches())), callbacks=early).history
+    assert history["val_loss"][0] > 0 and np.isnan(history["val_loss"][1:]).all()
+    assert np.isfinite(history["loss"]).all() and early.best_epoch == 0
+
+
+def test_an_epoch_that_a_backup_holds_whole_has_no_measures(tmp_path):
+    def cut(batch, logs=None):
+        if batch == 5:
+            raise InterruptedError
+
+    backup = BackupAndRestore(tmp_path, save_freq=6)
+    with pytest.raises(InterruptedError):
+        model().fit(X, Y, BATCH, verbose=0, callbacks=[backup, LambdaCallback(on_train_batch_end=cut)])
+    history = model().fit(X, Y, BATCH, epochs=2, verbose=0, callbacks=[backup, StopAtLoss(0.01)]).history
+    assert np.isnan(history["loss"][0]) and history["loss"][1] > 0

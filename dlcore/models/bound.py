@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 
 
 class Bound:
-    """A Function and the measures that it adds to, by their names in logs."""
+    """A Function and the measures that it adds to, by their names in logs. Entering it sets them to nothing; until it
+    is left it is `busy`."""
 
     def __init__(self, function: Function, measured: dict[str, Measured]):
         self.function, self.measured = function, measured
+        self.busy = False
 
-    def reset(self) -> None:
+    def __enter__(self) -> None:
+        self.busy = True
         for measured in self.measured.values():
             measured.reset()
+
+    def __exit__(self, *error: object) -> None:
+        self.busy = False
 
     def read(self) -> dict[str, Any]:
         return {name: measured.result() for name, measured in self.measured.items()}

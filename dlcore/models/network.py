@@ -342,10 +342,11 @@ class Network(Layer):
         arena = self._weights_in_place() if training else None
         self._drop_stale()
         key = (dtypes, weights, training)
-        if key not in self._functions:
+        bound = self._functions.get(key)
+        if bound is None or bound.busy:  # a callback may evaluate in the midst of an evaluation
             optimizer, _ = self._compiled()
-            self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
-        return self._functions[key]
+            bound = self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
+        return bound
 
     def _idle(self, what: str) -> None:
         """Refuse to change a model that is training or evaluating."""

@@ -70,6 +70,12 @@ class Chunk(NamedTuple):
     def steps(self) -> int:
         return -(-self.rows // self.batch)
 
+    def batches(self) -> Iterator[Chunk]:
+        """The inputs of one step after the other. The rows must be all of the arrays, in order."""
+        for low in range(0, self.rows, self.batch):
+            x = [array[low : low + self.batch] for array in self.x]
+            yield Chunk(x, [], [], None, len(x[0]), self.batch)
+
 
 class Data:
     """Base of the adapters.
