@@ -174,6 +174,13 @@ def test_an_ignored_class(logits, ignore, reduction):
     assert loss(y, p) == 0
 
 
+def test_overlaps_of_a_whole_batch_are_one_number():
+    y, p = np.float32([[0, 1], [1, 0]]), np.float32([[0.2, 0.8], [0.6, 0.4]])
+    assert losses.dice(y, p, None) == losses.dice(y, p)
+    assert losses.tversky(y, p, 0.3, 0.7) == losses.tversky(y, p, alpha=0.3, beta=0.7)
+    assert losses.tversky(y, p, 0.3, 0.7, -1).shape == losses.dice(y, p, -1).shape == (2,)
+
+
 @pytest.mark.parametrize("name, twin", [("Dice", twins.dice), ("Tversky", twins.tversky)])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_one_value_of_a_whole_batch(name, twin, reduction):
