@@ -146,15 +146,15 @@ class Model(Saved, Trainer):
                     for i, array in enumerate(out):
                         function.feeds[f"p{i}"].set(array, write=True)
                     for program, count in function.runs(chunk.rows, min(chunk.batch, chunk.rows)):
-                        for steps in [count] if hooks is None else [1] * count:
+                        for some in [count] if hooks is None else [1] * count:
                             if hooks is not None:
                                 hooks.on_predict_batch_begin(done)
                             first = function.cursor.cursor
-                            program.run(steps, config.get_num_threads(), values.last)
+                            program.run(some, config.get_num_threads(), values.last)
                             if hooks is not None:
                                 rows = [array[first : function.cursor.cursor] for array in out]
                                 hooks.on_predict_batch_end(done, {"outputs": self._structured(rows)})
-                            done += steps
+                            done += some
                 parts.append(out)
         if hooks is not None:
             hooks.on_predict_end()
@@ -184,7 +184,10 @@ class Model(Saved, Trainer):
                 idle.give(predictor)
             return
         spare = self._idle_functions.setdefault(dtypes, [])
-        function = spare.pop() if spare else self._new_function(dtypes)
+        try:
+            function = spare.pop()
+        except IndexError:  # no look before: another thread may take the last one between
+            function = self._new_function(dtypes)
         try:
             yield function
         finally:
