@@ -11,7 +11,7 @@ from typing import Any
 
 from dlcore import _objects
 from dlcore._arguments import nearest
-from dlcore.losses.base import Loss, LossFunctionWrapper, numbers
+from dlcore.losses.base import Loss, LossFunctionWrapper
 from dlcore.losses.classes import (
     CategoricalHinge,
     CosineSimilarity,
@@ -56,7 +56,6 @@ from dlcore.losses.functions import (
     squared_hinge,
     tversky,
 )
-from dlcore.losses.weights import class_weights
 
 __all__ = [
     "BinaryCrossentropy",
@@ -85,7 +84,6 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
-    "class_weights",
     "cosine_similarity",
     "deserialize",
     "dice",
@@ -98,7 +96,6 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
-    "numbers",
     "poisson",
     "serialize",
     "sparse_categorical_crossentropy",

@@ -65,6 +65,25 @@ class Target:
             return self.shape[self.loss.class_axis if self.loss.class_axis < 0 else self.loss.class_axis - 1]
         return None if self.loss.between != (0, 1) else max(2, self.shape[-1])
 
+    @property
+    def ignored(self) -> int | None:
+        """The class that does not count, None where all do."""
+        return None if self.loss is None else self.loss.ignored()
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Shape of the class numbers of one sample: () where it has one class."""
+        shape, _ = self.read
+        return shape if self.loss is not None and self.loss.sparse else shape[:-1]
+
+    def class_numbers(self, y: np.ndarray) -> np.ndarray:
+        """Those of checked targets, whole numbers (n, *positions); of one unit, 0 and 1."""
+        if self.loss is not None and self.loss.sparse:
+            return y
+        if y.ndim > 1 and y.shape[-1] > 1:
+            return np.asarray(y.argmax(axis=-1))
+        return np.round(y.reshape(len(y), *self.positions)).astype(np.int64)
+
 
 class Objective:
     """The arguments of `compile`, to be laid out over the outputs once these are known."""
