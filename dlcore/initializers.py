@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects, _random
-from dlcore._arguments import Checked, nearest
+from dlcore._arguments import Checked
 
 
 class Initializer(Checked):
@@ -305,37 +305,20 @@ he_uniform, he_normal = HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
-_BY_NAME: dict[str, type[Initializer]] = {
-    "zeros": Zeros, "ones": Ones, "constant": Constant, "identity": Identity, "orthogonal": Orthogonal,
-    "random_uniform": RandomUniform, "random_normal": RandomNormal, "truncated_normal": TruncatedNormal,
-    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
-}  # fmt: skip
-_OTHER_NAMES: dict[str, type[Initializer]] = {
-    "zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal, "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-}  # fmt: skip
-_TAKEN = {*_BY_NAME, *_OTHER_NAMES, *(cls.__name__ for cls in _BY_NAME.values())}
-
-
-def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
-    """An initializer from its name, a config dict, an instance, a class, an array, or any function of a shape.
-
-    Raises:
-        ValueError: an unknown name, or nothing of these.
-    """
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        return _made(identifier, {})
-    if isinstance(identifier, type) and issubclass(identifier, Initializer):
-        return identifier()
-    if isinstance(identifier, (np.ndarray, np.generic)):
-        return _Values(identifier)
-    if callable(identifier):
-        function: Callable[[Sequence[int]], np.ndarray] = identifier
-        return function
-    raise ValueError(f"initializer: expected a name, an Initializer or a function. Received: {identifier!r}")
+_FAMILY = _objects.Family(
+    "initializer",
+    Initializer,
+    {
+        "zeros": Zeros, "ones": Ones, "constant": Constant, "identity": Identity, "orthogonal": Orthogonal,
+        "random_uniform": RandomUniform, "random_normal": RandomNormal, "truncated_normal": TruncatedNormal,
+        "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
+        "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
+    },
+    {
+        "zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal, "IdentityInitializer": Identity,
+        "OrthogonalInitializer": Orthogonal,
+    },
+)  # fmt: skip
 
 
 class _Values:
@@ -350,34 +333,15 @@ class _Values:
         return np.array(self.array, np.float32)
 
 
-def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
-    found: Any = _class(name)
-    own = not isinstance(found, type)  # a function of the user
-    made: Callable[[Sequence[int]], np.ndarray] = found if own else found.from_config(config)
-    return made
-
-
-def _class(name: Any) -> type[Initializer]:
-    if name in _OTHER_NAMES:
-        return _OTHER_NAMES[name]
-    for key, cls in _BY_NAME.items():
-        if name in (key, cls.__name__):
-            return cls
-    own = _objects.find(name, Initializer)
-    if own is not None:
-        return own  # type: ignore[no-any-return]
-    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
-
-
-def deserialize(config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
-    """The initializer of {"class_name": ..., "config": ...}, as `serialize` gives it.
+def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
+    """An initializer from its name, a config dict, an instance, a class, an array, or any function of a shape.
 
     Raises:
-        ValueError: not such a dict, or an unknown name.
+        ValueError: an unknown name, or nothing of these.
     """
-    if not isinstance(config.get("class_name"), str) or not isinstance(config.get("config", {}), dict):
-        raise ValueError(f"initializer: expected a dict with class_name and config. Received: {config!r:.200}")
-    return _made(config["class_name"], config.get("config", {}))
+    if isinstance(identifier, (np.ndarray, np.generic)):
+        return _Values(identifier)
+    return _FAMILY.get(identifier)  # type: ignore[no-any-return]
 
 
 def serialize(initializer: Any) -> dict[str, Any] | str:
@@ -386,9 +350,14 @@ def serialize(initializer: Any) -> dict[str, Any] | str:
     Raises:
         ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
-    if type(initializer) not in _BY_NAME.values():
-        own: str | dict[str, Any] | None = _objects.described(initializer, Initializer, _TAKEN)
-        if own is not None:
-            return own
-        raise ValueError(f"initializer: {initializer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
-    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+    return _FAMILY.serialize(initializer)  # type: ignore[no-any-return]
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[[Sequence[int]], np.ndarray]:
+    """The initializer that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(config)

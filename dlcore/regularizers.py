@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
-from dlcore._arguments import Checked, nearest
+from dlcore._arguments import Checked
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import BATCH, Tensor
 from dlcore.ops.norms import orthogonal, penalty
@@ -122,9 +122,9 @@ def _factor(value: Any, argument: str, owner: Regularizer) -> float:
     return float(value)
 
 
-_BY_NAME: dict[str, type[Regularizer]] = {
+_FAMILY = _objects.Family("regularizer", Regularizer, {
     "l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def get(identifier: Any) -> Callable[[Any], Any] | None:
@@ -134,35 +134,7 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     Raises:
         ValueError: an unknown name.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, dict):
-        return _made(identifier["class_name"], identifier["config"])
-    if isinstance(identifier, str):
-        return _made(identifier, {})
-    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
-        return identifier()
-    if callable(identifier):
-        function: Callable[[Any], Any] = identifier
-        return function
-    raise ValueError(f"regularizer: expected a name, a Regularizer or a function. Received: {identifier!r}")
-
-
-def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
-    found: Any = _class(name)
-    own = not isinstance(found, type)  # a function of the user
-    made: Callable[[Any], Any] = found if own else found.from_config(config)
-    return made
-
-
-def _class(name: str) -> type[Regularizer]:
-    for key, cls in _BY_NAME.items():
-        if name in (key, cls.__name__):
-            return cls
-    own = _objects.find(name, Regularizer)
-    if own is not None:
-        return own  # type: ignore[no-any-return]
-    raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
+    return None if identifier is None else _FAMILY.get(identifier)
 
 
 def serialize(regularizer: Any) -> dict[str, Any] | str | None:
@@ -171,20 +143,17 @@ def serialize(regularizer: Any) -> dict[str, Any] | str | None:
     Raises:
         ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
-    if regularizer is None:
-        return None
-    if type(regularizer) not in _BY_NAME.values():
-        taken = {*_BY_NAME, *(cls.__name__ for cls in _BY_NAME.values())}
-        own: str | dict[str, Any] | None = _objects.described(regularizer, Regularizer, taken)
-        if own is not None:
-            return own
-        raise ValueError(f"regularizer: {regularizer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
-    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+    return None if regularizer is None else _FAMILY.serialize(regularizer)
 
 
-def deserialize(config: Any) -> Callable[[Any], Any] | None:
-    """`get`, by Keras' other name."""
-    return get(config)
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[[Any], Any] | None:
+    """The regularizer that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(config)
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

@@ -138,11 +138,8 @@ class Layer(Described):
             kind = argument.rsplit("_", 1)[-1]
             try:
                 setattr(self, argument, KINDS[kind].get(value))
-            except (KeyError, TypeError, ValueError) as error:
-                what = str(error).removeprefix(f"{kind}: ")
-                if not isinstance(error, ValueError):
-                    what = f"expected a name, a config or a function, not this: {value!r:.200}"
-                raise ValueError(f"{self.name}: {argument}: {what}") from None
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{self.name}: {argument}: {str(error).removeprefix(f'{kind}: ')}") from None
             if argument not in self._kept:
                 self._kept.append(argument)
 

@@ -193,9 +193,14 @@ def _function(name: Any) -> Callable[..., Any]:
     return own
 
 
-def deserialize(name: Any) -> Loss:
-    """`get`, by Keras' other name."""
-    return get(name)
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Loss:
+    """The loss that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(name)
 
 
 def serialize(loss: Any) -> dict[str, Any]:

@@ -336,9 +336,14 @@ def _function(name: Any) -> Any:
     return own
 
 
-def deserialize(config: Any) -> Metric:
-    """A metric from what `serialize` gave."""
-    return _made(config)
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Metric:
+    """The metric that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return _made(config)
 
 
 def serialize(metric: Any) -> Any:
