@@ -111,8 +111,8 @@ class Objective:
             what = "weighted_metrics" if weighted else "metrics"
             for target, some in zip(found, self._metrics(given, names, what), strict=True):
                 for one in some:
-                    name, metric = metrics.get(one, target.loss, (None, *target.shape))
-                    log = name if n == 1 else f"{target.name}_{name}"
+                    metric = metrics.get(one, target.loss, (None, *target.shape))
+                    log = metric.name if n == 1 else f"{target.name}_{metric.name}"
                     if log == "loss" or any(log == other for t in found for other, *_ in t.metrics):
                         raise ValueError(f"{self.model}: two measures are called {log!r}; give the metric another name")
                     target.metrics.append((log, metric, weighted))

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 from dlcore import _random, config
 from dlcore._arguments import checked
-from dlcore.callbacks import CallbackList, History, line, resolve_verbose
+from dlcore.callbacks import CallbackList, History
+from dlcore.callbacks.progress import line, resolve_verbose
 from dlcore.graph.program import Function
 from dlcore.kernels.executor import Program
 from dlcore.models.advice import check_fit

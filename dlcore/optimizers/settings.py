@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from difflib import get_close_matches
 from inspect import signature
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import unknown as unknown_argument
 from dlcore.kernels.executor import Clock
 from dlcore.optimizers import schedules
 
@@ -42,9 +42,7 @@ class Settings:
         if unknown.pop("decay", None) is not None:
             warnings.warn(f"{cls}: decay is ignored; use a learning rate schedule", stacklevel=self._outside())
         for key in unknown:
-            near = get_close_matches(key, self._arguments(), 1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(self._arguments())}."
-            raise TypeError(f"{cls}: unknown argument {key}. {hint}")
+            raise unknown_argument(cls, key, self._arguments())
         if lr is not None:
             if learning_rate is not (type(self).__init__.__defaults__ or (None,))[0]:  # the default itself
                 raise TypeError(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dlcore._arguments import outside
+from dlcore._arguments import nearest, outside
 
 UNLIKELY = 0.01
 SLAB = 1 << 18  # numbers looked at in one go
@@ -134,8 +133,7 @@ def parts(
         unknown = [name for name in value if name not in names]
         missing = [name for name in names if name not in value]
         if unknown or missing:
-            near = difflib.get_close_matches(str(unknown[0]), missing or names, 1) if unknown else []
-            hint = f". Did you mean {near[0]!r}?" if near else ""
+            hint = nearest(unknown[0], missing or names) if unknown else ""
             raise ValueError(f"{argument}: {model} has the {kind} {list(names)}. Received: {list(value)}{hint}")
         return [value[name] for name in names]
     if len(names) == 1:
