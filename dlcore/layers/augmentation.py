@@ -12,6 +12,7 @@ from dlcore.layers.base import Layer
 from dlcore.layers.checks import channels_last, choice, expect_rank, positive
 from dlcore.ops import augmentation as ops
 from dlcore.ops.base import Tensor
+from dlcore.ops.resize import center_crop
 
 Bounds = tuple[float, float]
 FILL_MODES, INTERPOLATIONS = ("reflect", "wrap", "constant", "nearest"), ("nearest", "bilinear")
@@ -107,7 +108,7 @@ class RandomFlip(_Augmentation):
         mode: "horizontal" (left to right), "vertical" (upside down) or "horizontal_and_vertical" (both at once, which
             turns the image by a half, as in Keras 3).
         seed: of the random numbers; None draws one from `utils.set_random_seed`'s stream, or the system.
-        data_format: "channels_last".
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -144,7 +145,7 @@ class RandomTranslation(_Sampling):
         interpolation: "bilinear" or "nearest".
         seed: as for `RandomFlip`.
         fill_value: for fill_mode "constant".
-        data_format: "channels_last".
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -256,6 +257,7 @@ class RandomContrast(_Augmentation):
             Keras' page says (its code takes 0 for the lower one).
         value_range: of the images.
         seed: as for `RandomFlip`.
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -291,6 +293,7 @@ class RandomBrightness(_Augmentation):
             is white. One number f stands for [-f, f].
         value_range: of the images.
         seed: as for `RandomFlip`.
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -327,7 +330,7 @@ class RandomCrop(_Augmentation):
     Args:
         height, width: of the part.
         seed: as for `RandomFlip`.
-        data_format: "channels_last".
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -346,7 +349,7 @@ class RandomCrop(_Augmentation):
         return self.keep(x)
 
     def keep(self, x: Tensor) -> Tensor:
-        return ops.center_crop(x, (self.height, self.width))
+        return center_crop(x, (self.height, self.width))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "height": self.height, "width": self.width}
