@@ -22,12 +22,16 @@ Axis = int | Sequence[int] | None
 
 class Constraint(Checked):
     """Called with a weight, gives the tensor that replaces it after each update; with an array, the array. A subclass
-    composes it of dlcore.ops."""
+    composes it of dlcore.ops.
+
+    https://keras.io/api/layers/constraints/#constraint-class
+    """
 
     def __call__(self, w: Any) -> Any:
         return w
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor that make the same constraint."""
         return dict(vars(self))
 
     @classmethod
@@ -36,7 +40,10 @@ class Constraint(Checked):
 
 
 class NonNeg(Constraint):
-    """max(w, 0)."""
+    """max(w, 0).
+
+    https://keras.io/api/layers/constraints/#nonneg-class
+    """
 
     def __call__(self, w: Any) -> Any:
         if isinstance(w, Tensor):
@@ -75,6 +82,8 @@ class _Norm(Constraint):
 class MaxNorm(_Norm):
     """w * min(norm, max_value) / (1e-7 + norm), norm that of w along `axis`.
 
+    https://keras.io/api/layers/constraints/#maxnorm-class
+
     Args:
         max_value: default 2.
         axis: one axis or several; 0 for the weights of each unit of a dense layer (the default), [0, 1, 2] for the
@@ -94,6 +103,8 @@ class MaxNorm(_Norm):
 class UnitNorm(_Norm):
     """w / (1e-7 + norm), norm that of w along `axis`.
 
+    https://keras.io/api/layers/constraints/#unitnorm-class
+
     Args:
         axis: as for `MaxNorm`.
 
@@ -110,6 +121,8 @@ class UnitNorm(_Norm):
 
 class MinMaxNorm(_Norm):
     """w * (rate clip(norm, min_value, max_value) + (1 - rate) norm) / (1e-7 + norm), norm that of w along `axis`.
+
+    https://keras.io/api/layers/constraints/#minmaxnorm-class
 
     Args:
         min_value, max_value: default 0 and 1.

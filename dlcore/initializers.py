@@ -20,7 +20,10 @@ from dlcore._arguments import Checked
 
 class Initializer(Checked):
     """Called with a shape, gives a float32 array. Subclasses with randomness take `seed`: a number gives the same
-    values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system."""
+    values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system.
+
+    https://keras.io/api/layers/initializers/
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} must define __call__(shape)")
@@ -53,6 +56,8 @@ class Initializer(Checked):
 class Constant(Initializer):
     """`value` everywhere: a number, or an array that broadcasts to the shape.
 
+    https://keras.io/api/layers/initializers/#constant-class
+
     Raises:
         ValueError: not numbers.
     """
@@ -71,14 +76,20 @@ class Constant(Initializer):
 
 
 class Zeros(Initializer):
-    """0 everywhere."""
+    """0 everywhere.
+
+    https://keras.io/api/layers/initializers/#zeros-class
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.zeros(self._shape(shape, dtype), np.float32)
 
 
 class Ones(Initializer):
-    """1 everywhere."""
+    """1 everywhere.
+
+    https://keras.io/api/layers/initializers/#ones-class
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.ones(self._shape(shape, dtype), np.float32)
@@ -86,6 +97,8 @@ class Ones(Initializer):
 
 class Identity(Initializer):
     """`gain` on the diagonal of a matrix, 0 elsewhere.
+
+    https://keras.io/api/layers/initializers/
 
     Raises:
         ValueError: called with a shape that is not of two sizes.
@@ -117,7 +130,10 @@ class _Random(Initializer):
 
 
 class RandomUniform(_Random):
-    """Uniform in [minval, maxval)."""
+    """Uniform in [minval, maxval).
+
+    https://keras.io/api/layers/initializers/#randomuniform-class
+    """
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
         self.minval, self.maxval = self._number("minval", minval), self._number("maxval", maxval)
@@ -132,7 +148,10 @@ class RandomUniform(_Random):
 
 
 class RandomNormal(_Random):
-    """Normal with the given mean and standard deviation."""
+    """Normal with the given mean and standard deviation.
+
+    https://keras.io/api/layers/initializers/#randomnormal-class
+    """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
         self.mean, self.stddev = self._number("mean", mean), self._number("stddev", stddev)
@@ -145,7 +164,10 @@ class RandomNormal(_Random):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, with values beyond two standard deviations drawn again."""
+    """Normal, with values beyond two standard deviations drawn again.
+
+    https://keras.io/api/layers/initializers/#truncatednormal-class
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return self._draw(self._shape(shape, dtype), _random.truncated_normal, self.stddev, self.mean)
@@ -154,6 +176,8 @@ class TruncatedNormal(RandomNormal):
 class Orthogonal(_Random):
     """`gain` times a random matrix with orthonormal columns, or rows where those are fewer. A shape of more than two
     sizes is taken as a matrix of its last axis by all others.
+
+    https://keras.io/api/layers/initializers/
 
     Source: Saxe et al., ICLR 2014 (arXiv 1312.6120).
 
@@ -177,6 +201,8 @@ class Orthogonal(_Random):
 
 class VarianceScaling(_Random):
     """Variance `scale / fan`, fan being fan_in, fan_out or their mean (fan_avg).
+
+    https://keras.io/api/layers/initializers/#variancescaling-class
 
     Args:
         scale: positive factor.
@@ -250,37 +276,55 @@ class _Scaled(VarianceScaling):
 
 
 class GlorotUniform(_Scaled):
-    """Uniform with limit sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010)."""
+    """Uniform with limit sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010).
+
+    https://keras.io/api/layers/initializers/#glorotuniform-class
+    """
 
     settings = (1.0, "fan_avg", "uniform")
 
 
 class GlorotNormal(_Scaled):
-    """Truncated normal with deviation sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010)."""
+    """Truncated normal with deviation sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010).
+
+    https://keras.io/api/layers/initializers/#glorotnormal-class
+    """
 
     settings = (1.0, "fan_avg", "truncated_normal")
 
 
 class HeUniform(_Scaled):
-    """Uniform with limit sqrt(6 / fan_in) (He et al., arXiv 1502.01852)."""
+    """Uniform with limit sqrt(6 / fan_in) (He et al., arXiv 1502.01852).
+
+    https://keras.io/api/layers/initializers/#heuniform-class
+    """
 
     settings = (2.0, "fan_in", "uniform")
 
 
 class HeNormal(_Scaled):
-    """Truncated normal with deviation sqrt(2 / fan_in) (He et al., arXiv 1502.01852)."""
+    """Truncated normal with deviation sqrt(2 / fan_in) (He et al., arXiv 1502.01852).
+
+    https://keras.io/api/layers/initializers/#henormal-class
+    """
 
     settings = (2.0, "fan_in", "truncated_normal")
 
 
 class LecunUniform(_Scaled):
-    """Uniform with limit sqrt(3 / fan_in) (LeCun et al., Efficient BackProp, 1998)."""
+    """Uniform with limit sqrt(3 / fan_in) (LeCun et al., Efficient BackProp, 1998).
+
+    https://keras.io/api/layers/initializers/#lecununiform-class
+    """
 
     settings = (1.0, "fan_in", "uniform")
 
 
 class LecunNormal(_Scaled):
-    """Truncated normal with deviation sqrt(1 / fan_in) (LeCun et al., Efficient BackProp, 1998)."""
+    """Truncated normal with deviation sqrt(1 / fan_in) (LeCun et al., Efficient BackProp, 1998).
+
+    https://keras.io/api/layers/initializers/#lecunnormal-class
+    """
 
     settings = (1.0, "fan_in", "truncated_normal")
 

@@ -20,12 +20,16 @@ from dlcore.ops.norms import orthogonal, penalty
 
 class Regularizer(Checked):
     """Called with a weight, gives a tensor (1,) to add to the loss; with an activation (batch, ...), one value per
-    sample (batch,), whose mean is added; with an array, a float."""
+    sample (batch,), whose mean is added; with an array, a float.
+
+    https://keras.io/api/layers/regularizers/#regularizer-class
+    """
 
     def __call__(self, x: Any) -> Any:
         raise TypeError(f"{type(self).__name__} must define __call__(x)")
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor that make the same regularizer."""
         return dict(vars(self))
 
     @classmethod
@@ -35,6 +39,8 @@ class Regularizer(Checked):
 
 class L1L2(Regularizer):
     """l1 sum |x| + l2 sum x^2.
+
+    https://keras.io/api/layers/regularizers/#l1l2-class
 
     Args:
         l1, l2: factors of at least 0, default 0.
@@ -60,6 +66,8 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 sum |x|.
 
+    https://keras.io/api/layers/regularizers/#l1-class
+
     Args:
         l1: factor of at least 0, default 0.01.
 
@@ -73,6 +81,8 @@ class L1(L1L2):
 
 class L2(L1L2):
     """l2 sum x^2.
+
+    https://keras.io/api/layers/regularizers/#l2-class
 
     Args:
         l2: factor of at least 0, default 0.01.
@@ -88,6 +98,8 @@ class L2(L1L2):
 class OrthogonalRegularizer(Regularizer):
     """factor times the mean of |n_i . n_j| over all pairs of different rows (or columns) n of a matrix, each divided by
     its norm.
+
+    https://keras.io/api/layers/regularizers/#orthogonalregularizer-class
 
     Args:
         factor: of at least 0, default 0.01.

@@ -1,5 +1,6 @@
 """Losses of Keras, by name, class and function. Training minimises the mean over the batch and over the positions of a
-sample, unless a reduction says otherwise.
+sample, unless a reduction says otherwise. The arguments `reduction`, `name` and `dtype` of the classes are those of
+`Loss`.
 
 https://keras.io/api/losses/
 """

@@ -1,4 +1,5 @@
 """Metrics of Keras, by name, class and function: what each sample contributes to totals, and what the totals mean.
+The arguments `name` and `dtype` of the classes are those of `Metric`.
 
 https://keras.io/api/metrics/
 """

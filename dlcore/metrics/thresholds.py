@@ -174,6 +174,9 @@ class TruePositives(_Count):
     """How many positives are above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#truepositives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
 
@@ -181,6 +184,9 @@ class FalsePositives(_Count):
     """How many negatives are above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#falsepositives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
     which = 1
@@ -190,6 +196,9 @@ class TrueNegatives(_Count):
     """How many negatives are not above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#truenegatives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
     which = 2
@@ -199,6 +208,9 @@ class FalseNegatives(_Count):
     """How many positives are not above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#falsenegatives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
     which = 3
@@ -255,6 +267,11 @@ class SensitivityAtSpecificity(_Best):
     """The best recall of positives at thresholds where that of negatives is at least `specificity`.
 
     https://keras.io/api/metrics/classification_metrics/#sensitivityatspecificity-class
+
+    Args:
+        specificity: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "specificity"
@@ -270,6 +287,11 @@ class SpecificityAtSensitivity(_Best):
     """The best recall of negatives at thresholds where that of positives is at least `sensitivity`.
 
     https://keras.io/api/metrics/classification_metrics/#specificityatsensitivity-class
+
+    Args:
+        sensitivity: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "sensitivity"
@@ -285,6 +307,11 @@ class PrecisionAtRecall(_Best):
     """The best precision at thresholds where recall is at least `recall`.
 
     https://keras.io/api/metrics/classification_metrics/#precisionatrecall-class
+
+    Args:
+        recall: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "recall"
@@ -300,6 +327,11 @@ class RecallAtPrecision(_Best):
     """The best recall at thresholds where precision is at least `precision`.
 
     https://keras.io/api/metrics/classification_metrics/#recallatprecision-class
+
+    Args:
+        precision: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "precision"
