@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, is_number
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import Tensor
 from dlcore.ops.norms import non_negative, project_norm
@@ -143,7 +143,7 @@ class MinMaxNorm(_Norm):
 
 
 def _number(value: Any, argument: str, owner: Constraint) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 <= value < inf:
+    if not is_number(value) or not 0 <= value < inf:
         raise ValueError(
             f"{type(owner).__name__}: {argument} must be a number of at least 0. Received: {argument}={value!r}"
         )

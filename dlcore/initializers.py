@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects, _random
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, is_number
 
 
 class Initializer(Checked):
@@ -41,7 +41,7 @@ class Initializer(Checked):
         return type(self).from_config(self.get_config())
 
     def _number(self, argument: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not isfinite(value):
+        if not is_number(value) or not isfinite(value):
             raise ValueError(f"{type(self).__name__}: {argument} must be a number. Received: {argument}={value!r}")
         return float(value)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, is_number
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import BATCH, Tensor
 from dlcore.ops.norms import orthogonal, penalty
@@ -127,7 +127,7 @@ class OrthogonalRegularizer(Regularizer):
 
 
 def _factor(value: Any, argument: str, owner: Regularizer) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not isfinite(value) or value < 0:
+    if not is_number(value) or not isfinite(value) or value < 0:
         raise ValueError(
             f"{type(owner).__name__}: {argument} must be a number of at least 0. Received: {argument}={value!r}"
         )

@@ -158,7 +158,7 @@ BAD = [
     (SGD, dict(momentum=1.5), r"sgd: momentum must be in \[0, 1\]. Received: momentum=1.5"),
     (Adam, dict(beta_1=1), r"adam: beta_1 must be in \[0, 1\). Received: beta_1=1"),
     (Adam, dict(beta_2=-0.1), r"adam: beta_2 must be in \[0, 1\). Received: beta_2=-0.1"),
-    (Adam, dict(epsilon=-1, name="mine"), "mine: epsilon must not be negative. Received: epsilon=-1"),
+    (Adam, dict(epsilon=-1, name="mine"), "mine: epsilon must be a number of at least 0. Received: epsilon=-1"),
 ]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import _random
+from dlcore._arguments import is_number
 from dlcore.layers.base import Layer
 from dlcore.layers.checks import channels_last, choice, expect_rank, positive
 from dlcore.ops import augmentation as ops
@@ -19,7 +20,8 @@ FILL_MODES, INTERPOLATIONS = ("reflect", "wrap", "constant", "nearest"), ("neare
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """A number or a pair of them, for a configuration."""
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else getattr(value, "item", lambda: value)()
 
 
 class _Augmentation(Layer):
@@ -51,9 +53,7 @@ class _Augmentation(Layer):
     def _bounds(self, value: Any, argument: str, low: float = -1.0, open_low: bool = False) -> Bounds:
         """The bounds that a number f (-|f|, |f|) or a pair stands for; within [low, 1]."""
         values = value if isinstance(value, (tuple, list)) else (value,)
-        numbers = len(values) == (2 if values is value else 1) and all(
-            isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
-        )
+        numbers = len(values) == (2 if values is value else 1) and all(is_number(v) for v in values)
         if not numbers or not all(low <= v <= 1 and not (open_low and v == low) for v in values):
             raise ValueError(
                 f"{self.name}: {argument} must be a number in {'(' if open_low else '['}{low:g}, 1], or two. "
@@ -65,7 +65,7 @@ class _Augmentation(Layer):
 
     def _value_range(self, value: Any) -> Bounds:
         pair = isinstance(value, (tuple, list)) and len(value) == 2
-        if not pair or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+        if not pair or not all(is_number(v) for v in value):
             raise ValueError(f"{self.name}: value_range must be two numbers. Received: value_range={value!r}")
         return float(min(value)), float(max(value))
 
@@ -85,7 +85,7 @@ class _Sampling(_Augmentation):
         super().__init__(seed, data_format, **kwargs)
         self.fill_mode = choice(fill_mode, FILL_MODES, self.name, "fill_mode")
         self.interpolation = choice(interpolation, INTERPOLATIONS, self.name, "interpolation")
-        if isinstance(fill_value, bool) or not isinstance(fill_value, (int, float)):
+        if not is_number(fill_value):
             raise ValueError(f"{self.name}: fill_value must be a number. Received: fill_value={fill_value!r}")
         self.fill_value = float(fill_value)
         self._fill = self.fill_mode, self.interpolation, self.fill_value

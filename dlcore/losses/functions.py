@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
+from dlcore._arguments import is_number
 from dlcore.ops import Tensor
 
 EPSILON = 1e-7
@@ -239,7 +240,7 @@ def categorical_focal_crossentropy(
     p = ops.softmax(y_pred, axis) if from_logits else y_pred
     q = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
     loss = ops.power(1.0 - q, gamma) * y * ops.log(q)
-    if not isinstance(alpha, (int, float)):
+    if not is_number(alpha):
         alpha = np.asarray(alpha, np.float32).reshape(-1, *[1] * (p.ndim - 1 - axis))
     return -ops.sum(alpha * loss, axis)
 

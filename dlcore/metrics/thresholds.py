@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
+from dlcore._arguments import is_number
 from dlcore.metrics.base import Measured, Metric, plain, ratio
 from dlcore.ops import Tensor
 from dlcore.ops.metrics import ThresholdCounts
@@ -243,7 +244,7 @@ class _Best(Thresholds):
         dtype: str | None = None,
     ):
         owner = name or type(self).__name__
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        if not is_number(value) or not 0 <= value <= 1:
             raise ValueError(
                 f"{owner}: {self.constraint} must be a number in [0, 1]. Received: {self.constraint}={value!r}"
             )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import losses, metrics
+from dlcore._arguments import is_number
 from dlcore.losses.base import ONE_UNIT
 
 SLACK = 1e-3  # what rounding may add to a target
@@ -104,7 +105,7 @@ class Objective:
         weights = self._laid_out(self.loss_weights, names, "loss_weights")
         found = []
         for name, shape, loss, weight in zip(names, shapes, chosen, weights, strict=True):
-            if weight is not None and (isinstance(weight, bool) or not isinstance(weight, (int, float))):
+            if weight is not None and not is_number(weight):
                 raise ValueError(f"{self.model}: loss_weights must be numbers. Received: {weight!r}")
             found.append(Target(name, shape, loss, 1.0 if weight is None else float(weight)))
         for weighted, given in ((False, self.metrics), (True, self.weighted_metrics)):

@@ -10,7 +10,7 @@ from math import ceil, cos, floor, log, pi
 from typing import Any
 
 from dlcore import _objects
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, is_number
 
 
 class LearningRateSchedule(Checked):
@@ -189,7 +189,7 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 
 def _positive(value: Any, argument: str, owner: LearningRateSchedule) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ValueError(f"{type(owner).__name__}: {argument} must be a number above 0. Received: {argument}={value!r}")
     return value
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import is_number
 from dlcore._arguments import unknown as unknown_argument
 from dlcore.kernels.executor import Clock
 from dlcore.optimizers import schedules
@@ -88,8 +89,7 @@ class Settings:
     def _number(self, argument: str, value: Any, below: float = inf, optional: bool = False, open: bool = False) -> Any:
         if value is None and optional:
             return None
-        number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
-        if not number or not 0 <= value <= below or value == inf or (open and value == below):
+        if not is_number(value) or not 0 <= value <= below or value == inf or (open and value == below):
             wanted = "a number of at least 0" if below == inf else f"in [0, {below:g}{')' if open else ']'}"
             raise ValueError(f"{self.name}: {argument} must be {wanted}. Received: {argument}={value!r}")
         return float(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcore._arguments import nearest, outside
+from dlcore._arguments import is_number, nearest, outside
 
 UNLIKELY = 0.01
 SLAB = 1 << 18  # numbers looked at in one go
@@ -169,11 +169,7 @@ def class_weights(given: Any, model: str) -> dict[int, float]:
         return {}
     if isinstance(given, Mapping) and given:
         good = all(
-            isinstance(key, (int, np.integer))
-            and not isinstance(value, bool)
-            and isinstance(value, (int, float, np.number))
-            and value >= 0
-            for key, value in given.items()
+            isinstance(key, (int, np.integer)) and is_number(value) and value >= 0 for key, value in given.items()
         )
         if good:
             return {int(key): float(value) for key, value in given.items()}
@@ -201,7 +197,7 @@ def share_of(share: Any, n: int) -> int:
     Raises:
         ValueError: a share outside [0, 1), or one that leaves nothing on a side.
     """
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+    if not is_number(share) or not 0 <= share < 1:
         raise ValueError(f"validation_split must be in [0, 1). Received: validation_split={share!r}")
     at = int(n * (1 - share))
     if share and at in (0, n):
