@@ -937,3 +937,18 @@ def test_configs_keep_graphs():
         one, two = model.predict(dict(a=A, b=z)), again.predict(dict(a=A, b=z))
         for key in one if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else [...]:
             assert same_bits(np.asarray(one[key]), np.asarray(two[key]))
+
+
+class Snatched(list):
+    """Looks as if it held one, which another thread takes first."""
+
+    def __len__(self):
+        return 1
+
+
+def test_threads_that_predict_at_a_time_do_not_take_the_same_function():
+    a, b = Input((4,)), Input((3,))
+    model = Model([a, b], layers.Dense(2)(layers.Concatenate()([a, b])))
+    expected = model.predict([A, B])
+    model._idle_functions["ff"] = Snatched()
+    assert same_bits(model.predict([A, B]), expected)

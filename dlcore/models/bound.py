@@ -13,7 +13,7 @@ from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed
 from dlcore.layers.checks import shown
 from dlcore.layers.trace import Trace, flat, tracing
-from dlcore.metrics import Measured
+from dlcore.metrics.base import Measured
 from dlcore.models.advice import check_output
 from dlcore.models.arena import WeightArena
 from dlcore.models.objective import Target

@@ -187,7 +187,10 @@ class Model(Saved, Trainer):
                 idle.give(predictor)
             return
         spare = self._idle_functions.setdefault(dtypes, [])
-        function = spare.pop() if spare else self._new_function(dtypes)
+        try:
+            function = spare.pop()
+        except IndexError:  # no look before: another thread may take the last one between
+            function = self._new_function(dtypes)
         try:
             yield function
         finally:

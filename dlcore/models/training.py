@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from dlcore import _random, config
 from dlcore._arguments import checked
-from dlcore.callbacks import CallbackList, History, line, resolve_verbose
+from dlcore.callbacks import CallbackList, History
+from dlcore.callbacks.progress import line, resolve_verbose
 from dlcore.graph.program import Function
 from dlcore.kernels.executor import Program
 from dlcore.models.advice import check_fit
@@ -72,7 +73,8 @@ class Trainer(Network):
             validation_split: share of the samples, the last ones before shuffling, to validate on.
             validation_data: (x, y), (x, y, sample_weight) or a dataset to validate on after each epoch.
             shuffle: whether each epoch has a random order of its own.
-            class_weight: {class: weight}, or "balanced" for n / (classes * count), as scikit-learn has it.
+            class_weight: {class: weight}, or "balanced" for n / (classes * count), as scikit-learn has it. Where a
+                sample has positions with a class each, of the positions.
             sample_weight: one number per sample (n,) or position (n, ...), that its loss is multiplied with.
             initial_epoch: number of epochs done before.
             steps_per_epoch: batches of an epoch, default all of the data.
