@@ -68,6 +68,8 @@ def bind(
     for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
         if target.loss is None and not target.metrics:
             continue
+        if p.shape == (BATCH,):  # as `target` has it
+            p = ops.expand_dims(p, 1)
         shape, dtype = target.read
         y, weight = gather(f"y{i}", shape, dtype), None
         feeds[f"y{i}"] = Feed(dtype, prod(shape))

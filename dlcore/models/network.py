@@ -270,7 +270,8 @@ class Network(Layer):
     def _targets(self) -> list[Target]:
         _, objective = self._compiled()
         shapes = self._output_shapes()
-        return objective.targets(self._output_names(len(shapes)), [shape[1:] for shape in shapes])
+        # one number per sample is measured as an output of one unit
+        return objective.targets(self._output_names(len(shapes)), [shape[1:] or (1,) for shape in shapes])
 
     def _output_shapes(self) -> list[tuple[Any, ...]]:
         """Shapes of the outputs, batch in front."""
