@@ -38,7 +38,7 @@ OPTIMIZERS = {  # name: class, arguments
 # the rate above, Keras in single precision is 5e-4 away from Keras in double, and dlcore 2e-4 from the former.
 # The others make the embedding, which begins near 0, learn within so few steps.
 RATES = {
-    ("resnet20", "Lion"): 0.00003, ("text_cnn", "SGD"): 1.0, ("text_cnn", "momentum"): 0.1,
+    ("resnet20", "Lion"): 0.00003, ("text_cnn", "SGD"): 0.5, ("text_cnn", "momentum"): 0.1,
     ("text_cnn", "nesterov"): 0.1, ("text_cnn", "Adagrad"): 0.1, ("text_cnn", "Lion"): 0.0005,
 }  # fmt: skip
 
