@@ -192,3 +192,11 @@ def test_an_epoch_that_a_backup_holds_whole_has_no_measures(tmp_path):
         model().fit(X, Y, BATCH, verbose=0, callbacks=[backup, LambdaCallback(on_train_batch_end=cut)])
     history = model().fit(X, Y, BATCH, epochs=2, verbose=0, callbacks=[backup, StopAtLoss(0.01)]).history
     assert np.isnan(history["loss"][0]) and history["loss"][1] > 0
+
+
+def test_what_a_killed_backup_left_goes(tmp_path):
+    folder = tmp_path / "[a]"
+    folder.mkdir()
+    (folder / ".dlcore-0.tmp").write_bytes(b"half of it")
+    model().fit(X, Y, verbose=0, callbacks=[BackupAndRestore(folder)])
+    assert not folder.exists()
