@@ -222,3 +222,11 @@ def test_balanced_weights_leave_ignored_classes_out():
     data.bind(model.specs, [target])
     data.weigh_classes("balanced")
     assert data.class_weight == {0: 1.5, 1: 0.75}
+
+
+def test_what_a_killed_backup_left_goes(tmp_path):
+    folder = tmp_path / "[a]"
+    folder.mkdir()
+    (folder / ".dlcore-0.tmp").write_bytes(b"half of it")
+    model().fit(X, Y, verbose=0, callbacks=[BackupAndRestore(folder)])
+    assert not folder.exists()

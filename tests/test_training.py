@@ -369,6 +369,17 @@ def test_a_loss_without_a_gradient_is_refused():
         model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
 
 
+def test_a_metric_with_and_without_weights():
+    """The second one is called weighted_..., as in Keras."""
+    x, y, weight = uniform(4, 5), uniform(4, 3), np.arange(4.0)
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae"])
+    logs = model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    errors = np.abs(model.predict(x) - y).mean(axis=1)
+    assert logs["mae"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert logs["weighted_mae"] == pytest.approx(np.average(errors, weights=weight), rel=1e-5)
+
+
 def test_two_measures_of_one_name_are_refused():
     def loss(y, p):
         return ops.mean_squared_error(y, p)

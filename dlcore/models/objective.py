@@ -113,8 +113,12 @@ class Objective:
             for target, some in zip(found, self._metrics(given, names, what), strict=True):
                 for one in some:
                     metric = metrics.get(one, target.loss, (None, *target.shape))
-                    log = metric.name if n == 1 else f"{target.name}_{metric.name}"
-                    if log == "loss" or any(log == other for t in found for other, *_ in t.metrics):
+                    taken = {"loss", *(log for t in found for log, *_ in t.metrics)}
+                    prefix = "" if n == 1 else f"{target.name}_"
+                    log = prefix + metric.name
+                    if weighted and log in taken:
+                        log = f"{prefix}weighted_{metric.name}"
+                    if log in taken:
                         raise ValueError(f"{self.model}: two measures are called {log!r}; give the metric another name")
                     target.metrics.append((log, metric, weighted))
         return found
