@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import numbers
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -25,6 +26,11 @@ def nearest(name: Any, known: Iterable[str]) -> str:
         or difflib.get_close_matches(name, names, 1, 0.6)
     )
     return f". Did you mean {near[0]!r}?" if near else ""
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a real number of Python's or NumPy's; True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def outside() -> int:

@@ -15,6 +15,8 @@ from contextvars import ContextVar, Token
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
+from dlcore._arguments import nearest
+
 T = TypeVar("T")
 
 _registered: dict[str, Any] = {}
@@ -135,6 +137,68 @@ def described(thing: Any, base: type, taken: Iterable[str]) -> Any:
         name = name_of(type(thing), taken)
         return name and {"class_name": name, "config": thing.get_config()}  # type: ignore[attr-defined]
     return name_of(thing, taken)
+
+
+class Family:
+    """The classes of one kind by their names: what `get` and `serialize` of its module do.
+
+    Args:
+        kind: what messages call one, such as "regularizer".
+        base: class of them all, and of the user's.
+        by_name: the classes by the names that messages list; the class's own name is understood, too.
+        more: further names that are understood.
+    """
+
+    def __init__(self, kind: str, base: type, by_name: Mapping[str, Any], more: Mapping[str, Any] | None = None):
+        self.kind, self.base, self.names = kind, base, sorted(by_name)
+        self.classes = set(by_name.values())
+        self.known = {**{cls.__name__: cls for cls in self.classes}, **(more or {}), **by_name}
+
+    def get(self, identifier: Any) -> Any:
+        """One from its name, a config dict, an instance, a class, or any function.
+
+        Raises:
+            ValueError: an unknown name, or nothing of these.
+        """
+        if isinstance(identifier, dict):
+            name, config = identifier.get("class_name"), identifier.get("config", {})
+            if not isinstance(name, str) or not isinstance(config, dict):
+                raise ValueError(
+                    f"{self.kind}: expected a dict with class_name and config. Received: {identifier!r:.200}"
+                )
+            return self._made(name, config)
+        if isinstance(identifier, str):
+            return self._made(identifier, {})
+        if isinstance(identifier, type) and issubclass(identifier, self.base):
+            return identifier()
+        if callable(identifier):
+            return identifier
+        base = self.base.__name__
+        raise ValueError(
+            f"{self.kind}: expected a name, {'an' if base[0] in 'AEIOU' else 'a'} {base} or a function. "
+            f"Received: {identifier!r}"
+        )
+
+    def _made(self, name: str, config: dict[str, Any]) -> Any:
+        found = self.known.get(name) or find(name, self.base)
+        if found is None:
+            raise ValueError(
+                f"{self.kind}: expected one of {self.names}. Received: {name!r}{nearest(name, self.names)}"
+            )
+        return found.from_config(config) if isinstance(found, type) else found  # type: ignore[attr-defined]
+
+    def serialize(self, thing: Any) -> Any:
+        """The config dict that `get` understands; a name for a function of the user.
+
+        Raises:
+            ValueError: neither of one of these classes, nor one of the user's that has a name.
+        """
+        if type(thing) in self.classes:
+            return {"class_name": type(thing).__name__, "config": thing.get_config()}
+        own = described(thing, self.base, self.known)
+        if own is None:
+            raise ValueError(f"{self.kind}: {thing!r} cannot be saved: it is not one of {self.names}")
+        return own
 
 
 @contextmanager

@@ -116,7 +116,14 @@ def get(identifier: Any) -> Callable[[Tensor], Tensor]:
     return _named(identifier)
 
 
-deserialize = get
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[[Tensor], Tensor]:
+    """The activation that `serialize` described; custom_objects holds functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(config)
 
 
 def _named(name: Any) -> Callable[..., Tensor]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
-from dlcore._arguments import Checked, nearest
+from dlcore._arguments import Checked, is_number
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import Tensor
 from dlcore.ops.norms import non_negative, project_norm
@@ -22,12 +22,16 @@ Axis = int | Sequence[int] | None
 
 class Constraint(Checked):
     """Called with a weight, gives the tensor that replaces it after each update; with an array, the array. A subclass
-    composes it of dlcore.ops."""
+    composes it of dlcore.ops.
+
+    https://keras.io/api/layers/constraints/#constraint-class
+    """
 
     def __call__(self, w: Any) -> Any:
         return w
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor that make the same constraint."""
         return dict(vars(self))
 
     @classmethod
@@ -36,7 +40,10 @@ class Constraint(Checked):
 
 
 class NonNeg(Constraint):
-    """max(w, 0)."""
+    """max(w, 0).
+
+    https://keras.io/api/layers/constraints/#nonneg-class
+    """
 
     def __call__(self, w: Any) -> Any:
         if isinstance(w, Tensor):
@@ -75,6 +82,8 @@ class _Norm(Constraint):
 class MaxNorm(_Norm):
     """w * min(norm, max_value) / (1e-7 + norm), norm that of w along `axis`.
 
+    https://keras.io/api/layers/constraints/#maxnorm-class
+
     Args:
         max_value: default 2.
         axis: one axis or several; 0 for the weights of each unit of a dense layer (the default), [0, 1, 2] for the
@@ -94,6 +103,8 @@ class MaxNorm(_Norm):
 class UnitNorm(_Norm):
     """w / (1e-7 + norm), norm that of w along `axis`.
 
+    https://keras.io/api/layers/constraints/#unitnorm-class
+
     Args:
         axis: as for `MaxNorm`.
 
@@ -110,6 +121,8 @@ class UnitNorm(_Norm):
 
 class MinMaxNorm(_Norm):
     """w * (rate clip(norm, min_value, max_value) + (1 - rate) norm) / (1e-7 + norm), norm that of w along `axis`.
+
+    https://keras.io/api/layers/constraints/#minmaxnorm-class
 
     Args:
         min_value, max_value: default 0 and 1.
@@ -130,7 +143,7 @@ class MinMaxNorm(_Norm):
 
 
 def _number(value: Any, argument: str, owner: Constraint) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not 0 <= value < inf:
+    if not is_number(value) or not 0 <= value < inf:
         raise ValueError(
             f"{type(owner).__name__}: {argument} must be a number of at least 0. Received: {argument}={value!r}"
         )
@@ -144,9 +157,9 @@ def _axis(axis: Any, owner: Constraint) -> Any:
     return [int(a) for a in several] if isinstance(axis, (list, tuple)) else axis
 
 
-_BY_NAME: dict[str, type[Constraint]] = {
+_FAMILY = _objects.Family("constraint", Constraint, {
     "constraint": Constraint, "max_norm": MaxNorm, "min_max_norm": MinMaxNorm, "non_neg": NonNeg, "unit_norm": UnitNorm,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def get(identifier: Any) -> Callable[[Any], Any] | None:
@@ -156,35 +169,7 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     Raises:
         ValueError: an unknown name.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, dict):
-        return _made(identifier["class_name"], identifier["config"])
-    if isinstance(identifier, str):
-        return _made(identifier, {})
-    if isinstance(identifier, type) and issubclass(identifier, Constraint):
-        return identifier()
-    if callable(identifier):
-        function: Callable[[Any], Any] = identifier
-        return function
-    raise ValueError(f"constraint: expected a name, a Constraint or a function. Received: {identifier!r}")
-
-
-def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
-    found: Any = _class(name)
-    own = not isinstance(found, type)  # a function of the user
-    made: Callable[[Any], Any] = found if own else found.from_config(config)
-    return made
-
-
-def _class(name: str) -> type[Constraint]:
-    for key, cls in _BY_NAME.items():
-        if name in (key, cls.__name__):
-            return cls
-    own = _objects.find(name, Constraint)
-    if own is not None:
-        return own  # type: ignore[no-any-return]
-    raise ValueError(f"constraint: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
+    return None if identifier is None else _FAMILY.get(identifier)
 
 
 def serialize(constraint: Any) -> dict[str, Any] | str | None:
@@ -193,20 +178,17 @@ def serialize(constraint: Any) -> dict[str, Any] | str | None:
     Raises:
         ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
-    if constraint is None:
-        return None
-    if type(constraint) not in _BY_NAME.values():
-        taken = {*_BY_NAME, *(cls.__name__ for cls in _BY_NAME.values())}
-        own: str | dict[str, Any] | None = _objects.described(constraint, Constraint, taken)
-        if own is not None:
-            return own
-        raise ValueError(f"constraint: {constraint!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
-    return {"class_name": type(constraint).__name__, "config": constraint.get_config()}
+    return None if constraint is None else _FAMILY.serialize(constraint)
 
 
-def deserialize(config: Any) -> Callable[[Any], Any] | None:
-    """`get`, by Keras' other name."""
-    return get(config)
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[[Any], Any] | None:
+    """The constraint that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(config)
 
 
 max_norm, min_max_norm, non_neg, unit_norm = MaxNorm, MinMaxNorm, NonNeg, UnitNorm

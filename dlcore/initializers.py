@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects, _random
-from dlcore._arguments import Checked, nearest
+from dlcore._arguments import Checked, is_number
 
 
 class Initializer(Checked):
     """Called with a shape, gives a float32 array. Subclasses with randomness take `seed`: a number gives the same
-    values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system."""
+    values at each call, None draws new ones each time, from `utils.set_random_seed`'s stream or the system.
+
+    https://keras.io/api/layers/initializers/
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         raise TypeError(f"{type(self).__name__} must define __call__(shape)")
@@ -38,7 +41,7 @@ class Initializer(Checked):
         return type(self).from_config(self.get_config())
 
     def _number(self, argument: str, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not isfinite(value):
+        if not is_number(value) or not isfinite(value):
             raise ValueError(f"{type(self).__name__}: {argument} must be a number. Received: {argument}={value!r}")
         return float(value)
 
@@ -52,6 +55,8 @@ class Initializer(Checked):
 
 class Constant(Initializer):
     """`value` everywhere: a number, or an array that broadcasts to the shape.
+
+    https://keras.io/api/layers/initializers/#constant-class
 
     Raises:
         ValueError: not numbers.
@@ -71,14 +76,20 @@ class Constant(Initializer):
 
 
 class Zeros(Initializer):
-    """0 everywhere."""
+    """0 everywhere.
+
+    https://keras.io/api/layers/initializers/#zeros-class
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.zeros(self._shape(shape, dtype), np.float32)
 
 
 class Ones(Initializer):
-    """1 everywhere."""
+    """1 everywhere.
+
+    https://keras.io/api/layers/initializers/#ones-class
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return np.ones(self._shape(shape, dtype), np.float32)
@@ -86,6 +97,8 @@ class Ones(Initializer):
 
 class Identity(Initializer):
     """`gain` on the diagonal of a matrix, 0 elsewhere.
+
+    https://keras.io/api/layers/initializers/
 
     Raises:
         ValueError: called with a shape that is not of two sizes.
@@ -117,7 +130,10 @@ class _Random(Initializer):
 
 
 class RandomUniform(_Random):
-    """Uniform in [minval, maxval)."""
+    """Uniform in [minval, maxval).
+
+    https://keras.io/api/layers/initializers/#randomuniform-class
+    """
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None):
         self.minval, self.maxval = self._number("minval", minval), self._number("maxval", maxval)
@@ -132,7 +148,10 @@ class RandomUniform(_Random):
 
 
 class RandomNormal(_Random):
-    """Normal with the given mean and standard deviation."""
+    """Normal with the given mean and standard deviation.
+
+    https://keras.io/api/layers/initializers/#randomnormal-class
+    """
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None):
         self.mean, self.stddev = self._number("mean", mean), self._number("stddev", stddev)
@@ -145,7 +164,10 @@ class RandomNormal(_Random):
 
 
 class TruncatedNormal(RandomNormal):
-    """Normal, with values beyond two standard deviations drawn again."""
+    """Normal, with values beyond two standard deviations drawn again.
+
+    https://keras.io/api/layers/initializers/#truncatednormal-class
+    """
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         return self._draw(self._shape(shape, dtype), _random.truncated_normal, self.stddev, self.mean)
@@ -154,6 +176,8 @@ class TruncatedNormal(RandomNormal):
 class Orthogonal(_Random):
     """`gain` times a random matrix with orthonormal columns, or rows where those are fewer. A shape of more than two
     sizes is taken as a matrix of its last axis by all others.
+
+    https://keras.io/api/layers/initializers/
 
     Source: Saxe et al., ICLR 2014 (arXiv 1312.6120).
 
@@ -177,6 +201,8 @@ class Orthogonal(_Random):
 
 class VarianceScaling(_Random):
     """Variance `scale / fan`, fan being fan_in, fan_out or their mean (fan_avg).
+
+    https://keras.io/api/layers/initializers/#variancescaling-class
 
     Args:
         scale: positive factor.
@@ -250,37 +276,55 @@ class _Scaled(VarianceScaling):
 
 
 class GlorotUniform(_Scaled):
-    """Uniform with limit sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010)."""
+    """Uniform with limit sqrt(6 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010).
+
+    https://keras.io/api/layers/initializers/#glorotuniform-class
+    """
 
     settings = (1.0, "fan_avg", "uniform")
 
 
 class GlorotNormal(_Scaled):
-    """Truncated normal with deviation sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010)."""
+    """Truncated normal with deviation sqrt(2 / (fan_in + fan_out)) (Glorot & Bengio, AISTATS 2010).
+
+    https://keras.io/api/layers/initializers/#glorotnormal-class
+    """
 
     settings = (1.0, "fan_avg", "truncated_normal")
 
 
 class HeUniform(_Scaled):
-    """Uniform with limit sqrt(6 / fan_in) (He et al., arXiv 1502.01852)."""
+    """Uniform with limit sqrt(6 / fan_in) (He et al., arXiv 1502.01852).
+
+    https://keras.io/api/layers/initializers/#heuniform-class
+    """
 
     settings = (2.0, "fan_in", "uniform")
 
 
 class HeNormal(_Scaled):
-    """Truncated normal with deviation sqrt(2 / fan_in) (He et al., arXiv 1502.01852)."""
+    """Truncated normal with deviation sqrt(2 / fan_in) (He et al., arXiv 1502.01852).
+
+    https://keras.io/api/layers/initializers/#henormal-class
+    """
 
     settings = (2.0, "fan_in", "truncated_normal")
 
 
 class LecunUniform(_Scaled):
-    """Uniform with limit sqrt(3 / fan_in) (LeCun et al., Efficient BackProp, 1998)."""
+    """Uniform with limit sqrt(3 / fan_in) (LeCun et al., Efficient BackProp, 1998).
+
+    https://keras.io/api/layers/initializers/#lecununiform-class
+    """
 
     settings = (1.0, "fan_in", "uniform")
 
 
 class LecunNormal(_Scaled):
-    """Truncated normal with deviation sqrt(1 / fan_in) (LeCun et al., Efficient BackProp, 1998)."""
+    """Truncated normal with deviation sqrt(1 / fan_in) (LeCun et al., Efficient BackProp, 1998).
+
+    https://keras.io/api/layers/initializers/#lecunnormal-class
+    """
 
     settings = (1.0, "fan_in", "truncated_normal")
 
@@ -305,37 +349,20 @@ he_uniform, he_normal = HeUniform, HeNormal
 lecun_uniform, lecun_normal = LecunUniform, LecunNormal
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 
-_BY_NAME: dict[str, type[Initializer]] = {
-    "zeros": Zeros, "ones": Ones, "constant": Constant, "identity": Identity, "orthogonal": Orthogonal,
-    "random_uniform": RandomUniform, "random_normal": RandomNormal, "truncated_normal": TruncatedNormal,
-    "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
-    "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
-}  # fmt: skip
-_OTHER_NAMES: dict[str, type[Initializer]] = {
-    "zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal, "IdentityInitializer": Identity,
-    "OrthogonalInitializer": Orthogonal,
-}  # fmt: skip
-_TAKEN = {*_BY_NAME, *_OTHER_NAMES, *(cls.__name__ for cls in _BY_NAME.values())}
-
-
-def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
-    """An initializer from its name, a config dict, an instance, a class, an array, or any function of a shape.
-
-    Raises:
-        ValueError: an unknown name, or nothing of these.
-    """
-    if isinstance(identifier, dict):
-        return deserialize(identifier)
-    if isinstance(identifier, str):
-        return _made(identifier, {})
-    if isinstance(identifier, type) and issubclass(identifier, Initializer):
-        return identifier()
-    if isinstance(identifier, (np.ndarray, np.generic)):
-        return _Values(identifier)
-    if callable(identifier):
-        function: Callable[[Sequence[int]], np.ndarray] = identifier
-        return function
-    raise ValueError(f"initializer: expected a name, an Initializer or a function. Received: {identifier!r}")
+_FAMILY = _objects.Family(
+    "initializer",
+    Initializer,
+    {
+        "zeros": Zeros, "ones": Ones, "constant": Constant, "identity": Identity, "orthogonal": Orthogonal,
+        "random_uniform": RandomUniform, "random_normal": RandomNormal, "truncated_normal": TruncatedNormal,
+        "variance_scaling": VarianceScaling, "glorot_uniform": GlorotUniform, "glorot_normal": GlorotNormal,
+        "he_uniform": HeUniform, "he_normal": HeNormal, "lecun_uniform": LecunUniform, "lecun_normal": LecunNormal,
+    },
+    {
+        "zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal, "IdentityInitializer": Identity,
+        "OrthogonalInitializer": Orthogonal,
+    },
+)  # fmt: skip
 
 
 class _Values:
@@ -350,34 +377,15 @@ class _Values:
         return np.array(self.array, np.float32)
 
 
-def _made(name: Any, config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
-    found: Any = _class(name)
-    own = not isinstance(found, type)  # a function of the user
-    made: Callable[[Sequence[int]], np.ndarray] = found if own else found.from_config(config)
-    return made
-
-
-def _class(name: Any) -> type[Initializer]:
-    if name in _OTHER_NAMES:
-        return _OTHER_NAMES[name]
-    for key, cls in _BY_NAME.items():
-        if name in (key, cls.__name__):
-            return cls
-    own = _objects.find(name, Initializer)
-    if own is not None:
-        return own  # type: ignore[no-any-return]
-    raise ValueError(f"initializer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
-
-
-def deserialize(config: dict[str, Any]) -> Callable[[Sequence[int]], np.ndarray]:
-    """The initializer of {"class_name": ..., "config": ...}, as `serialize` gives it.
+def get(identifier: Any) -> Callable[[Sequence[int]], np.ndarray]:
+    """An initializer from its name, a config dict, an instance, a class, an array, or any function of a shape.
 
     Raises:
-        ValueError: not such a dict, or an unknown name.
+        ValueError: an unknown name, or nothing of these.
     """
-    if not isinstance(config.get("class_name"), str) or not isinstance(config.get("config", {}), dict):
-        raise ValueError(f"initializer: expected a dict with class_name and config. Received: {config!r:.200}")
-    return _made(config["class_name"], config.get("config", {}))
+    if isinstance(identifier, (np.ndarray, np.generic)):
+        return _Values(identifier)
+    return _FAMILY.get(identifier)  # type: ignore[no-any-return]
 
 
 def serialize(initializer: Any) -> dict[str, Any] | str:
@@ -386,9 +394,14 @@ def serialize(initializer: Any) -> dict[str, Any] | str:
     Raises:
         ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
-    if type(initializer) not in _BY_NAME.values():
-        own: str | dict[str, Any] | None = _objects.described(initializer, Initializer, _TAKEN)
-        if own is not None:
-            return own
-        raise ValueError(f"initializer: {initializer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
-    return {"class_name": type(initializer).__name__, "config": initializer.get_config()}
+    return _FAMILY.serialize(initializer)  # type: ignore[no-any-return]
+
+
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[[Sequence[int]], np.ndarray]:
+    """The initializer that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(config)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import _objects
-from dlcore._arguments import Checked, nearest
+from dlcore._arguments import Checked, is_number
 from dlcore.kernels import norms as kernels
 from dlcore.ops.base import BATCH, Tensor
 from dlcore.ops.norms import orthogonal, penalty
@@ -20,12 +20,16 @@ from dlcore.ops.norms import orthogonal, penalty
 
 class Regularizer(Checked):
     """Called with a weight, gives a tensor (1,) to add to the loss; with an activation (batch, ...), one value per
-    sample (batch,), whose mean is added; with an array, a float."""
+    sample (batch,), whose mean is added; with an array, a float.
+
+    https://keras.io/api/layers/regularizers/#regularizer-class
+    """
 
     def __call__(self, x: Any) -> Any:
         raise TypeError(f"{type(self).__name__} must define __call__(x)")
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor that make the same regularizer."""
         return dict(vars(self))
 
     @classmethod
@@ -35,6 +39,8 @@ class Regularizer(Checked):
 
 class L1L2(Regularizer):
     """l1 sum |x| + l2 sum x^2.
+
+    https://keras.io/api/layers/regularizers/#l1l2-class
 
     Args:
         l1, l2: factors of at least 0, default 0.
@@ -60,6 +66,8 @@ class L1L2(Regularizer):
 class L1(L1L2):
     """l1 sum |x|.
 
+    https://keras.io/api/layers/regularizers/#l1-class
+
     Args:
         l1: factor of at least 0, default 0.01.
 
@@ -73,6 +81,8 @@ class L1(L1L2):
 
 class L2(L1L2):
     """l2 sum x^2.
+
+    https://keras.io/api/layers/regularizers/#l2-class
 
     Args:
         l2: factor of at least 0, default 0.01.
@@ -88,6 +98,8 @@ class L2(L1L2):
 class OrthogonalRegularizer(Regularizer):
     """factor times the mean of |n_i . n_j| over all pairs of different rows (or columns) n of a matrix, each divided by
     its norm.
+
+    https://keras.io/api/layers/regularizers/#orthogonalregularizer-class
 
     Args:
         factor: of at least 0, default 0.01.
@@ -115,16 +127,16 @@ class OrthogonalRegularizer(Regularizer):
 
 
 def _factor(value: Any, argument: str, owner: Regularizer) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.floating)) or not isfinite(value) or value < 0:
+    if not is_number(value) or not isfinite(value) or value < 0:
         raise ValueError(
             f"{type(owner).__name__}: {argument} must be a number of at least 0. Received: {argument}={value!r}"
         )
     return float(value)
 
 
-_BY_NAME: dict[str, type[Regularizer]] = {
+_FAMILY = _objects.Family("regularizer", Regularizer, {
     "l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2, "orthogonal_regularizer": OrthogonalRegularizer,
-}  # fmt: skip
+})  # fmt: skip
 
 
 def get(identifier: Any) -> Callable[[Any], Any] | None:
@@ -134,35 +146,7 @@ def get(identifier: Any) -> Callable[[Any], Any] | None:
     Raises:
         ValueError: an unknown name.
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, dict):
-        return _made(identifier["class_name"], identifier["config"])
-    if isinstance(identifier, str):
-        return _made(identifier, {})
-    if isinstance(identifier, type) and issubclass(identifier, Regularizer):
-        return identifier()
-    if callable(identifier):
-        function: Callable[[Any], Any] = identifier
-        return function
-    raise ValueError(f"regularizer: expected a name, a Regularizer or a function. Received: {identifier!r}")
-
-
-def _made(name: str, config: dict[str, Any]) -> Callable[[Any], Any]:
-    found: Any = _class(name)
-    own = not isinstance(found, type)  # a function of the user
-    made: Callable[[Any], Any] = found if own else found.from_config(config)
-    return made
-
-
-def _class(name: str) -> type[Regularizer]:
-    for key, cls in _BY_NAME.items():
-        if name in (key, cls.__name__):
-            return cls
-    own = _objects.find(name, Regularizer)
-    if own is not None:
-        return own  # type: ignore[no-any-return]
-    raise ValueError(f"regularizer: expected one of {sorted(_BY_NAME)}. Received: {name!r}{nearest(name, _BY_NAME)}")
+    return None if identifier is None else _FAMILY.get(identifier)
 
 
 def serialize(regularizer: Any) -> dict[str, Any] | str | None:
@@ -171,20 +155,17 @@ def serialize(regularizer: Any) -> dict[str, Any] | str | None:
     Raises:
         ValueError: neither of one of this module's classes, nor one of the user's that has a name.
     """
-    if regularizer is None:
-        return None
-    if type(regularizer) not in _BY_NAME.values():
-        taken = {*_BY_NAME, *(cls.__name__ for cls in _BY_NAME.values())}
-        own: str | dict[str, Any] | None = _objects.described(regularizer, Regularizer, taken)
-        if own is not None:
-            return own
-        raise ValueError(f"regularizer: {regularizer!r} cannot be saved: it is not one of {sorted(_BY_NAME)}")
-    return {"class_name": type(regularizer).__name__, "config": regularizer.get_config()}
+    return None if regularizer is None else _FAMILY.serialize(regularizer)
 
 
-def deserialize(config: Any) -> Callable[[Any], Any] | None:
-    """`get`, by Keras' other name."""
-    return get(config)
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Callable[[Any], Any] | None:
+    """The regularizer that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(config)
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

@@ -641,7 +641,7 @@ def sample_numbers(n, seed, step):
     return words.T.astype(np.float64) / 2.0**32
 
 
-def affine_matrix(kind, p, q, ih, iw, oh, ow):
+def affine_matrix(kind, p, q, ih, iw):
     """2x3 matrix from an output pixel (x, y, 1) to the point (x, y) of the input: p along the height, q the width"""
     cy, cx = (ih - 1) / 2, (iw - 1) / 2
     linear, centre = np.eye(2), np.array([cx, cy])
@@ -658,9 +658,6 @@ def affine_matrix(kind, p, q, ih, iw, oh, ow):
         shift = np.array([-q * iw, -p * ih])
     elif kind == "crop":
         shift = np.array([q, p])
-    elif kind == "resize":
-        linear = np.diag([iw / ow, ih / oh])
-        shift = linear @ [0.5, 0.5] - 0.5
     return np.column_stack([linear, shift])
 
 

@@ -124,6 +124,13 @@ def test_only_a_batch_hook_makes_steps_come_back_one_by_one(callback, runs, mode
     assert counts == [1] * runs if runs else len(counts) < 10
 
 
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_begin"])
+def test_stop_training_before_the_first_batch_ends_after_it(model, hook):
+    callback = LambdaCallback(**{hook: lambda *_: setattr(model, "stop_training", True)})
+    model.fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=[callback])
+    assert model.optimizer.iterations == 1
+
+
 def test_stop_training_ends_after_the_batch_or_the_epoch(model):
     class StopBatch(Batches):
         def on_train_batch_end(self, batch, logs=None):

@@ -218,6 +218,29 @@ def test_predict(model, mode, scale, capsys):
     assert capsys.readouterr().out.startswith(f"{names[0]}: 0 (")
 
 
+def test_a_graph_that_begins_with_rescaling(model, folder, capsys):
+    stack = load_model(model)
+    image = layers.Input((*SIZE, 1))
+    graph = dlcore.Model(image, stack(image))  # whose Rescaling is in the model inside
+    graph.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    graph.save("graph.safetensors")
+    found = result(capsys, "evaluate", "graph.safetensors", "--data", folder)
+    assert found["accuracy"] == result(capsys, "evaluate", model, "--data", folder)["accuracy"] > 0.9
+
+
+def test_several_outputs(folder, capsys):
+    image = layers.Input((*SIZE, 1))
+    x = layers.Flatten()(image)
+    two = dlcore.Model(image, {"band": layers.Dense(3, activation="softmax")(x), "sum": layers.Dense(1)(x)})
+    two.compile("adam", {"band": "sparse_categorical_crossentropy", "sum": "mse"})
+    two.save("two.safetensors")
+    found = result(capsys, "info", "two.safetensors")
+    assert found["loss"] == {"band": "sparse_categorical_crossentropy", "sum": "mse"}
+    assert found["output_shape"] == {"band": [None, 3], "sum": [None, 1]}
+    for words in (["evaluate", "two.safetensors", "--data", folder], ["predict", "two.safetensors", "x.png"]):
+        assert "two.safetensors: expected a model with one output. It has 2" in failure(capsys, *words)
+
+
 def test_predict_inverts_and_asks_for_it(model, capsys):
     image = pytest.importorskip("PIL.Image")
     x, y = digits(3, 2)

@@ -90,6 +90,7 @@ BAD = [
     (lambda: UnitNorm(axis=1.5), "UnitNorm: axis must be whole numbers. Received: axis=1.5"),
     (lambda: UnitNorm(axis=2)(W), "UnitNorm: axis must lie within the 2 axes of the weight. Received: axis=2"),
     (lambda: constraints.get("max"), "constraint: expected one of .* Received: 'max'"),
+    (lambda: constraints.get({"config": {}}), "constraint: expected a dict with class_name and config. Received:"),
     (lambda: constraints.get(3), "constraint: expected a name, a Constraint or a function. Received: 3"),
     (lambda: constraints.serialize(len), "cannot be saved"),
 ]

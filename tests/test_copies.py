@@ -3,6 +3,8 @@
 import copy
 import json
 import pickle
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -125,6 +127,37 @@ def test_shared_layers_stay_shared():
     left, right = Sequential([base, layers.Dense(1)]), Sequential([base, layers.Dense(2)])
     one, two = pickle.loads(pickle.dumps((left, right)))
     assert one.layers[0] is two.layers[0]
+
+
+class Slow:
+    """Lets other threads work while it is copied, to a dict."""
+
+    def __reduce__(self):
+        time.sleep(0.05)
+        return dict, ()
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_copy_made_while_another_thread_trains_is_of_one_step(how):
+    model, steps, ended = trained(), {}, threading.Event()
+    model.weights[0].slow = Slow()
+
+    def note(*_):
+        steps[model.optimizer.iterations] = model.get_weights()
+
+    def train():
+        while not ended.is_set():
+            model.fit(*DATA, batch_size=2, verbose=0, callbacks=callbacks.LambdaCallback(on_train_batch_end=note))
+
+    note()
+    thread = threading.Thread(target=train)
+    thread.start()
+    try:
+        copies = [HOWS[how](model) for _ in range(3)]
+    finally:
+        ended.set()
+        thread.join()
+    assert all(same(made.get_weights(), steps[made.optimizer.iterations]) for made in copies)
 
 
 def test_a_copy_is_apart():

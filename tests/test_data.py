@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from dlcore import utils
 from dlcore.kernels.data import Feed
 from dlcore.models import data as data_side
-from dlcore.models.data import ArrayData, Chunk, Indexed, Iterables, Prefetcher, Spec, Target, adapt, checks
+from dlcore.models.data import ArrayData, Chunk, Indexed, Iterables, Prefetcher, Spec, adapt, checks
 
 SPEC = [Spec("pixels", (4, 3, 2))]
 N = 10
@@ -34,6 +35,19 @@ def classes(y, argument):
 
 def numbers(y, argument):
     return np.ascontiguousarray(y, np.float32)
+
+
+class Target(NamedTuple):
+    name: str
+    check: Any
+    classes: int | None = None
+    ignored: int | None = None
+    positions: tuple[int, ...] = ()
+
+    def class_numbers(self, y):
+        return (
+            y.argmax(1) if y.ndim == 2 and y.shape[1] > 1 and not self.positions else y.reshape(len(y), *self.positions)
+        )
 
 
 TARGET = [Target("class", classes)]
@@ -276,6 +290,13 @@ def test_class_weight():
     stream.weigh_classes({1: 3})
     same(epoch(stream, what=2), [np.where(y == 1, 3, 1) for y in (Y[:4], Y[4:8], Y[8:])])
     assert data.weight_shapes == stream.weight_shapes == ((),)
+    maps = np.stack([Y, Y + 1], axis=1)
+    data = bound(X, maps, targets=[Target("map", numbers, ignored=3, positions=(2,))])
+    data.weigh_classes("balanced")
+    w = np.concatenate(epoch(data, what=2))
+    counts = np.bincount(maps.ravel())[:3]
+    np.testing.assert_allclose(w, np.array([*counts.sum() / (3 * counts), 1.0], np.float32)[maps], rtol=1e-6)
+    assert data.weight_shapes == ((2,),)
 
 
 @pytest.mark.parametrize("wrong", [{}, {"a": 1}, {0: -1}, {0: True}, [1, 2], "fair", 3])
@@ -291,8 +312,6 @@ def test_class_weight_refused():
         bound(X, [Y, Y], targets=TARGET * 2).weigh_classes({0: 1})
     with pytest.raises(ValueError, match="class_weight='balanced' needs all targets at hand"):
         bound(PlainBatches()).weigh_classes("balanced")
-    with pytest.raises(ValueError, match="class_weight: expected targets with one class a sample"):
-        bound(X, np.zeros((N, 2, 2)), targets=[Target("map", numbers)]).weigh_classes({0: 1})
 
 
 # ---- mistakes in arrays ----
@@ -754,6 +773,23 @@ def test_stopping_early_ends_the_thread():
         with contextlib.closing(bound(make()).epoch(0)) as chunks:
             next(chunks)
         assert workers() == []
+
+
+def test_ctrl_c_while_the_thread_starts(monkeypatch):
+    begin, read = threading.Thread.start, []
+
+    def start(thread):  # as if the signal came first
+        monkeypatch.undo()
+        threading.Timer(0.1, begin, [thread]).start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    ahead = Prefetcher(map(read.append, itertools.count()))
+    with pytest.raises(KeyboardInterrupt):
+        next(ahead)
+    ahead.close()
+    time.sleep(0.2)
+    assert gone() and read == []
 
 
 def test_garbage_takes_its_thread_along():

@@ -1,6 +1,5 @@
 """Training, evaluating and predicting with data of every kind: the same bits as with arrays."""
 
-import inspect
 import itertools
 import os
 import signal
@@ -10,11 +9,9 @@ import numpy as np
 import pytest
 from harness import same_bits
 
-from dlcore import Sequential, layers, utils
-from dlcore.callbacks import Callback, EarlyStopping
-
-if "steps_per_epoch" not in inspect.signature(Sequential.fit).parameters:
-    pytest.skip("fit takes arrays alone", allow_module_level=True)
+from dlcore import Sequential, layers, losses, utils
+from dlcore.callbacks import BackupAndRestore, Callback, EarlyStopping, LambdaCallback, StopAtLoss
+from dlcore.models.data import adapt
 
 N, BATCH = 22, 4  # six batches, the last one smaller
 X = np.random.default_rng(0).normal(size=(N, 3)).astype(np.float32)
@@ -172,3 +169,64 @@ def test_early_stopping_with_datasets():
     history = net.fit(Batches(), epochs=50, verbose=0, validation_data=Wrong(), callbacks=[stopping])
     assert len(history.epoch) < 50
     assert net.evaluate(Wrong(), verbose=0)[0] == min(history.history["val_loss"])
+
+
+def test_validation_data_that_has_ended_measures_nothing():
+    other, early = model(), EarlyStopping(patience=9, restore_best_weights=True)
+    with pytest.warns(UserWarning, match="the data ended after 0 steps"):
+        history = other.fit(X, Y, epochs=3, verbose=0, validation_data=iter(list(Batches())), callbacks=early).history
+    assert history["val_loss"][0] > 0 and np.isnan(history["val_loss"][1:]).all()
+    assert np.isfinite(history["loss"]).all() and early.best_epoch == 0
+
+
+def test_an_epoch_that_a_backup_holds_whole_has_no_measures(tmp_path):
+    def cut(batch, logs=None):
+        if batch == 5:
+            raise InterruptedError
+
+    backup = BackupAndRestore(tmp_path, save_freq=6)
+    with pytest.raises(InterruptedError):
+        model().fit(X, Y, BATCH, verbose=0, callbacks=[backup, LambdaCallback(on_train_batch_end=cut)])
+    history = model().fit(X, Y, BATCH, epochs=2, verbose=0, callbacks=[backup, StopAtLoss(0.01)]).history
+    assert np.isnan(history["loss"][0]) and history["loss"][1] > 0
+
+
+@pytest.mark.parametrize("loss, units", [
+    (losses.SparseCategoricalCrossentropy(ignore_class=-1), 3), ("categorical_crossentropy", 3),
+    ("binary_crossentropy", 1),
+])  # fmt: skip
+def test_class_weights_of_positions(loss, units):
+    """Four positions with a class each: the same as the weights of these classes."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(9, 4, 2)).astype(np.float32), rng.integers(0, max(units, 2), (9, 4))
+    weight = {0: 3.0, 1: 0.5}
+    table = np.float32([3, 0.5, 1, 1])
+    given = y[..., None] if units == 1 else np.eye(3)[y] if isinstance(loss, str) else np.where(y == 2, -1, y)
+    found = []
+    for options in ({"class_weight": weight}, {"sample_weight": table[y]}):
+        utils.set_random_seed(1)
+        model = Sequential([layers.Input((4, 2)), layers.Dense(units, "sigmoid" if units == 1 else "softmax")])
+        model.compile("sgd", loss)
+        found.append(model.fit(x, given, batch_size=4, epochs=2, verbose=0, **options).history["loss"])
+    assert found[0] == found[1]
+
+
+def test_balanced_weights_leave_ignored_classes_out():
+    x, y = np.ones((6, 2), np.float32), np.array([0, 1, 1, -1, -1, -1])
+    model = Sequential([layers.Input((2,)), layers.Dense(2, "softmax", kernel_initializer="zeros")])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(ignore_class=-1), weighted_metrics=["accuracy"])
+    model.fit(x, y, class_weight="balanced", verbose=0)
+    (target,) = model._targets()
+    assert (target.classes, target.ignored, target.positions) == (2, -1, ())
+    data = adapt(x, y)
+    data.bind(model.specs, [target])
+    data.weigh_classes("balanced")
+    assert data.class_weight == {0: 1.5, 1: 0.75}
+
+
+def test_what_a_killed_backup_left_goes(tmp_path):
+    folder = tmp_path / "[a]"
+    folder.mkdir()
+    (folder / ".dlcore-0.tmp").write_bytes(b"half of it")
+    model().fit(X, Y, verbose=0, callbacks=[BackupAndRestore(folder)])
+    assert not folder.exists()

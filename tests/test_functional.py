@@ -166,6 +166,25 @@ def test_an_output_without_a_loss_needs_no_targets():
         assert model.predict(A)[0].shape == (N, 5)
 
 
+def test_one_number_per_sample_is_measured_as_one_unit():
+    a = Input((4,))
+    unit = layers.Dense(1, "sigmoid")(a)
+    number = ops.reshape(unit, (None,))
+    binary = dict(loss="mae", metrics=["binary_accuracy", "AUC"])
+    for given in (dict(loss="mse", metrics=["mae"]), dict(loss="huber", metrics=["r2_score"]), binary):
+        y = (T[:, :1] > 0).astype(np.float32)
+        models = [Model(a, unit), Model(a, number), Model(a, number)]
+        before = models[0].get_weights()
+        found = []
+        for model, targets in zip(models, (y, y, y[:, 0]), strict=True):
+            model.set_weights(before)
+            model.compile(SGD(0.1), **given)
+            logs = model.fit(A, targets, batch_size=4, sample_weight=B[:, 0], shuffle=False, verbose=0).history
+            found.append([logs, model.evaluate(A, targets, verbose=0), [w.tobytes() for w in model.get_weights()]])
+        assert found[0] == found[1] == found[2]
+        assert models[1].predict(A).shape == (N,)
+
+
 def test_single_tensors_in_lists_and_dicts():
     a = Input((4,), name="a")
     y = layers.Dense(2, name="y")(a)
@@ -937,3 +956,18 @@ def test_configs_keep_graphs():
         one, two = model.predict(dict(a=A, b=z)), again.predict(dict(a=A, b=z))
         for key in one if isinstance(one, dict) else range(len(one)) if isinstance(one, list) else [...]:
             assert same_bits(np.asarray(one[key]), np.asarray(two[key]))
+
+
+class Snatched(list):
+    """Looks as if it held one, which another thread takes first."""
+
+    def __len__(self):
+        return 1
+
+
+def test_threads_that_predict_at_a_time_do_not_take_the_same_function():
+    a, b = Input((4,)), Input((3,))
+    model = Model([a, b], layers.Dense(2)(layers.Concatenate()([a, b])))
+    expected = model.predict([A, B])
+    model._idle_functions["ff"] = Snatched()
+    assert same_bits(model.predict([A, B]), expected)

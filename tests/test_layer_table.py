@@ -3,7 +3,6 @@
 import copy
 import json
 import pickle
-from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -142,7 +141,6 @@ def model_of(case):
     return Model(packed(case, inputs), layer(packed(case, inputs)))
 
 
-@pytest.mark.skipif(find_spec("dlcore.saving.tree") is None, reason="files hold no functional models yet")
 @cases
 def test_files_hold_the_same_model(case, tmp_path):
     model, x = model_of(case), packed(case, data(case, 37))

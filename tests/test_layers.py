@@ -1,5 +1,7 @@
 """Layers: what they refuse, names, weights, and those of the user. `test_layer_table.py` has what all do alike."""
 
+import json
+
 import numpy as np
 import pytest
 import reference as ref
@@ -25,7 +27,9 @@ REFUSED = [  # layer class, arguments, what the message says
     *[("Dense", dict(units=bad), f"me: units {WHOLE}units={bad!r}") for bad in (0, -1, 2.5, "5", None, True)],
     ("Dense", dict(units=3, activation="rel"), "activation: expected one of .*'relu'.* Received: 'rel'"),
     ("Dense", dict(units=3, kernel_initializer="gloro"), "initializer: expected one of .*Received: 'gloro'"),
-    ("Dense", dict(units=3, input_dim=-2), r"me: input_dim must hold .*Received: input_dim=\(-2,\)"),
+    ("Dense", dict(units=3, input_dim=-2), r"me: input_dim must hold .*Received: input_dim=-2"),
+    ("InputLayer", dict(shape=3.5), r"me: input_shape must hold positive whole numbers.*Received: input_shape=3.5"),
+    ("InputLayer", dict(shape=(3,), dtype="folat32"), r"me: dtype must be 'float32'.*Received: dtype='folat32'"),
     ("Dense", dict(units=3, input_shape=(2, None)), r"me: input_shape must hold .*Received: input_shape=\(2, None\)"),
     ("Conv2D", CONV | dict(filters=0), f"me: filters {WHOLE}filters=0"),
     ("Conv2D", CONV | dict(kernel_size=(3, 0)), f"me: kernel_size {WHOLE}kernel_size=0"),
@@ -243,3 +247,17 @@ def test_a_layer_of_the_users_own():
     assert layer.weights[0].name == f"{layer.name}/factor" and layer.count_params() == 16
     with pytest.raises(TypeError, match=r"Layer must define call\(x, training\)"):
         layers.Layer()(x)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
+def test_numbers_of_numpy_are_numbers(kind):
+    half = kind(0.5)
+    for layer in (
+        layers.Dropout(half), layers.GaussianNoise(half), layers.GaussianDropout(half), layers.LeakyReLU(half),
+        layers.BatchNormalization(momentum=half, epsilon=half), layers.RandomRotation(half),
+        layers.RandomZoom(half, (half, half)), layers.RandomContrast(half, (half, kind(2))),
+        layers.RandomTranslation(half, half, fill_value=half), layers.Rescaling(half),
+        layers.Resizing(3, 3, fill_value=half),
+    ):  # fmt: skip
+        config = json.loads(json.dumps(layer.get_config()))
+        assert type(layer).from_config(config).get_config() == layer.get_config()

@@ -8,7 +8,7 @@ import pytest
 
 import dlcore
 from dlcore import Sequential, layers
-from dlcore.callbacks import Callback, CallbackList, CSVLogger, TensorBoard
+from dlcore.callbacks import Callback, CallbackList, CSVLogger, ReduceLROnPlateau, TensorBoard
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 Y = (X[:, 0] > 0).astype(np.int32)
@@ -49,6 +49,17 @@ def test_csv_goes_on_with_a_file(model, tmp_path):
     assert [row["epoch"] for row in rows(path)] == ["0", "1", "2", "3"]
     model.fit(X, Y, verbose=0, callbacks=[CSVLogger(path)])
     assert len(rows(path)) == 1
+
+
+def test_csv_keeps_to_the_columns_of_the_file(model, tmp_path):
+    path = tmp_path / "log.csv"
+    model.fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[ReduceLROnPlateau(), CSVLogger(path, ";")])
+    loss = model.fit(X, Y, verbose=0, callbacks=[CSVLogger(path, ";", append=True)]).history["loss"]
+    assert [row["learning_rate"] for row in rows(path, ";")] == ["0.001", "NA"]
+    assert [row["loss"] for row in rows(path, ";")][1:] == [str(loss[0])]
+    path.write_text("mine\n")
+    model.fit(X, Y, verbose=0, callbacks=[CSVLogger(path, append=True)])
+    assert path.read_text().startswith("mine\n0,")
 
 
 def test_the_file_is_closed_when_training_fails(model, tmp_path):

@@ -12,7 +12,6 @@ from harness import uniform
 
 from dlcore import losses, ops
 from dlcore.graph.fuse import PATTERNS, fuse
-from dlcore.losses import class_weights
 
 
 def unit(*shape, seed=0):
@@ -174,6 +173,13 @@ def test_an_ignored_class(logits, ignore, reduction):
     assert loss(y, p) == 0
 
 
+def test_overlaps_of_a_whole_batch_are_one_number():
+    y, p = np.float32([[0, 1], [1, 0]]), np.float32([[0.2, 0.8], [0.6, 0.4]])
+    assert losses.dice(y, p, None) == losses.dice(y, p)
+    assert losses.tversky(y, p, 0.3, 0.7) == losses.tversky(y, p, alpha=0.3, beta=0.7)
+    assert losses.tversky(y, p, 0.3, 0.7, -1).shape == losses.dice(y, p, -1).shape == (2,)
+
+
 @pytest.mark.parametrize("name, twin", [("Dice", twins.dice), ("Tversky", twins.tversky)])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_one_value_of_a_whole_batch(name, twin, reduction):
@@ -298,34 +304,6 @@ def test_refuses_in_training():
 
 
 SPARSE, DENSE = losses.SparseCategoricalCrossentropy(), losses.CategoricalCrossentropy()
-
-
-def test_class_weights():
-    labels = np.int32([0, 2, 2, 1])
-    expected = np.float32([3, 0.5, 0.5, 1])
-    for y, loss in ((labels, SPARSE), (np.eye(3, dtype=np.float32)[labels], DENSE)):
-        got = class_weights({0: 3, 2: 0.5}, y, loss, 3)
-        assert got.dtype == np.float32
-        np.testing.assert_array_equal(got, expected)
-        np.testing.assert_allclose(class_weights("balanced", y, loss, 3), np.float32([4 / 3, 2 / 3, 2 / 3, 4 / 3]))
-    bit = np.float32([[0], [1], [1]])
-    np.testing.assert_array_equal(class_weights({1: 4}, bit, losses.BinaryCrossentropy(), 1), [1, 4, 4])
-    np.testing.assert_allclose(class_weights("balanced", np.int32([5, 5, 2]), SPARSE, 9), [0.75, 0.75, 1.5])
-    some = losses.SparseCategoricalCrossentropy(ignore_class=-1)
-    np.testing.assert_allclose(
-        class_weights("balanced", np.int32([[0, -1], [0, 1]]), some, 2), [[0.75, 1], [0.75, 1.5]]
-    )
-
-
-@pytest.mark.parametrize("bad, message", [
-    ({3: 1.0}, r"expected class numbers from 0 to 2 as keys. Received: 3"),
-    ({"0": 1.0}, r"expected class numbers from 0 to 2 as keys. Received: '0'"),
-    ({0: -1.0}, r"expected a number >= 0 for class 0. Received: -1.0"),
-    ("auto", r"expected a dict of weights by class number, or 'balanced'. Received: 'auto'"),
-])  # fmt: skip
-def test_refuses_class_weights(bad, message):
-    with pytest.raises(ValueError, match=f"class_weight: {message}"):
-        class_weights(bad, np.int32([0, 1]), SPARSE, 3)
 
 
 def test_the_shape_of_targets():

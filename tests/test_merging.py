@@ -27,6 +27,13 @@ def test_values_and_gradients(name):
     check(lambda *x: layer.call(list(x)), lambda a, b: slow(a, b[:, None]), [A, uniform(5, 3)])
 
 
+@pytest.mark.parametrize("name", [*MERGES, "Subtract"])
+def test_a_tuple_is_as_good_as_a_list(name):
+    layer = getattr(layers, name)()
+    assert layer((layers.Input((2, 3)), layers.Input((2, 3)))).shape == (None, 2, 3)
+    np.testing.assert_array_equal(layer((A, B)), layer([A, B]))
+
+
 def test_subtract():
     check(lambda *x: layers.Subtract().call(list(x)), np.subtract, [A, B])
     for inputs in ([], gathers(a=A), gathers(a=A, b=B, c=C)):

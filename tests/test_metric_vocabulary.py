@@ -11,7 +11,7 @@ from harness import uniform
 
 from dlcore import Sequential, layers, losses, metrics, ops
 from dlcore.graph.eager import Sinks
-from dlcore.metrics import Measured
+from dlcore.metrics.base import Measured
 
 ROWS, SOFT = [[0, 0, 1], [0, 1, 0]], [[0.1, 0.9, 0.8], [0.05, 0.95, 0]]
 FOUR = [[0, 1], [0, 0]]
@@ -189,14 +189,14 @@ def test_functions():
 def test_names_are_those_of_keras():
     for word, name in [("mse", "mse"), ("MAE", "MAE"), ("auc", "auc"), ("Precision", "Precision"), ("mape", "mape"),
                        ("root_mean_squared_error", "root_mean_squared_error"), ("r2_score", "r2_score")]:  # fmt: skip
-        assert metrics.get(word, losses.get("mse"), (None, 1))[0] == name
+        assert metrics.get(word, losses.get("mse"), (None, 1)).name == name
     assert [cls().name for cls in (metrics.AUC, metrics.Precision, metrics.TruePositives, metrics.F1Score)] == [
         "auc", "precision", "true_positives", "f1_score"]  # fmt: skip
     assert metrics.MeanIoU(num_classes=2).name == "mean_io_u" and metrics.LogCoshError().name == "logcosh"
-    assert metrics.get(metrics.huber)[0] == "huber" and metrics.get("huber")[0] == "huber"
-    assert metrics.get(losses.Huber(name="mine"))[0] == "mine" and metrics.get(metrics.AUC)[0] == "auc"
-    assert metrics.get(metrics.Recall(name="found"))[0] == "found"
-    assert type(metrics.get("ce", losses.get("sparse_categorical_crossentropy"), (None, 4))[1]) is (
+    assert metrics.get(metrics.huber).name == "huber" and metrics.get("huber").name == "huber"
+    assert metrics.get(losses.Huber(name="mine")).name == "mine" and metrics.get(metrics.AUC).name == "auc"
+    assert metrics.get(metrics.Recall(name="found")).name == "found"
+    assert type(metrics.get("ce", losses.get("sparse_categorical_crossentropy"), (None, 4))) is (
         metrics.SparseCategoricalCrossentropy
     )
 

@@ -164,8 +164,10 @@ def test_any_layer_has_an_activity_regularizer():
     assert "activity_regularizer" not in layers.ReLU().get_config()
     with pytest.raises(ValueError, match=r"me: activity_regularizer: expected one of .*Received: 'l3'"):
         layers.ReLU(activity_regularizer="l3", name="me")
-    with pytest.raises(ValueError, match=r"me: activity_regularizer: expected a name, a config .*not this"):
+    with pytest.raises(ValueError, match=r"me: activity_regularizer: expected a dict with class_name and config\. Rec"):
         layers.ReLU(activity_regularizer={"config": {}}, name="me")
+    with pytest.raises(ValueError, match=r"me: activity_regularizer: L2 has no argument 'l1'\. It has \['l2'\]"):
+        layers.ReLU(activity_regularizer={"class_name": "L2", "config": {"l1": 1}}, name="me")
 
 
 class Own(layers.Layer):

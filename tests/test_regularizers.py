@@ -93,6 +93,7 @@ BAD = [
     (lambda: OrthogonalRegularizer(mode="row"), "mode must be 'rows' or 'columns'. Received: mode='row'"),
     (lambda: OrthogonalRegularizer()(uniform(3)), r"expected a weight of rank 2. Received: shape \(3,\)"),
     (lambda: regularizers.get("l3"), "regularizer: expected one of .* Received: 'l3'"),
+    (lambda: regularizers.get({"config": {}}), "regularizer: expected a dict with class_name and config. Received:"),
     (lambda: regularizers.get(3), "regularizer: expected a name, a Regularizer or a function. Received: 3"),
     (lambda: regularizers.serialize(len), "cannot be saved"),
 ]

@@ -588,3 +588,15 @@ def test_weights_that_do_not_fit(tmp_path):
     fresh = make(3)
     fresh.load_weights(file)  # of another program
     assert same(fresh.get_weights(), old.get_weights())
+
+
+@pytest.mark.parametrize("room", ["activations", "constraints", "initializers", "losses", "metrics", "regularizers"])
+def test_deserialize_knows_custom_objects(room):
+    def mine(*x):
+        return x[0]
+
+    module = getattr(dlcore, room)
+    found = module.deserialize("mine", custom_objects={"mine": mine})
+    assert getattr(found, "fn", found) is mine
+    with pytest.raises(ValueError, match="Received: 'mine'"):
+        module.deserialize("mine")

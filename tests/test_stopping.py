@@ -1,5 +1,6 @@
 """EarlyStopping and TerminateOnNaN: when training ends, and which weights the model has then."""
 
+import inspect
 import os
 import signal
 
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlcore
-from dlcore import Sequential, layers
+from dlcore import Sequential, layers, metrics
 from dlcore.callbacks import Callback, EarlyStopping, LambdaCallback, TerminateOnNaN
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
@@ -217,6 +218,19 @@ def test_directions():
     assert sign("odd", mode="min") == -1
     with pytest.raises(ValueError, match="EarlyStopping: cannot tell whether more or less of 'odd' is better"):
         sign("odd", [metric])
+
+
+def test_every_metric_has_a_direction():
+    rates = {"precision": 0.5, "recall": 0.5, "sensitivity": 0.5, "specificity": 0.5}
+    sizes = {"num_classes": 3, "target_class_ids": [0]}
+    less = ("error", "poisson", "hinge", "divergence", "crossentropy", "logcosh", "false")
+    for cls in metrics.CLASSES:
+        known = inspect.signature(cls).parameters
+        metric = cls(**{key: value for key, value in {**rates, **sizes}.items() if key in known})
+        if not isinstance(metric, metrics.ConfusionMatrix):
+            stopping = EarlyStopping(f"val_{metric.name}_1")
+            stopping.set_model(type("Model", (), {"metrics": ()})())
+            assert stopping._direction() == (-1 if any(word in metric.name for word in less) else 1), metric.name
 
 
 def test_arguments_of_early_stopping():

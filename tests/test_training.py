@@ -14,7 +14,7 @@ from harness import same_bits, uniform
 
 import dlcore
 from dlcore import Sequential, datasets, layers, losses, ops, utils
-from dlcore.callbacks import Callback
+from dlcore.callbacks import Callback, LambdaCallback
 from dlcore.optimizers import SGD, Adam
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "keras_mnist.py"
@@ -233,6 +233,21 @@ def test_a_second_training_is_refused():
     model.fit(X, Y, verbose=0)
 
 
+def test_a_callback_of_predict_may_wait_for_a_thread_that_trains():
+    model, outputs = small(), []
+
+    def train(batch, logs):
+        outputs.append(logs["outputs"])
+        trainer = threading.Thread(target=model.fit, args=[X, Y], kwargs=dict(verbose=0), daemon=True)
+        trainer.start()
+        trainer.join(30)
+        assert not trainer.is_alive()
+
+    callback = LambdaCallback(on_predict_batch_end=train)
+    assert same_bits(model.predict(X, batch_size=50, callbacks=[callback]), np.concatenate(outputs))
+    assert [len(part) for part in outputs] == [50, 46] and model.optimizer.iterations == 6
+
+
 def test_two_models_train_at_the_same_time():
     alone = []
     for seed in (1, 2):
@@ -354,6 +369,17 @@ def test_a_loss_without_a_gradient_is_refused():
         model.fit(uniform(4, 5), uniform(4, 3), verbose=0)
 
 
+def test_a_metric_with_and_without_weights():
+    """The second one is called weighted_..., as in Keras."""
+    x, y, weight = uniform(4, 5), uniform(4, 3), np.arange(4.0)
+    model = Sequential([layers.Dense(3, input_shape=(5,))])
+    model.compile("sgd", "mse", metrics=["mae"], weighted_metrics=["mae"])
+    logs = model.evaluate(x, y, sample_weight=weight, verbose=0, return_dict=True)
+    errors = np.abs(model.predict(x) - y).mean(axis=1)
+    assert logs["mae"] == pytest.approx(errors.mean(), rel=1e-5)
+    assert logs["weighted_mae"] == pytest.approx(np.average(errors, weights=weight), rel=1e-5)
+
+
 def test_two_measures_of_one_name_are_refused():
     def loss(y, p):
         return ops.mean_squared_error(y, p)
@@ -393,6 +419,30 @@ def test_a_callback_may_evaluate_but_not_train():
     model.compile("sgd", "mse")
     model.fit(uniform(64, 5), uniform(64, 3), epochs=2, verbose=0, callbacks=[Look()])
     assert len(found) == 2 and found[1] == model.evaluate(uniform(4, 5), uniform(4, 3), verbose=0)
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end", "on_test_batch_end"])
+def test_evaluating_between_batches_changes_nothing(hook):
+    """Neither the numbers of the batches nor the measures, even where an evaluation is in work."""
+    x, y = uniform(23, 5), uniform(23, 3)
+
+    def trained(look):
+        model, numbers = Sequential([layers.Dense(3, kernel_initializer="ones", input_shape=(5,))]), []
+        model.compile("sgd", "mse", metrics=["mae"])
+
+        def note(batch, logs=None):
+            numbers.append((batch, dict(logs or {})))
+            if look and (hook != "on_test_batch_end" or len(numbers) % 3 == 1):
+                first = len(numbers)
+                model.evaluate(x[:7], y[:7], batch_size=4, verbose=0, callbacks=callbacks)
+                del numbers[first:]
+
+        callbacks = [LambdaCallback(**{hook: note})]
+        history = model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, validation_data=(x, y),
+                            validation_batch_size=8, callbacks=callbacks)  # fmt: skip
+        return numbers, history.history
+
+    assert trained(True) == trained(False)
 
 
 def test_a_subclass_of_an_optimizer_works():

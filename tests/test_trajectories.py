@@ -112,7 +112,7 @@ def test_losses_are_those_of_keras(keras, ours):
     theirs = keras("float32")
     for name, kind in CASES:
         loss = theirs[f"{name}/{kind}/loss"]
-        assert len(loss) == STEPS and np.mean(loss[-10:]) < 0.99 * np.mean(loss[:10]), f"{name}, {kind}: it must train"
+        assert len(loss) == STEPS and np.mean(loss[-10:]) < 0.95 * np.mean(loss[:10]), f"{name}, {kind}: it must train"
     differences = compared(ours, theirs, "losses")
     assert max(differences.values()) <= BOUND, differences
 

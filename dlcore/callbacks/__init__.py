@@ -10,7 +10,7 @@ from dlcore.callbacks.csv_logger import CSVLogger
 from dlcore.callbacks.functions import LambdaCallback
 from dlcore.callbacks.history import History
 from dlcore.callbacks.monitor import EarlyStopping
-from dlcore.callbacks.progress import ProgbarLogger, line, resolve_verbose, values
+from dlcore.callbacks.progress import ProgbarLogger
 from dlcore.callbacks.rates import LearningRateScheduler, ReduceLROnPlateau
 from dlcore.callbacks.stopping import StopAtLoss, TerminateOnNaN
 from dlcore.callbacks.tensorboard import TensorBoard
@@ -30,7 +30,4 @@ __all__ = [
     "StopAtLoss",
     "TensorBoard",
     "TerminateOnNaN",
-    "line",
-    "resolve_verbose",
-    "values",
 ]

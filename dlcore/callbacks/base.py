@@ -13,7 +13,8 @@ Logs = dict[str, Any]
 
 
 class Callback(Checked):
-    """Base: override what you need. A callback without batch methods costs nothing per batch: many steps then run
+    """Base: override what you need of the hooks, which are called around training, epochs and batches, evaluating
+    (`on_test_...`) and predicting. A callback without batch methods costs nothing per batch: many steps then run
     without coming back to Python.
 
     `logs` holds "loss", the metrics by name, and at the end of an epoch those of validation with "val_" in front. What

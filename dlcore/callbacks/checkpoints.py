@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import warnings
 from typing import Any
@@ -193,6 +194,8 @@ class BackupAndRestore(Callback):
         if not model.built:
             raise ValueError("BackupAndRestore: the model must be built before fit; give it an input shape")
         model._resume = None  # where fit goes on
+        for rest in glob.glob(os.path.join(glob.escape(self.backup_dir), ".dlcore-*.tmp")):
+            os.remove(rest)  # of a process that was killed while it saved
         found = [path for path in (self.latest, self.previous) if os.path.exists(path)]
         for path in found:
             try:

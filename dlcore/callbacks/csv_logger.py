@@ -20,7 +20,7 @@ class CSVLogger(Callback):
     Args:
         filename: of the file.
         separator: between the columns.
-        append: True goes on with a file that is there.
+        append: True goes on with a file that is there, in its columns.
     """
 
     def __init__(self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False):
@@ -33,8 +33,8 @@ class CSVLogger(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self._close()
         self.append_header = not (self.append and os.path.exists(self.filename) and os.path.getsize(self.filename))
+        self.keys = None if self.append_header else self._columns()
         self.csv_file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
-        self.keys = None
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         logs = logs or {}
@@ -57,6 +57,12 @@ class CSVLogger(Callback):
 
     def on_train_closed(self) -> None:
         self._close()
+
+    def _columns(self) -> list[str] | None:
+        """Those of a file that is there, None where they are not of a CSVLogger."""
+        with open(self.filename, newline="", encoding="utf-8") as file:
+            first, *keys = next(csv.reader(file, delimiter=self.sep), [""])
+        return keys if first == "epoch" else None
 
     def _close(self) -> None:
         if self.csv_file is not None:

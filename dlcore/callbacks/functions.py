@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
+from dlcore._arguments import nearest
 from dlcore.callbacks.base import HOOKS, Callback
 
 
@@ -44,9 +44,7 @@ class LambdaCallback(Callback):
         )
         for name, function in hooks.items():
             if name not in HOOKS:
-                near = difflib.get_close_matches(name, HOOKS, 1)
-                hint = f". Did you mean {near[0]!r}?" if near else ""
-                raise TypeError(f"LambdaCallback: there is no hook {name!r}{hint}")
+                raise TypeError(f"LambdaCallback: there is no hook {name!r}{nearest(name, HOOKS)}")
             if function is not None:
                 if not callable(function):
                     raise TypeError(f"LambdaCallback: {name} must be a function. Received: {name}={function!r}")

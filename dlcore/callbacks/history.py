@@ -28,7 +28,7 @@ class History(Callback):
             self._measured.setdefault(name, []).append(epoch)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("model", "_model")}
+        return {name: value for name, value in vars(self).items() if name != "model"}
 
     def plot(self, filepath: Any = None) -> Any:
         """Draw the curves, one panel a measure, training beside validation (extra `plot`).

@@ -9,11 +9,11 @@ from typing import Any
 
 from dlcore.callbacks.base import Callback
 
-UP = ("acc", "accuracy", "precision", "recall", "auc", "f1_score", "fbeta_score", "r2_score", "iou", "mean_io_u",
-      "one_hot_iou", "one_hot_mean_io_u", "binary_io_u", "sensitivity_at_specificity", "specificity_at_sensitivity",
-      "precision_at_recall", "recall_at_precision", "true_positives", "true_negatives")  # fmt: skip
+UP = ("acc", "accuracy", "precision", "recall", "auc", "f1_score", "fbeta_score", "r2_score", "iou", "io_u",
+      "cosine_similarity", "sensitivity_at_specificity", "specificity_at_sensitivity", "precision_at_recall",
+      "recall_at_precision", "true_positives", "true_negatives")  # fmt: skip
 DOWN = ("loss", "error", "crossentropy", "mse", "mae", "rmse", "mape", "msle", "hinge", "divergence", "poisson", "cosh",
-        "false_positives", "false_negatives")  # fmt: skip
+        "logcosh", "false_positives", "false_negatives")  # fmt: skip
 
 
 class Monitor(Callback):

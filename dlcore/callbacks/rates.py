@@ -6,8 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from dlcore._arguments import is_number
 from dlcore.callbacks.base import Callback, Logs
 from dlcore.callbacks.monitor import Monitor, number
 
@@ -43,7 +42,7 @@ class LearningRateScheduler(Callback):
         if optimizer is None or not hasattr(optimizer, "learning_rate"):
             raise ValueError("LearningRateScheduler: the optimizer has no learning_rate")
         rate = self.schedule(epoch, float(optimizer.learning_rate)) if self._knows_rate else self.schedule(epoch)
-        if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)):
+        if not is_number(rate):
             raise ValueError(
                 f"LearningRateScheduler: the output of the schedule function should be a float. Received: {rate!r}"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from dlcore._arguments import is_number
 from dlcore.callbacks.base import Callback
 
 
@@ -20,7 +21,7 @@ class StopAtLoss(Callback):
     """
 
     def __init__(self, threshold: float, monitor: str = "loss"):
-        if isinstance(threshold, bool) or not isinstance(threshold, (int, float)) or threshold != threshold:
+        if not is_number(threshold) or threshold != threshold:
             raise ValueError(f"StopAtLoss: threshold must be a number. Received: threshold={threshold!r}")
         self.threshold, self.monitor = float(threshold), monitor
 

@@ -11,6 +11,7 @@ import numpy as np
 from dlcore import callbacks, config, layers, models, optimizers, preprocessing, utils
 from dlcore.cli import images
 from dlcore.cli.data import load
+from dlcore.layers.trace import flat, mapped
 from dlcore.saving import file as model_file
 
 
@@ -64,8 +65,9 @@ def evaluate(args: Any) -> dict[str, Any]:
     model = models.load_model(args.model)
     data = load(args.data)
     x, y = data.test
-    if model.loss is not None and not model.loss.sparse:
-        y = utils.to_categorical(y, model.output_shape[-1])
+    loss, shape = _loss(model), _output_shape(args.model, model)
+    if loss is not None and not loss.sparse:
+        y = utils.to_categorical(y, shape[-1])
     logs = model.evaluate(_scaled(model, x), y, verbose=0, return_dict=True)
     print(f"{data.name}, {len(x)} test images: " + ", ".join(f"{name} {value:.4f}" for name, value in logs.items()))
     return {"command": "evaluate", "model": args.model, "data": data.name, "images": len(x), **logs}
@@ -74,12 +76,12 @@ def evaluate(args: Any) -> dict[str, Any]:
 def predict(args: Any) -> dict[str, Any]:
     """The most probable class of each image."""
     model = models.load_model(args.model)
-    output: Any = model.output_shape or ()
-    if len(output) != 2 or output[1] < 2:
-        raise ValueError(f"{args.model}: expected a model with one output a class. Its output has shape {output}")
+    shape = _output_shape(args.model, model)
+    if len(shape) != 2 or shape[1] < 2:
+        raise ValueError(f"{args.model}: expected a model with one output a class. Its output has shape {shape}")
     x = np.stack([images.read(path, model.sample_shape, args.invert) for path in args.images])
     p = model.predict(_scaled(model, x))
-    if getattr(model.loss, "from_logits", False):
+    if getattr(_loss(model), "from_logits", False):
         p = np.exp(p - p.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
     found = [
@@ -101,10 +103,10 @@ def info(args: Any) -> dict[str, Any]:
         "file": args.model,
         "bytes": os.path.getsize(args.model),
         "format": model_file.FORMAT,
-        "input_shape": list(model.input_shape),
-        "output_shape": list(model.output_shape or ()),
+        "input_shape": model.input_shape,
+        "output_shape": model.output_shape,
         "optimizer": model.optimizer and model.optimizer.name,
-        "loss": model.loss and model.loss.name,
+        "loss": mapped(lambda loss: loss.name, model.loss, leaf=True),
     }
     model.summary(expand_nested=args.expand_nested)
     for name, value in about.items():
@@ -126,7 +128,22 @@ def plot(args: Any) -> dict[str, Any]:
     return {"command": "plot", "model": args.model, "picture": args.picture, "layers": len(model.layers)}
 
 
-def _scaled(model: models.Sequential, x: np.ndarray) -> np.ndarray:
+def _output_shape(path: str, model: models.Model) -> tuple[Any, ...]:
+    """Shape of the only output."""
+    shapes = [output.shape for output in model.outputs]
+    if len(shapes) != 1:
+        raise ValueError(f"{path}: expected a model with one output. It has {len(shapes)}, of shapes {shapes}")
+    return shapes[0]
+
+
+def _loss(model: models.Model) -> Any:
+    """That of the only output, None where there is none."""
+    return next(iter(flat(model.loss)), None)
+
+
+def _scaled(model: models.Model, x: np.ndarray) -> np.ndarray:
     """uint8 images as the model wants them: raw if it begins with Rescaling, otherwise in [0, 1]."""
-    raw = bool(model.layers) and isinstance(model.layers[0], layers.Rescaling)
-    return x if raw else preprocessing.scale_to_unit(x)
+    first: Any = model
+    while isinstance(first, models.Model):
+        first = next((layer for layer in first.layers if not isinstance(layer, layers.InputLayer)), None)
+    return x if isinstance(first, layers.Rescaling) else preprocessing.scale_to_unit(x)

@@ -16,10 +16,10 @@ from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 from dlcore.kernels.simd cimport dlc_tiles, tiles
 
 cdef enum:
-    FLIP, TRANSLATE, ROTATE, ZOOM, CROP, RESIZE
+    FLIP, TRANSLATE, ROTATE, ZOOM, CROP
     CONSTANT = 0, NEAREST, REFLECT, WRAP
 
-KINDS = {"flip": FLIP, "translate": TRANSLATE, "rotate": ROTATE, "zoom": ZOOM, "crop": CROP, "resize": RESIZE}
+KINDS = {"flip": FLIP, "translate": TRANSLATE, "rotate": ROTATE, "zoom": ZOOM, "crop": CROP}
 FILLS = {"constant": CONSTANT, "nearest": NEAREST, "reflect": REFLECT, "wrap": WRAP}
 
 ctypedef struct Affine:
@@ -72,12 +72,9 @@ cdef bint matrix(const Affine *a, Py_ssize_t sample, double *m) noexcept nogil:
         m[4] = 1 + p[0]
         m[0] = m[4] if a.high[1] < a.low[1] else 1 + p[1]
         m[2], m[5] = cx * (1 - m[0]), cy * (1 - m[4])
-    elif a.kind == CROP:  # the bounds are whole numbers, both included
+    else:  # crop: the bounds are whole numbers, both included
         m[2] = a.low[1] + <double><Py_ssize_t>(u[1] * (a.high[1] - a.low[1] + 1))
         m[5] = a.low[0] + <double><Py_ssize_t>(u[0] * (a.high[0] - a.low[0] + 1))
-    else:                 # pixels are squares: their middles are half a pixel from the border
-        m[0], m[4] = <double>a.iw / a.ow, <double>a.ih / a.oh
-        m[2], m[5] = 0.5 * m[0] - 0.5, 0.5 * m[4] - 0.5
     return True
 
 
@@ -201,14 +198,13 @@ def affine(x, y, str kind, tuple height, tuple width, uint64_t seed, Clock clock
         rotate     by p turns counter-clockwise about the middle
         zoom       out, to 1 / (1 + p) of the height and 1 / (1 + q) of the width, about the middle
         crop       y begins at row p and column q of x
-        resize     all of x becomes all of y; pixels are squares
 
     with p uniform in [height[0], height[1]) and q in [width[0], width[1]); width (0, -1) in zoom is q = p. In crop these are
     whole numbers, both bounds included.
 
     Args:
         x: (n, ih, iw, c) float32.
-        y: (n, oh, ow, c) overwritten; oh, ow differ from ih, iw in crop and resize only.
+        y: (n, oh, ow, c) overwritten; oh, ow differ from ih, iw in crop only.
         fill_mode: of what stands outside of x. "constant": fill_value; "nearest": the nearest pixel, aa|abcd|dd; "reflect":
             ba|abcd|dc; "wrap": cd|abcd|ab.
         interpolation: "nearest" (halves away from zero) or "bilinear".
@@ -242,8 +238,6 @@ cdef Step bind(Affine *a, str what, Buffer xb, Buffer yb, str kind, tuple height
     if fits and kind == "crop":
         fits = (0 <= height[0] <= height[1] <= xb.shape[1] - yb.shape[1]
                 and 0 <= width[0] <= width[1] <= xb.shape[2] - yb.shape[2])
-    elif fits and kind == "resize":
-        fits = min(xb.shape[1:3]) > 0
     elif fits:
         fits = xb.shape == yb.shape and all(-1e6 < bound < 1e6 for bound in height + width)
     if not fits:

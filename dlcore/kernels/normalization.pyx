@@ -1,12 +1,11 @@
 # cython: language_level=3
-"""Normalisation: over the batch by channel, and over rows or groups of channels of one sample.
+"""Normalisation over the batch, by channel.
 
-Over the batch: partial moments per slab, joined by a fixed tree into the *coefficients* (5, c) of the pass that applies
-them, whose rows are the mean as a float, scale = gamma * rstd, offset, rstd = 1 / sqrt(variance + epsilon), and what the
-float lacks of the mean. y = (x - mean) * scale + offset then loses nothing where the mean is large and the deviation small.
+Partial moments per slab are joined by a fixed tree into the *coefficients* (5, c) of the pass that applies them, whose rows
+are the mean as a float, scale = gamma * rstd, offset, rstd = 1 / sqrt(variance + epsilon), and what the float lacks of the
+mean. y = (x - mean) * scale + offset then loses nothing where the mean is large and the deviation small.
 
-Ioffe & Szegedy, "Batch Normalization", arXiv 1502.03167; Ba, Kiros & Hinton, "Layer Normalization", arXiv 1607.06450;
-Wu & He, "Group Normalization", arXiv 1803.08494; Zhang & Sennrich, "Root Mean Square Layer Normalization", arXiv 1910.07467.
+Ioffe & Szegedy, "Batch Normalization", arXiv 1502.03167.
 """
 from array import array
 
@@ -21,7 +20,7 @@ cdef Py_ssize_t BLOCK = 256     # channels per task
 
 ctypedef struct Norm:
     const dlc_tiles *tiles
-    Ref x, y, dy, stats
+    Ref x, y, dy
     double *parts               # (chunks, 2 c + 1): mean, M2, count
     float *sums                 # (chunks, 2, c)
     const float *mean           # moving statistics
@@ -33,7 +32,7 @@ ctypedef struct Norm:
     float *lines                # (3, c)
     float *a                    # small results
     float *b
-    Py_ssize_t rows, n, grain, chunks, groups
+    Py_ssize_t rows, n, grain, chunks
     double epsilon, count
     int kind
     float momentum, rest

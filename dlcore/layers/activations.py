@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from dlcore import ops
+from dlcore._arguments import is_number
 from dlcore.layers.base import Layer
 from dlcore.layers.checks import shown
 from dlcore.ops.base import Tensor
@@ -16,8 +15,7 @@ from dlcore.regularizers import L1L2
 
 def _number(value: Any, layer: str, argument: str, least: float | None = 0.0) -> float:
     """`value` as a float of at least `least`."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or (least is not None and not value >= least):
+    if not is_number(value) or (least is not None and not value >= least):
         wanted = "a number" if least is None else f"a number of at least {least:g}"
         raise ValueError(f"{layer}: {argument} must be {wanted}. Received: {argument}={value!r}")
     return float(value)

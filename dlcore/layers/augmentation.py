@@ -8,17 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import _random
+from dlcore._arguments import is_number
 from dlcore.layers.base import Layer
 from dlcore.layers.checks import channels_last, choice, expect_rank, positive
 from dlcore.ops import augmentation as ops
 from dlcore.ops.base import Tensor
+from dlcore.ops.resize import center_crop
 
 Bounds = tuple[float, float]
 FILL_MODES, INTERPOLATIONS = ("reflect", "wrap", "constant", "nearest"), ("nearest", "bilinear")
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    """A number or a pair of them, for a configuration."""
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else getattr(value, "item", lambda: value)()
 
 
 class _Augmentation(Layer):
@@ -50,9 +53,7 @@ class _Augmentation(Layer):
     def _bounds(self, value: Any, argument: str, low: float = -1.0, open_low: bool = False) -> Bounds:
         """The bounds that a number f (-|f|, |f|) or a pair stands for; within [low, 1]."""
         values = value if isinstance(value, (tuple, list)) else (value,)
-        numbers = len(values) == (2 if values is value else 1) and all(
-            isinstance(v, (int, float)) and not isinstance(v, bool) for v in values
-        )
+        numbers = len(values) == (2 if values is value else 1) and all(is_number(v) for v in values)
         if not numbers or not all(low <= v <= 1 and not (open_low and v == low) for v in values):
             raise ValueError(
                 f"{self.name}: {argument} must be a number in {'(' if open_low else '['}{low:g}, 1], or two. "
@@ -64,7 +65,7 @@ class _Augmentation(Layer):
 
     def _value_range(self, value: Any) -> Bounds:
         pair = isinstance(value, (tuple, list)) and len(value) == 2
-        if not pair or not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value):
+        if not pair or not all(is_number(v) for v in value):
             raise ValueError(f"{self.name}: value_range must be two numbers. Received: value_range={value!r}")
         return float(min(value)), float(max(value))
 
@@ -84,7 +85,7 @@ class _Sampling(_Augmentation):
         super().__init__(seed, data_format, **kwargs)
         self.fill_mode = choice(fill_mode, FILL_MODES, self.name, "fill_mode")
         self.interpolation = choice(interpolation, INTERPOLATIONS, self.name, "interpolation")
-        if isinstance(fill_value, bool) or not isinstance(fill_value, (int, float)):
+        if not is_number(fill_value):
             raise ValueError(f"{self.name}: fill_value must be a number. Received: fill_value={fill_value!r}")
         self.fill_value = float(fill_value)
         self._fill = self.fill_mode, self.interpolation, self.fill_value
@@ -107,7 +108,7 @@ class RandomFlip(_Augmentation):
         mode: "horizontal" (left to right), "vertical" (upside down) or "horizontal_and_vertical" (both at once, which
             turns the image by a half, as in Keras 3).
         seed: of the random numbers; None draws one from `utils.set_random_seed`'s stream, or the system.
-        data_format: "channels_last".
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -144,7 +145,7 @@ class RandomTranslation(_Sampling):
         interpolation: "bilinear" or "nearest".
         seed: as for `RandomFlip`.
         fill_value: for fill_mode "constant".
-        data_format: "channels_last".
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -256,6 +257,7 @@ class RandomContrast(_Augmentation):
             Keras' page says (its code takes 0 for the lower one).
         value_range: of the images.
         seed: as for `RandomFlip`.
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -291,6 +293,7 @@ class RandomBrightness(_Augmentation):
             is white. One number f stands for [-f, f].
         value_range: of the images.
         seed: as for `RandomFlip`.
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -327,7 +330,7 @@ class RandomCrop(_Augmentation):
     Args:
         height, width: of the part.
         seed: as for `RandomFlip`.
-        data_format: "channels_last".
+        data_format: None or "channels_last".
 
     Raises:
         ValueError: an argument out of range, or an input of another rank.
@@ -346,7 +349,7 @@ class RandomCrop(_Augmentation):
         return self.keep(x)
 
     def keep(self, x: Tensor) -> Tensor:
-        return ops.center_crop(x, (self.height, self.width))
+        return center_crop(x, (self.height, self.width))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "height": self.height, "width": self.width}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 import threading
@@ -13,7 +14,7 @@ import numpy as np
 
 from dlcore import activations, constraints, initializers, regularizers
 from dlcore._arguments import Described, checked
-from dlcore.layers.checks import _is_float32, only, sample_shape
+from dlcore.layers.checks import is_float32, only, sample_shape
 from dlcore.layers.trace import Call, count_call, current, flat, identity, mapped, tracing
 from dlcore.ops.base import Op, Parameter, Tensor, changes, values
 
@@ -84,7 +85,7 @@ class Layer(Described):
         input_dim: int | None = None,
     ):
         self.name = names.next(type(self).__name__) if name is None else str(name)
-        if not _is_float32(dtype):
+        if not is_float32(dtype):
             raise ValueError(
                 f"{self.name}: dtype must be 'float32', the one dtype of dlcore. Received: dtype={dtype!r}"
             )
@@ -138,11 +139,8 @@ class Layer(Described):
             kind = argument.rsplit("_", 1)[-1]
             try:
                 setattr(self, argument, KINDS[kind].get(value))
-            except (KeyError, TypeError, ValueError) as error:
-                what = str(error).removeprefix(f"{kind}: ")
-                if not isinstance(error, ValueError):
-                    what = f"expected a name, a config or a function, not this: {value!r:.200}"
-                raise ValueError(f"{self.name}: {argument}: {what}") from None
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{self.name}: {argument}: {str(error).removeprefix(f'{kind}: ')}") from None
             if argument not in self._kept:
                 self._kept.append(argument)
 
@@ -180,7 +178,7 @@ class Layer(Described):
         Raises:
             ValueError: no shape, or another dtype.
         """
-        if shape is None or isinstance(shape, str) or (trainable and not tuple(shape)) or not _is_float32(dtype):
+        if shape is None or isinstance(shape, str) or (trainable and not tuple(shape)) or not is_float32(dtype):
             raise ValueError(
                 f"{self.name}: add_weight expects a shape, (1,) for one number that is trained, and dtype 'float32'. "
                 f"Received: shape={shape!r}, dtype={dtype!r}"
@@ -380,7 +378,7 @@ class Layer(Described):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shape of the output for inputs of this shape, batch included."""
-        layer = self if self.built else type(self).from_config(self.get_config())
+        layer = self if self.built else copy.deepcopy(self)
         several = isinstance(input_shape, list) or (input_shape and isinstance(input_shape[0], (list, tuple)))
         with tracing(False, None):
             x = [Tensor(shape) for shape in input_shape] if several else Tensor(tuple(input_shape))

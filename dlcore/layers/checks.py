@@ -17,12 +17,15 @@ Pair = tuple[int, int]
 
 def sample_shape(shape: Any, layer: str, argument: str) -> tuple[int, ...]:
     """`shape` as a tuple of positive ints, without the batch."""
-    shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-    if not all(isinstance(size, (int, np.integer)) and size > 0 for size in shape):
+    try:
+        sizes = tuple(shape)
+    except TypeError:  # one number
+        sizes = (shape,)
+    if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
         raise ValueError(
-            f"{layer}: {argument} must hold positive whole numbers, without the batch. Received: {argument}={shape}"
+            f"{layer}: {argument} must hold positive whole numbers, without the batch. Received: {argument}={shape!r}"
         )
-    return tuple(int(size) for size in shape)
+    return tuple(int(size) for size in sizes)
 
 
 def positive(value: Any, layer: str, argument: str) -> int:
@@ -66,7 +69,7 @@ def only(value: Any, allowed: Sequence[Any], layer: str, argument: str) -> None:
         )
 
 
-def _is_float32(dtype: Any) -> bool:
+def is_float32(dtype: Any) -> bool:
     """Whether `dtype` means float32, in the words of NumPy or Keras."""
     if isinstance(dtype, dict):  # of a policy
         dtype = dtype.get("config", {}).get("name") if isinstance(dtype.get("config"), dict) else dtype

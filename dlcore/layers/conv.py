@@ -46,7 +46,8 @@ class _Conv(Convolution):
             )
 
     def build(self, input_shape: tuple[Any, ...]) -> None:
-        if len(input_shape) != self.rank + 2 or input_shape[-1] % self.groups:
+        self.expect(input_shape)
+        if input_shape[-1] % self.groups:
             raise ValueError(
                 f"{self.name}: expected an input of shape {LAYOUTS[self.rank]}, channels a multiple of "
                 f"groups={self.groups}. Received: {shown(input_shape)}"

@@ -18,7 +18,8 @@ class _Merge(Layer):
     """A layer of a list of inputs (batch, ...), whose shapes broadcast after the batch: `merge` joins two."""
 
     def build(self, input_shape: Any) -> None:
-        if not isinstance(input_shape, list) or len(input_shape) < 1:
+        several = isinstance(input_shape, (list, tuple)) and all(isinstance(s, tuple) for s in input_shape)
+        if not several or not input_shape:
             received = input_shape if isinstance(input_shape, list) else shown(input_shape)
             raise ValueError(f"{self.name}: expected a list of inputs. Received: shapes {received}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore import ops
+from dlcore._arguments import is_number
 from dlcore.layers.base import Layer
 from dlcore.layers.checks import only, shown
 from dlcore.ops.base import Parameter, Tensor
@@ -13,7 +14,7 @@ from dlcore.ops.normalization import MovingAverage
 
 def _number(value: Any, layer: str, argument: str, low: float, high: float, what: str) -> float:
     """`value` as a float in [low, high]."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         raise ValueError(f"{layer}: {argument} must be {what}. Received: {argument}={value!r}")
     return float(value)
 

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import Any
 
 from dlcore import _random, ops
+from dlcore._arguments import is_number
 from dlcore.layers.base import Layer
 from dlcore.layers.checks import channels_last, expect_rank
 from dlcore.ops.base import Tensor
@@ -22,7 +23,7 @@ class _Noise(Layer):
         self.seed = None if seed is None else int(seed)
 
     def _share(self, rate: Any) -> float:
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1:
+        if not is_number(rate) or not 0 <= rate < 1:
             raise ValueError(f"{self.name}: rate must be a number in [0, 1). Received: rate={rate!r}")
         return float(rate)
 
@@ -175,8 +176,7 @@ class GaussianNoise(_Noise):
 
     def __init__(self, stddev: float, seed: int | None = None, **kwargs: Any):
         super().__init__(seed, **kwargs)
-        number = isinstance(stddev, (int, float)) and not isinstance(stddev, bool)
-        if not number or not isfinite(stddev) or stddev < 0:
+        if not is_number(stddev) or not isfinite(stddev) or stddev < 0:
             raise ValueError(f"{self.name}: stddev must be a number of at least 0. Received: stddev={stddev!r}")
         self.stddev = float(stddev)
 

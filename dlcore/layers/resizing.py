@@ -8,23 +8,15 @@ from dlcore import ops
 from dlcore.layers.base import Layer
 from dlcore.layers.checks import channels_last, choice, expect_rank, positive
 from dlcore.ops.base import Tensor
-from dlcore.ops.resize import INTERPOLATIONS
+from dlcore.ops.resize import INTERPOLATIONS, center_crop, crop_to_aspect
 
 IMAGES = "(batch, height, width, channels)"
-
-
-def _crop_to_aspect(x: Tensor, height: int, width: int) -> Tensor:
-    """The largest part around the centre that has the shape of (height, width)."""
-    ih, iw = x.shape[1:3]
-    h, w = max(min(ih, int(iw * height / width)), 1), max(min(iw, int(ih * width / height)), 1)
-    top, left = (ih - h) // 2, (iw - w) // 2
-    return x[:, top : top + h, left : left + w]
 
 
 def _pad_to_aspect(x: Tensor, height: int, width: int, value: float) -> Tensor:
     """x in the middle of a field that has the shape of (height, width), or is one short of it."""
     ih, iw = x.shape[1:3]
-    top, left = (max(ih, int(iw * height / width)) - ih) // 2, (max(iw, int(ih * width / height)) - iw) // 2
+    top, left = (max(ih, iw * height // width) - ih) // 2, (max(iw, ih * width // height) - iw) // 2
     return ops.pad(x, ((top, top), (left, left)), value)
 
 
@@ -78,7 +70,7 @@ class Resizing(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         expect_rank(x, 4, self, IMAGES)
         if self.crop_to_aspect_ratio:
-            x = _crop_to_aspect(x, self.height, self.width)
+            x = crop_to_aspect(x, (self.height, self.width))
         elif self.pad_to_aspect_ratio:
             x = _pad_to_aspect(x, self.height, self.width, self.fill_value)
         return ops.resize(x, (self.height, self.width), self.interpolation)
@@ -114,10 +106,7 @@ class CenterCrop(Layer):
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         expect_rank(x, 4, self, IMAGES)
-        top, left = (x.shape[1] - self.height) // 2, (x.shape[2] - self.width) // 2
-        if top >= 0 and left >= 0:
-            return x[:, top : top + self.height, left : left + self.width]
-        return ops.resize(_crop_to_aspect(x, self.height, self.width), (self.height, self.width))
+        return center_crop(x, (self.height, self.width))
 
     def get_config(self) -> dict[str, Any]:
         config = {"height": self.height, "width": self.width, "data_format": "channels_last"}

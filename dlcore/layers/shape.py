@@ -81,7 +81,10 @@ class InputLayer(Layer):
             kwargs["input_shape"] = shape
         if batch_shape is not None:
             kwargs["batch_input_shape"] = batch_shape
-        given = np.dtype(dtype or "float32")
+        try:
+            given = np.dtype(dtype or "float32")
+        except TypeError:  # refused below, by the layer's name
+            given = np.dtype("float32")
         self.kind = "i" if given.kind in "iu" and given.itemsize > 1 else "f"
         super().__init__(dtype=None if given.kind in "iu" else dtype, name=name, **kwargs)
         if batch_size is not None:

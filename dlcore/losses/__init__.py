@@ -1,5 +1,6 @@
 """Losses of Keras, by name, class and function. Training minimises the mean over the batch and over the positions of a
-sample, unless a reduction says otherwise.
+sample, unless a reduction says otherwise. The arguments `reduction`, `name` and `dtype` of the classes are those of
+`Loss`.
 
 https://keras.io/api/losses/
 """
@@ -11,7 +12,7 @@ from typing import Any
 
 from dlcore import _objects
 from dlcore._arguments import nearest
-from dlcore.losses.base import Loss, LossFunctionWrapper, numbers
+from dlcore.losses.base import Loss, LossFunctionWrapper
 from dlcore.losses.classes import (
     CategoricalHinge,
     CosineSimilarity,
@@ -56,7 +57,6 @@ from dlcore.losses.functions import (
     squared_hinge,
     tversky,
 )
-from dlcore.losses.weights import class_weights
 
 __all__ = [
     "BinaryCrossentropy",
@@ -85,7 +85,6 @@ __all__ = [
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
     "categorical_hinge",
-    "class_weights",
     "cosine_similarity",
     "deserialize",
     "dice",
@@ -98,7 +97,6 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
-    "numbers",
     "poisson",
     "serialize",
     "sparse_categorical_crossentropy",
@@ -196,9 +194,14 @@ def _function(name: Any) -> Callable[..., Any]:
     return own
 
 
-def deserialize(name: Any) -> Loss:
-    """`get`, by Keras' other name."""
-    return get(name)
+def deserialize(name: Any, custom_objects: dict[str, Any] | None = None) -> Loss:
+    """The loss that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return get(name)
 
 
 def serialize(loss: Any) -> dict[str, Any]:

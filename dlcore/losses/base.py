@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, is_number
 from dlcore.losses import weights
 from dlcore.ops import Tensor
 
@@ -242,7 +242,7 @@ def number(owner: str, argument: str, value: Any, low: float, high: float = np.i
     Raises:
         ValueError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not low <= value <= high:
+    if not is_number(value) or not low <= value <= high:
         expected = f"in [{low}, {high}]" if high < np.inf else f">= {low}"
         raise ValueError(f"{owner}: {argument} must be a number {expected}. Received: {argument}={value!r}")
     return float(value)

@@ -7,6 +7,7 @@ https://keras.io/api/losses/
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from math import log, prod
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
+from dlcore._arguments import is_number
 from dlcore.ops import Tensor
 
 EPSILON = 1e-7
@@ -22,6 +24,7 @@ EPSILON = 1e-7
 def either(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let a function of tensors take arrays as well."""
     sparse, scalar = function.__name__.startswith("sparse"), function.__name__ in ("dice", "tversky")
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
     def called(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
@@ -43,7 +46,7 @@ def either(function: Callable[..., Any]) -> Callable[..., Any]:
         if alone:
             p, y = p[None], y[None]
         values = compute(lambda y, p: function(y, p, *args, **kwargs), y, p)
-        whole = scalar and (args or kwargs.get("axis")) in ((), None)
+        whole = scalar and signature.bind(y_true, y_pred, *args, **kwargs).arguments.get("axis") is None
         return values[0] if alone or whole else values
 
     called.sparse = sparse  # type: ignore[attr-defined]
@@ -237,7 +240,7 @@ def categorical_focal_crossentropy(
     p = ops.softmax(y_pred, axis) if from_logits else y_pred
     q = ops.clip(p / ops.sum(p, axis, keepdims=True), EPSILON, 1.0 - EPSILON)
     loss = ops.power(1.0 - q, gamma) * y * ops.log(q)
-    if not isinstance(alpha, (int, float)):
+    if not is_number(alpha):
         alpha = np.asarray(alpha, np.float32).reshape(-1, *[1] * (p.ndim - 1 - axis))
     return -ops.sum(alpha * loss, axis)
 

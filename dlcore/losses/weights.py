@@ -1,16 +1,13 @@
-"""Weights of samples, positions and classes."""
+"""Weights of samples and positions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dlcore import ops
 from dlcore.ops import Tensor
-
-if TYPE_CHECKING:
-    from dlcore.losses.base import Loss
 
 
 def mean_of_positions(values: Tensor) -> Tensor:
@@ -104,49 +101,3 @@ def _aligned(weight: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarra
     if weight.ndim > len(shape) or any(a not in (1, b) for a, b in zip(weight.shape, shape, strict=False)):
         raise ValueError(f"{name}: sample_weight of shape {given} does not go with values of shape {shape}")
     return weight
-
-
-def class_weights(class_weight: Any, y: np.ndarray, loss: Loss, n_classes: int) -> np.ndarray:
-    """The weight of each sample by its class, float32 (n,), or of each position (n, positions...).
-
-    https://keras.io/api/models/model_training_apis/#fit-method
-
-    Args:
-        class_weight: dict of weights by class number, 1 for classes that it lacks; or "balanced": n / (k * count) for
-            the k classes that occur, as scikit-learn has it.
-        y: targets as `loss.target` gives them: class numbers, or one-hot over the last axis; with one output, 0 and 1.
-        loss: what the targets are of.
-        n_classes: outputs of the model.
-
-    Raises:
-        ValueError: neither a dict nor "balanced", or a class or weight that cannot be.
-    """
-    if loss.sparse:
-        classes = y.astype(np.int64)
-    elif y.shape[-1] == 1:
-        classes, n_classes = np.round(y[..., 0]).astype(np.int64), max(n_classes, 2)
-    else:
-        classes = y.argmax(axis=-1)
-    ignore = loss.ignored()
-    known = np.ones(classes.shape, bool) if ignore is None else classes != ignore
-    table = np.ones(n_classes, np.float64)
-    if isinstance(class_weight, str) and class_weight == "balanced":
-        counts = np.bincount(classes[known], minlength=n_classes)
-        present = counts > 0
-        table[present] = counts.sum() / (present.sum() * counts[present])
-    elif isinstance(class_weight, dict):
-        for key, value in class_weight.items():
-            if isinstance(key, bool) or not isinstance(key, (int, np.integer)) or not 0 <= key < n_classes:
-                raise ValueError(
-                    f"class_weight: expected class numbers from 0 to {n_classes - 1} as keys. Received: {key!r}"
-                )
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value < np.inf:
-                raise ValueError(f"class_weight: expected a number >= 0 for class {key}. Received: {value!r}")
-            table[key] = value
-    else:
-        raise ValueError(
-            f"class_weight: expected a dict of weights by class number, or 'balanced'. Received: {class_weight!r}"
-        )
-    weights = np.ones(classes.shape, np.float32)
-    weights[known] = table[classes[known]]
-    return weights

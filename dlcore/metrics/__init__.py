@@ -1,4 +1,5 @@
 """Metrics of Keras, by name, class and function: what each sample contributes to totals, and what the totals mean.
+The arguments `name` and `dtype` of the classes are those of `Metric`.
 
 https://keras.io/api/metrics/
 """
@@ -41,13 +42,7 @@ from dlcore.metrics.accuracy import (
     TopKCategoricalAccuracy,
 )
 from dlcore.metrics.auc import AUC
-from dlcore.metrics.base import (
-    Mean,
-    MeanMetricWrapper,
-    Measured,
-    Metric,
-    Sum,
-)
+from dlcore.metrics.base import Mean, MeanMetricWrapper, Metric, Sum
 from dlcore.metrics.functions import (
     binary_accuracy,
     categorical_accuracy,
@@ -120,7 +115,6 @@ __all__ = [
     "MeanMetricWrapper",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
-    "Measured",
     "Metric",
     "OneHotIoU",
     "OneHotMeanIoU",
@@ -253,9 +247,9 @@ _BY_NAME: dict[str, type[Metric]] = {
 NAMES = {*_BY_NAME, *(function.__name__ for function in _FUNCTIONS), "accuracy", "acc", "crossentropy", "ce"}
 
 
-def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[Any, ...] = ()) -> tuple[str, Metric]:
-    """(name in logs, metric). "accuracy" and "acc" mean the accuracy that goes with the loss, "crossentropy" and "ce"
-    the cross-entropy that does.
+def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[Any, ...] = ()) -> Metric:
+    """A metric, which logs call by its name. "accuracy" and "acc" mean the accuracy that goes with the loss,
+    "crossentropy" and "ce" the cross-entropy that does.
 
     Args:
         identifier: a name, a Metric, its class or config dict, a Loss, or a function of (y_true, y_pred).
@@ -272,7 +266,7 @@ def get(identifier: Any, loss: Loss | None = None, output_shape: tuple[Any, ...]
             f"metrics: {metric.name!r} does not go with the loss {loss.name!r}, whose targets are {kind}; "
             "'accuracy' chooses the one that does"
         )
-    return metric.name, metric
+    return metric
 
 
 def _of_the_loss(identifier: Any, loss: Loss | None, output_shape: tuple[Any, ...]) -> Metric | None:
@@ -336,9 +330,14 @@ def _function(name: Any) -> Any:
     return own
 
 
-def deserialize(config: Any) -> Metric:
-    """A metric from what `serialize` gave."""
-    return _made(config)
+def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Metric:
+    """The metric that `serialize` described; custom_objects holds classes and functions of the user by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    with _objects.custom_object_scope(custom_objects):
+        return _made(config)
 
 
 def serialize(metric: Any) -> Any:

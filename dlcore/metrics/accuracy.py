@@ -70,6 +70,9 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     """How often the prediction of the one-hot target is among the k greatest.
 
     https://keras.io/api/metrics/accuracy_metrics/#topkcategoricalaccuracy-class
+
+    Args:
+        k: how many count, default 5.
     """
 
     def __init__(self, k: int = 5, name: str = "top_k_categorical_accuracy", dtype: str | None = None):

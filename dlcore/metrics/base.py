@@ -310,6 +310,9 @@ class Mean(_Values):
     https://keras.io/api/metrics/reduction_metrics/#mean-class
     """
 
+    def __init__(self, name: str = "mean", dtype: str | None = None):
+        super().__init__(name, dtype)
+
     def result_of(self, totals: dict[str, np.ndarray], count: float) -> Any:
         return plain(ratio(totals["total"], count))
 
@@ -321,6 +324,9 @@ class Sum(_Values):
     """
 
     _reduce = staticmethod(np.sum)
+
+    def __init__(self, name: str = "sum", dtype: str | None = None):
+        super().__init__(name, dtype)
 
     def result_of(self, totals: dict[str, np.ndarray], count: float) -> Any:
         return plain(totals["total"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import ops
+from dlcore._arguments import is_number
 from dlcore.metrics.base import Measured, Metric, plain, ratio
 from dlcore.ops import Tensor
 from dlcore.ops.metrics import ThresholdCounts
@@ -174,6 +175,9 @@ class TruePositives(_Count):
     """How many positives are above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#truepositives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
 
@@ -181,6 +185,9 @@ class FalsePositives(_Count):
     """How many negatives are above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#falsepositives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
     which = 1
@@ -190,6 +197,9 @@ class TrueNegatives(_Count):
     """How many negatives are not above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#truenegatives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
     which = 2
@@ -199,6 +209,9 @@ class FalseNegatives(_Count):
     """How many positives are not above a threshold.
 
     https://keras.io/api/metrics/classification_metrics/#falsenegatives-class
+
+    Args:
+        thresholds: as for `Precision`.
     """
 
     which = 3
@@ -231,7 +244,7 @@ class _Best(Thresholds):
         dtype: str | None = None,
     ):
         owner = name or type(self).__name__
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        if not is_number(value) or not 0 <= value <= 1:
             raise ValueError(
                 f"{owner}: {self.constraint} must be a number in [0, 1]. Received: {self.constraint}={value!r}"
             )
@@ -255,6 +268,11 @@ class SensitivityAtSpecificity(_Best):
     """The best recall of positives at thresholds where that of negatives is at least `specificity`.
 
     https://keras.io/api/metrics/classification_metrics/#sensitivityatspecificity-class
+
+    Args:
+        specificity: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "specificity"
@@ -270,6 +288,11 @@ class SpecificityAtSensitivity(_Best):
     """The best recall of negatives at thresholds where that of positives is at least `sensitivity`.
 
     https://keras.io/api/metrics/classification_metrics/#specificityatsensitivity-class
+
+    Args:
+        sensitivity: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "sensitivity"
@@ -285,6 +308,11 @@ class PrecisionAtRecall(_Best):
     """The best precision at thresholds where recall is at least `recall`.
 
     https://keras.io/api/metrics/classification_metrics/#precisionatrecall-class
+
+    Args:
+        recall: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "recall"
@@ -300,6 +328,11 @@ class RecallAtPrecision(_Best):
     """The best recall at thresholds where precision is at least `precision`.
 
     https://keras.io/api/metrics/classification_metrics/#recallatprecision-class
+
+    Args:
+        precision: in [0, 1].
+        num_thresholds: how many are tried, evenly spaced in [0, 1], default 200.
+        class_id: only this entry of a row counts, default None for all.
     """
 
     constraint = "precision"

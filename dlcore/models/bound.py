@@ -13,7 +13,7 @@ from dlcore.graph.program import Function
 from dlcore.kernels.data import Feed
 from dlcore.layers.checks import shown
 from dlcore.layers.trace import Trace, flat, tracing
-from dlcore.metrics import Measured
+from dlcore.metrics.base import Measured
 from dlcore.models.advice import check_output
 from dlcore.models.arena import WeightArena
 from dlcore.models.objective import Target
@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 
 
 class Bound:
-    """A Function and the measures that it adds to, by their names in logs."""
+    """A Function and the measures that it adds to, by their names in logs. Entering it sets them to nothing; until it
+    is left it is `busy`."""
 
     def __init__(self, function: Function, measured: dict[str, Measured]):
         self.function, self.measured = function, measured
+        self.busy = False
 
-    def reset(self) -> None:
+    def __enter__(self) -> None:
+        self.busy = True
         for measured in self.measured.values():
             measured.reset()
+
+    def __exit__(self, *error: object) -> None:
+        self.busy = False
 
     def read(self) -> dict[str, Any]:
         return {name: measured.result() for name, measured in self.measured.items()}
@@ -62,6 +68,8 @@ def bind(
     for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
         if target.loss is None and not target.metrics:
             continue
+        if p.shape == (BATCH,):  # as `target` has it
+            p = ops.expand_dims(p, 1)
         shape, dtype = target.read
         y, weight = gather(f"y{i}", shape, dtype), None
         feeds[f"y{i}"] = Feed(dtype, prod(shape))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import threading
 from typing import Any
 
 from dlcore import _objects
@@ -86,9 +88,19 @@ class Saved(Network):
 
         return json.dumps(serialize_layer(self), **options)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        with self._lock.read():  # another thread may be training
+            made = memo[id(self)] = type(self).__new__(type(self))
+            made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+            return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        if self._training.locked() and self._trainer != threading.get_ident():
+            return super(Saved, copy.deepcopy(self)).__reduce_ex__(protocol)  # of one step, not of two
+        return super().__reduce_ex__(protocol)
+
     def __getstate__(self) -> dict[str, Any]:
-        with self._lock.read():
-            state = super().__getstate__()
+        state = super().__getstate__()
         for name in BOUND:
             state.pop(name, None)
         return state

@@ -14,7 +14,7 @@ from dlcore.callbacks import CallbackList
 from dlcore.graph.program import Function
 from dlcore.layers.base import Layer
 from dlcore.layers.trace import flat, mapped
-from dlcore.models.data import Data, Spec, adapt, whole
+from dlcore.models.data import Chunk, Data, Spec, adapt, whole
 from dlcore.models.files import Saved
 from dlcore.models.training import PREDICT_BATCH, Trainer, feed
 from dlcore.ops.base import Tensor, changes, values
@@ -140,28 +140,31 @@ class Model(Saved, Trainer):
         parts: list[list[np.ndarray]] = []
         with closing(data.epoch(0)) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
-                out = [np.empty((chunk.rows, *shape), np.float32) for shape in shapes]
-                with self._lock.read(), self._predicting("".join(data.dtypes), shapes) as function:
-                    feed(function, chunk, ())
-                    for i, array in enumerate(out):
-                        function.feeds[f"p{i}"].set(array, write=True)
-                    for program, count in function.runs(chunk.rows, min(chunk.batch, chunk.rows)):
-                        for steps in [count] if hooks is None else [1] * count:
-                            if hooks is not None:
-                                hooks.on_predict_batch_begin(done)
-                            first = function.cursor.cursor
-                            program.run(steps, config.get_num_threads(), values.last)
-                            if hooks is not None:
-                                rows = [array[first : function.cursor.cursor] for array in out]
-                                hooks.on_predict_batch_end(done, {"outputs": self._structured(rows)})
-                            done += steps
-                parts.append(out)
+                for rows in [chunk] if hooks is None else chunk.batches():
+                    if hooks is not None:
+                        hooks.on_predict_batch_begin(done)
+                    parts.append(self._predicted(rows, "".join(data.dtypes), shapes))
+                    if hooks is not None:
+                        hooks.on_predict_batch_end(done, {"outputs": self._structured(parts[-1])})
+                    done += 1
         if hooks is not None:
             hooks.on_predict_end()
         if not parts:
             raise ValueError(f"x: expected at least one batch. Received: {type(x).__name__} that gave none")
         whole_out = parts[0] if len(parts) == 1 else [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         return self._structured(whole_out)
+
+    def _predicted(self, chunk: Chunk, dtypes: str, shapes: Sequence[tuple[int, ...]]) -> list[np.ndarray]:
+        """The outputs for all rows of a chunk. No callback runs meanwhile: a training that it waits for would wait
+        for the lock."""
+        out = [np.empty((chunk.rows, *shape), np.float32) for shape in shapes]
+        with self._lock.read(), self._predicting(dtypes, shapes) as function:
+            feed(function, chunk, ())
+            for i, array in enumerate(out):
+                function.feeds[f"p{i}"].set(array, write=True)
+            for program, steps in function.runs(chunk.rows, min(chunk.batch, chunk.rows)):
+                program.run(steps, config.get_num_threads(), values.last)
+        return out
 
     def _structured(self, outputs: Sequence[np.ndarray]) -> Any:
         """The outputs, one after the other, in the structure that the model gives."""
@@ -184,7 +187,10 @@ class Model(Saved, Trainer):
                 idle.give(predictor)
             return
         spare = self._idle_functions.setdefault(dtypes, [])
-        function = spare.pop() if spare else self._new_function(dtypes)
+        try:
+            function = spare.pop()
+        except IndexError:  # no look before: another thread may take the last one between
+            function = self._new_function(dtypes)
         try:
             yield function
         finally:

@@ -270,7 +270,8 @@ class Network(Layer):
     def _targets(self) -> list[Target]:
         _, objective = self._compiled()
         shapes = self._output_shapes()
-        return objective.targets(self._output_names(len(shapes)), [shape[1:] for shape in shapes])
+        # one number per sample is measured as an output of one unit
+        return objective.targets(self._output_names(len(shapes)), [shape[1:] or (1,) for shape in shapes])
 
     def _output_shapes(self) -> list[tuple[Any, ...]]:
         """Shapes of the outputs, batch in front."""
@@ -342,10 +343,11 @@ class Network(Layer):
         arena = self._weights_in_place() if training else None
         self._drop_stale()
         key = (dtypes, weights, training)
-        if key not in self._functions:
+        bound = self._functions.get(key)
+        if bound is None or bound.busy:  # a callback may evaluate in the midst of an evaluation
             optimizer, _ = self._compiled()
-            self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
-        return self._functions[key]
+            bound = self._functions[key] = bind(self, self._targets(), dtypes, weights, arena, optimizer)
+        return bound
 
     def _idle(self, what: str) -> None:
         """Refuse to change a model that is training or evaluating."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore import losses, metrics
+from dlcore._arguments import is_number
 from dlcore.losses.base import ONE_UNIT
 
 SLACK = 1e-3  # what rounding may add to a target
@@ -65,6 +66,25 @@ class Target:
             return self.shape[self.loss.class_axis if self.loss.class_axis < 0 else self.loss.class_axis - 1]
         return None if self.loss.between != (0, 1) else max(2, self.shape[-1])
 
+    @property
+    def ignored(self) -> int | None:
+        """The class that does not count, None where all do."""
+        return None if self.loss is None else self.loss.ignored()
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Shape of the class numbers of one sample: () where it has one class."""
+        shape, _ = self.read
+        return shape if self.loss is not None and self.loss.sparse else shape[:-1]
+
+    def class_numbers(self, y: np.ndarray) -> np.ndarray:
+        """Those of checked targets, whole numbers (n, *positions); of one unit, 0 and 1."""
+        if self.loss is not None and self.loss.sparse:
+            return y
+        if y.ndim > 1 and y.shape[-1] > 1:
+            return np.asarray(y.argmax(axis=-1))
+        return np.round(y.reshape(len(y), *self.positions)).astype(np.int64)
+
 
 class Objective:
     """The arguments of `compile`, to be laid out over the outputs once these are known."""
@@ -85,16 +105,20 @@ class Objective:
         weights = self._laid_out(self.loss_weights, names, "loss_weights")
         found = []
         for name, shape, loss, weight in zip(names, shapes, chosen, weights, strict=True):
-            if weight is not None and (isinstance(weight, bool) or not isinstance(weight, (int, float))):
+            if weight is not None and not is_number(weight):
                 raise ValueError(f"{self.model}: loss_weights must be numbers. Received: {weight!r}")
             found.append(Target(name, shape, loss, 1.0 if weight is None else float(weight)))
         for weighted, given in ((False, self.metrics), (True, self.weighted_metrics)):
             what = "weighted_metrics" if weighted else "metrics"
             for target, some in zip(found, self._metrics(given, names, what), strict=True):
                 for one in some:
-                    name, metric = metrics.get(one, target.loss, (None, *target.shape))
-                    log = name if n == 1 else f"{target.name}_{name}"
-                    if log == "loss" or any(log == other for t in found for other, *_ in t.metrics):
+                    metric = metrics.get(one, target.loss, (None, *target.shape))
+                    taken = {"loss", *(log for t in found for log, *_ in t.metrics)}
+                    prefix = "" if n == 1 else f"{target.name}_"
+                    log = prefix + metric.name
+                    if weighted and log in taken:
+                        log = f"{prefix}weighted_{metric.name}"
+                    if log in taken:
                         raise ValueError(f"{self.model}: two measures are called {log!r}; give the metric another name")
                     target.metrics.append((log, metric, weighted))
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -9,7 +10,8 @@ from typing import Any, cast
 
 from dlcore import _random, config
 from dlcore._arguments import checked
-from dlcore.callbacks import CallbackList, History, line, resolve_verbose
+from dlcore.callbacks import CallbackList, History
+from dlcore.callbacks.progress import line, resolve_verbose
 from dlcore.graph.program import Function
 from dlcore.kernels.executor import Program
 from dlcore.models.advice import check_fit
@@ -25,8 +27,6 @@ REPORT_SECONDS = 0.1  # between looks at the progress bar, when no callback asks
 
 class Trainer(Network):
     """What a `Model` does to train and to be measured."""
-
-    _steps_done = 0  # of the epoch in work
 
     _fit_seed = 0  # of the order of the samples, in the training that goes on or the last one
     _resume: dict[str, int] | None = None  # the place where it is to go on
@@ -73,7 +73,8 @@ class Trainer(Network):
             validation_split: share of the samples, the last ones before shuffling, to validate on.
             validation_data: (x, y), (x, y, sample_weight) or a dataset to validate on after each epoch.
             shuffle: whether each epoch has a random order of its own.
-            class_weight: {class: weight}, or "balanced" for n / (classes * count), as scikit-learn has it.
+            class_weight: {class: weight}, or "balanced" for n / (classes * count), as scikit-learn has it. Where a
+                sample has positions with a class each, of the positions.
             sample_weight: one number per sample (n,) or position (n, ...), that its loss is multiplied with.
             initial_epoch: number of epochs done before.
             steps_per_epoch: batches of an epoch, default all of the data.
@@ -145,9 +146,9 @@ class Trainer(Network):
                 initial_epoch, start, self._fit_seed = (place[key] for key in ("epoch", "batch", "seed"))
             for epoch in range(initial_epoch, epochs):
                 hooks.on_epoch_begin(epoch)
-                logs = self._run(data, True, hooks, epoch, self._fit_seed, start)
+                logs, done = self._run(data, True, hooks, epoch, self._fit_seed, start)
                 start = 0
-                if not self._steps_done and epoch > initial_epoch:  # the data has ended
+                if not done and epoch > initial_epoch:  # the data has ended
                     break
                 if held is not None and _due(epoch + 1, validation_freq):
                     measured = self._evaluate(held, hooks)
@@ -174,7 +175,7 @@ class Trainer(Network):
 
     def _evaluate(self, data: Data, hooks: CallbackList) -> dict[str, Any]:
         hooks.on_test_begin()
-        logs = self._run(data, False, hooks)
+        logs, _ = self._run(data, False, hooks)
         hooks.on_test_end(logs)
         return logs
 
@@ -186,31 +187,39 @@ class Trainer(Network):
         epoch: int = 0,
         seed: int = 0,
         start: int = 0,
-    ) -> dict[str, Any]:
-        """One pass over the data. Many steps run in one call, unless a callback asks for every batch."""
+    ) -> tuple[dict[str, Any], int]:
+        """One pass over the data. Many steps run in one call, unless a callback asks for every batch.
+
+        Returns: the logs, NaN where no step was left to do, and how many steps of the epoch are done.
+        """
         bound = self._bound(data, training)
-        bound.reset()
         numbers = [i for i, target in enumerate(self._targets()) if target.loss is not None or target.metrics]
         each = hooks is not None and (hooks.wants_batches if training else hooks.wants_test_batches)
-        self._steps_done = start
-        with closing(data.epoch(epoch, seed, start)) as chunks:  # type: ignore[type-var]
+        done = start
+        with bound, closing(data.epoch(epoch, seed, start)) as chunks:  # type: ignore[type-var]
             for chunk in chunks:
                 feed(bound.function, chunk, numbers)
                 try:
-                    for count in self._steps(bound.function, chunk, training, hooks if each else None):
-                        self._steps_done += count
+                    for count in self._steps(bound.function, chunk, training, hooks if each else None, done):
+                        done += count
                         if hooks is not None and training:
-                            hooks.on_progress(self._steps_done, count, bound.read())
+                            hooks.on_progress(done, count, bound.read())
                         elif hooks is not None and each:
-                            hooks.on_test_batch_end(self._steps_done - 1, bound.read())
-                        if self.stop_training and each and training:
-                            return bound.read()
+                            hooks.on_test_batch_end(done - 1, bound.read())
+                        if self.stop_training and training:
+                            return bound.read(), done
                 finally:
                     bound.function.clear()
-        return bound.read()
+        logs = bound.read()
+        if done == start:  # no number would be true, and 0 would be the best loss of all
+            logs = {name: value * math.nan for name, value in logs.items()}
+        return logs, done
 
-    def _steps(self, function: Function, chunk: Chunk, training: bool, hooks: CallbackList | None) -> Iterator[int]:
-        """Run the steps of a chunk, one at a time where `hooks` want to know; gives after each call how many it did."""
+    def _steps(
+        self, function: Function, chunk: Chunk, training: bool, hooks: CallbackList | None, done: int
+    ) -> Iterator[int]:
+        """Run the steps of a chunk, one at a time where `hooks` want to know; gives after each call how many it did.
+        `done` steps of the epoch are done before."""
         size, threads = 1, config.get_num_threads()
         for program, steps in function.runs(chunk.rows, chunk.batch):
             while steps:
@@ -218,7 +227,7 @@ class Trainer(Network):
                 if training and self.optimizer is not None:
                     count = self.optimizer.prepare(count)
                 if hooks is not None:
-                    (hooks.on_train_batch_begin if training else hooks.on_test_batch_begin)(self._steps_done)
+                    (hooks.on_train_batch_begin if training else hooks.on_test_batch_begin)(done)
                 start = time.perf_counter()
                 if training:
                     self._step(program, count, threads)
@@ -228,6 +237,7 @@ class Trainer(Network):
                 seconds = time.perf_counter() - start
                 size = max(1, min(4 * size, int(REPORT_SECONDS * count / max(seconds, 1e-9))))
                 steps -= count
+                done += count
                 yield count
 
     def _step(self, program: Program, count: int, threads: int) -> None:
@@ -247,7 +257,7 @@ class Trainer(Network):
         if class_weight is not None:
             data.weigh_classes(class_weight)
         data.batch_size = data.samples or 1
-        return self._run(data, training, None)
+        return self._run(data, training, None)[0]
 
     @checked
     def train_on_batch(

@@ -93,21 +93,6 @@ def random_crop(x: Tensor, seed: int, size: Pair) -> Tensor:
     return Affine(x, size, how).output
 
 
-def center_crop(x: Tensor, size: Pair) -> Tensor:
-    """The middle `size` (height, width) of each sample. If it is smaller, then its largest middle part of that shape,
-    resized: bilinear, without antialiasing."""
-    ih, iw = _size(x)
-    if ih >= size[0] and iw >= size[1]:
-        return _part(x, size)
-    part = _part(x, (max(min(ih, iw * size[0] // size[1]), 1), max(min(iw, ih * size[1] // size[0]), 1)))
-    return Affine(part, size, ("resize", (0.0, 0.0), (0.0, 0.0), 0), ("nearest", "bilinear", 0.0)).output
-
-
-def _part(x: Tensor, size: Pair) -> Tensor:
-    top, left = (x.shape[1] - size[0]) // 2, (x.shape[2] - size[1]) // 2
-    return x if size == _size(x) else Affine(x, size, ("crop", (top, top), (left, left), 0)).output
-
-
 class Adjust(Op):
     in_place = 0
 

@@ -140,6 +140,7 @@ class Parameter(Tensor):
 
     @property
     def value(self) -> np.ndarray:
+        """What the weight is now, read-only: float32, not a copy."""
         return self._value
 
     @value.setter
@@ -155,6 +156,7 @@ class Parameter(Tensor):
 
     @property
     def trainable(self) -> bool:
+        """Whether training changes it."""
         return self._trainable
 
     @trainable.setter
@@ -163,6 +165,7 @@ class Parameter(Tensor):
         changes.note()
 
     def numpy(self) -> np.ndarray:
+        """A copy of the value."""
         return self.value.copy()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -253,6 +256,7 @@ class Op:
 
     @property
     def output(self) -> Tensor:
+        """The first output, which of most ops is the only one."""
         return self.outputs[0]
 
     def gradient(self, grads: list[Tensor | None], wanted: list[bool]) -> list[Tensor | None]:
@@ -260,6 +264,7 @@ class Op:
         raise TypeError(f"{type(self).__name__} has no gradient")
 
     def bind(self, at: Binding) -> Step:
+        """The step of a program that computes the outputs, by a kernel."""
         raise TypeError(f"{type(self).__name__} has no kernel")
 
     def grain(self, tasks: int) -> int:

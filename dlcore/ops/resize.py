@@ -8,6 +8,7 @@ import numpy as np
 
 from dlcore.kernels import resize as kernels
 from dlcore.ops.base import Op, Tensor
+from dlcore.ops.windows import Pair
 
 Taps = tuple[np.ndarray, np.ndarray]  # which input pixels an output pixel reads, and their weights: (out, taps) each
 
@@ -87,3 +88,23 @@ def resize(x: Tensor, size: Sequence[int], interpolation: str = "bilinear") -> T
         raise ValueError(f"resize: expected one of {tuple(INTERPOLATIONS)}. Received: interpolation={interpolation!r}")
     taps_of = INTERPOLATIONS[interpolation]
     return Resize(x, taps_of(x.shape[1], int(size[0])), taps_of(x.shape[2], int(size[1]))).output
+
+
+def middle(x: Tensor, size: Pair) -> Tensor:
+    """The part of `size` (height, width) around the centre of images that are at least as large."""
+    top, left = (x.shape[1] - size[0]) // 2, (x.shape[2] - size[1]) // 2
+    return x[:, top : top + size[0], left : left + size[1]]
+
+
+def crop_to_aspect(x: Tensor, size: Pair) -> Tensor:
+    """The largest part around the centre of images that has the proportions of `size` (height, width)."""
+    ih, iw = x.shape[1:3]
+    return middle(x, (max(min(ih, iw * size[0] // size[1]), 1), max(min(iw, ih * size[1] // size[0]), 1)))
+
+
+def center_crop(x: Tensor, size: Pair) -> Tensor:
+    """The middle `size` (height, width) of images; where they are smaller on a side, `crop_to_aspect` of that size,
+    resized bilinearly."""
+    if x.shape[1] >= size[0] and x.shape[2] >= size[1]:
+        return middle(x, size)
+    return resize(crop_to_aspect(x, size), size)

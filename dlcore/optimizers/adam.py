@@ -13,7 +13,7 @@ class _Moments(Optimizer):
     def _betas(self, beta_1: Any, beta_2: Any, epsilon: Any) -> None:
         self.beta_1 = self._number("beta_1", beta_1, 1.0, open=True)
         self.beta_2 = self._number("beta_2", beta_2, 1.0, open=True)
-        self.epsilon = _epsilon(self, epsilon)
+        self.epsilon = self._number("epsilon", epsilon)
 
     def options(self) -> dict[str, Any]:
         return {"beta1": self.beta_1, "beta2": self.beta_2, "epsilon": self.epsilon}
@@ -139,9 +139,3 @@ class Adamax(_Moments):
     ):
         super().__init__(learning_rate, *common, **options)
         self._betas(beta_1, beta_2, epsilon)
-
-
-def _epsilon(optimizer: Optimizer, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
-        raise ValueError(f"{optimizer.name}: epsilon must not be negative. Received: epsilon={value!r}")
-    return float(value)

@@ -77,6 +77,7 @@ class Optimizer(Settings):
 
     @property
     def built(self) -> bool:
+        """Whether the slots exist."""
         return bool(self._layout)
 
     def build(self, layout: Mapping[Parameter, slice] | Sequence[Parameter], size: int | None = None) -> None:

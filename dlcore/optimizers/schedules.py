@@ -10,17 +10,21 @@ from math import ceil, cos, floor, log, pi
 from typing import Any
 
 from dlcore import _objects
-from dlcore._arguments import Checked
+from dlcore._arguments import Checked, is_number
 
 
 class LearningRateSchedule(Checked):
     """Called with the number of steps done before, gives the learning rate of the next one. A subclass defines
-    `__call__(step)`, and `get_config` where it is to be saved."""
+    `__call__(step)`, and `get_config` where it is to be saved.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/learning_rate_schedule/
+    """
 
     def __call__(self, step: int) -> float:
         raise NotImplementedError(f"{type(self).__name__} must define __call__(step)")
 
     def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor that make the same schedule."""
         return dict(vars(self))
 
     @classmethod
@@ -29,7 +33,10 @@ class LearningRateSchedule(Checked):
 
 
 class ExponentialDecay(LearningRateSchedule):
-    """initial_learning_rate * decay_rate ^ (step / decay_steps), the exponent rounded down with `staircase`."""
+    """initial_learning_rate * decay_rate ^ (step / decay_steps), the exponent rounded down with `staircase`.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/exponential_decay/
+    """
 
     def __init__(
         self,
@@ -39,10 +46,8 @@ class ExponentialDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "ExponentialDecay",
     ):
-        self.initial_learning_rate, self.decay_steps = (
-            initial_learning_rate,
-            _positive(decay_steps, "decay_steps", self),
-        )
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps, "decay_steps", self)
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
     def __call__(self, step: int) -> float:
@@ -51,7 +56,10 @@ class ExponentialDecay(LearningRateSchedule):
 
 
 class InverseTimeDecay(LearningRateSchedule):
-    """initial_learning_rate / (1 + decay_rate * step / decay_steps), the quotient rounded down with `staircase`."""
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps), the quotient rounded down with `staircase`.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/inverse_time_decay/
+    """
 
     def __init__(
         self,
@@ -61,10 +69,8 @@ class InverseTimeDecay(LearningRateSchedule):
         staircase: bool = False,
         name: str = "InverseTimeDecay",
     ):
-        self.initial_learning_rate, self.decay_steps = (
-            initial_learning_rate,
-            _positive(decay_steps, "decay_steps", self),
-        )
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps, "decay_steps", self)
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
     def __call__(self, step: int) -> float:
@@ -74,6 +80,8 @@ class InverseTimeDecay(LearningRateSchedule):
 
 class PiecewiseConstantDecay(LearningRateSchedule):
     """values[i] for steps after boundaries[i - 1] up to boundaries[i], that step included.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/piecewise_constant_decay/
 
     Raises:
         ValueError: there is not one value more than boundaries.
@@ -93,7 +101,10 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 
 class PolynomialDecay(LearningRateSchedule):
     """(initial - end) * (1 - step / decay_steps) ^ power + end, where steps stop at decay_steps, or with `cycle` begin
-    again there with decay_steps twice, three times ... as long."""
+    again there with decay_steps twice, three times ... as long.
+
+    https://keras.io/api/optimizers/learning_rate_schedules/polynomial_decay/
+    """
 
     def __init__(
         self,
@@ -104,10 +115,8 @@ class PolynomialDecay(LearningRateSchedule):
         cycle: bool = False,
         name: str = "PolynomialDecay",
     ):
-        self.initial_learning_rate, self.decay_steps = (
-            initial_learning_rate,
-            _positive(decay_steps, "decay_steps", self),
-        )
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps, "decay_steps", self)
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
     def __call__(self, step: int) -> float:
@@ -118,7 +127,10 @@ class PolynomialDecay(LearningRateSchedule):
 
 class CosineDecay(LearningRateSchedule):
     """From initial_learning_rate to warmup_target in warmup_steps, in equal steps, then along half a cosine to alpha
-    times that in decay_steps. Without a warmup_target there is no warm-up. (Loshchilov & Hutter, arXiv 1608.03983)"""
+    times that in decay_steps. Without a warmup_target there is no warm-up. (Loshchilov & Hutter, arXiv 1608.03983)
+
+    https://keras.io/api/optimizers/learning_rate_schedules/cosine_decay/
+    """
 
     def __init__(
         self,
@@ -129,10 +141,8 @@ class CosineDecay(LearningRateSchedule):
         warmup_target: float | None = None,
         warmup_steps: float = 0,
     ):
-        self.initial_learning_rate, self.decay_steps = (
-            initial_learning_rate,
-            _positive(decay_steps, "decay_steps", self),
-        )
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = _positive(decay_steps, "decay_steps", self)
         self.alpha, self.name, self.warmup_target, self.warmup_steps = alpha, name, warmup_target, warmup_steps
 
     def __call__(self, step: int) -> float:
@@ -147,7 +157,10 @@ class CosineDecay(LearningRateSchedule):
 
 class CosineDecayRestarts(LearningRateSchedule):
     """Half cosines down to alpha times their height, one after the other: the first of first_decay_steps, each t_mul
-    times as long and m_mul times as high as the one before. (Loshchilov & Hutter, arXiv 1608.03983)"""
+    times as long and m_mul times as high as the one before. (Loshchilov & Hutter, arXiv 1608.03983)
+
+    https://keras.io/api/optimizers/learning_rate_schedules/cosine_decay_restarts/
+    """
 
     def __init__(
         self,
@@ -176,7 +189,7 @@ class CosineDecayRestarts(LearningRateSchedule):
 
 
 def _positive(value: Any, argument: str, owner: LearningRateSchedule) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if not is_number(value) or not value > 0:
         raise ValueError(f"{type(owner).__name__}: {argument} must be a number above 0. Received: {argument}={value!r}")
     return value
 
@@ -189,7 +202,8 @@ _BY_NAME: dict[str, type[LearningRateSchedule]] = {
 
 
 def serialize(learning_rate_schedule: LearningRateSchedule) -> dict[str, Any]:
-    """The config dict that `deserialize` understands."""
+    """The config dict that `deserialize` understands; its class_name is None for a class of the user's that has no name
+    in a file."""
     cls = type(learning_rate_schedule)
     return {
         "class_name": cls.__name__ if cls in _BY_NAME.values() else _objects.name_of(cls, _BY_NAME),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
-from difflib import get_close_matches
 from inspect import signature
 from math import inf
 from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import is_number
+from dlcore._arguments import unknown as unknown_argument
 from dlcore.kernels.executor import Clock
 from dlcore.optimizers import schedules
 
@@ -42,9 +43,7 @@ class Settings:
         if unknown.pop("decay", None) is not None:
             warnings.warn(f"{cls}: decay is ignored; use a learning rate schedule", stacklevel=self._outside())
         for key in unknown:
-            near = get_close_matches(key, self._arguments(), 1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known are {', '.join(self._arguments())}."
-            raise TypeError(f"{cls}: unknown argument {key}. {hint}")
+            raise unknown_argument(cls, key, self._arguments())
         if lr is not None:
             if learning_rate is not (type(self).__init__.__defaults__ or (None,))[0]:  # the default itself
                 raise TypeError(
@@ -90,8 +89,7 @@ class Settings:
     def _number(self, argument: str, value: Any, below: float = inf, optional: bool = False, open: bool = False) -> Any:
         if value is None and optional:
             return None
-        number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
-        if not number or not 0 <= value <= below or value == inf or (open and value == below):
+        if not is_number(value) or not 0 <= value <= below or value == inf or (open and value == below):
             wanted = "a number of at least 0" if below == inf else f"in [0, {below:g}{')' if open else ']'}"
             raise ValueError(f"{self.name}: {argument} must be {wanted}. Received: {argument}={value!r}")
         return float(value)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dlcore import _objects, activations, constraints, initializers, layers, regularizers
-from dlcore.layers.base import Layer
+from dlcore import _objects, layers
+from dlcore.layers.base import KINDS, Layer
 from dlcore.layers.trace import limited
 from dlcore.models.functional import Functional
 from dlcore.models.sequential import Sequential
@@ -143,19 +143,15 @@ def weights_from(read: Read) -> Iterator[None]:
 
 def _check_functions(layer: Layer) -> None:
     """Refuse functions of the user that have no name in a file."""
-    kinds: dict[str, Callable[[Any], Any]] = {
-        "activation": activations.serialize, "_initializer": initializers.serialize,
-        "_regularizer": regularizers.serialize, "_constraint": constraints.serialize,
-    }  # fmt: skip
     for argument, value in vars(layer).items():
-        for ending, serialize in kinds.items():
-            if value is None or not argument.endswith(ending) or argument.startswith("_"):
-                continue
-            try:
-                serialize(value)
-            except ValueError as error:
-                cure = ""
-                if ending == "_initializer":
-                    zeros = f"layer.{argument} = dlcore.initializers.Zeros()"
-                    cure = f". Its weights need it no more: set {zeros} to save them"
-                raise ValueError(f"{layer.name}: argument {argument}: {error}{cure}") from None
+        kind = argument.rpartition("_")[2]
+        if value is None or argument.startswith("_") or kind not in KINDS:
+            continue
+        try:
+            KINDS[kind].serialize(value)
+        except ValueError as error:
+            cure = ""
+            if kind == "initializer":
+                zeros = f"layer.{argument} = dlcore.initializers.Zeros()"
+                cure = f". Its weights need it no more: set {zeros} to save them"
+            raise ValueError(f"{layer.name}: argument {argument}: {error}{cure}") from None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dlcore._arguments import outside
 from dlcore.models.model import Model
 from dlcore.saving.file import Contents, check_filepath, read_file, write_file
 from dlcore.saving.tree import Tree
@@ -59,8 +60,10 @@ def load_weights(model: Model, filepath: str | os.PathLike[str], skip_mismatch: 
             return values
         bad = {path.rpartition("/")[0] for path, weight in weights.items() if not contents.fits(path, weight.shape)}
         if bad:
-            warnings.warn(f"{model.name}: these layers stay as they are, the file does not fit them: {sorted(bad)}",
-                          stacklevel=5)  # fmt: skip
+            warnings.warn(
+                f"{model.name}: these layers stay as they are, the file does not fit them: {sorted(bad)}",
+                stacklevel=outside(),
+            )
         good = {path: weight for path, weight in weights.items() if path.rpartition("/")[0] not in bad}
         return {weight: contents.read(path, weight.shape) for path, weight in good.items()}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from html import escape
 from typing import Any, NamedTuple
 
 DIRECTIONS = ("TB", "BT", "LR", "RL")
@@ -164,6 +163,8 @@ def _quoted(text: str) -> str:
 
 
 def _label(box: Box) -> str:
+    from html import escape  # who draws nothing need not wait for its tables
+
     cells = [f'<tr><td bgcolor="{box.fill}"><b>{escape(box.title)}</b></td></tr>']
     cells += [f'<tr><td><font color="{row.color}">{escape(row.text)}</font></td></tr>' for row in box.rows]
     return f'<table border="0" cellborder="1" cellspacing="0" cellpadding="8">{"".join(cells)}</table>'

@@ -6,8 +6,8 @@ epoch as `Chunk`s: rows of C-contiguous arrays that a Feed takes as they are.
 
 from dlcore.models.data.adapt import adapt, validation
 from dlcore.models.data.arrays import ArrayData
-from dlcore.models.data.base import Chunk, Data, Spec, Target
-from dlcore.models.data.checks import inputs, split, validation_pair, whole
+from dlcore.models.data.base import Chunk, Data, Spec
+from dlcore.models.data.checks import inputs, whole
 from dlcore.models.data.indexed import Indexed
 from dlcore.models.data.iterables import Iterables
 from dlcore.models.data.prefetch import Prefetcher
@@ -22,11 +22,8 @@ __all__ = [
     "Prefetcher",
     "Spec",
     "Stream",
-    "Target",
     "adapt",
     "inputs",
-    "split",
     "validation",
-    "validation_pair",
     "whole",
 ]

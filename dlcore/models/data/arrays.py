@@ -20,7 +20,6 @@ from dlcore.models.data.checks import (
     shaped,
     share_of,
     warn_of_order,
-    weights_by_class,
 )
 from dlcore.models.data.prefetch import Prefetcher
 
@@ -190,8 +189,9 @@ class ArrayData(Data):
         front, back = self._part(slice(0, at)), self._part(slice(at, n))
         back.steps_per_epoch, back.shuffle = None, False
         for target, y in zip(self.targets, self.y, strict=True):
-            if not isinstance(y, Rows) and getattr(target, "classes", None):
-                warn_of_order(y, at, share, self._named("y", target.name, len(self.targets)))
+            if not isinstance(y, Rows) and target.classes and not target.positions and np.isfinite(y).all():
+                argument = self._named("y", target.name, len(self.targets))
+                warn_of_order(target.class_numbers(y), at, share, argument)
         return front, back
 
     def _part(self, rows: slice) -> ArrayData:
@@ -206,7 +206,7 @@ class ArrayData(Data):
         y = self.y[0]
         y = y.read(0, len(y)) if isinstance(y, Rows) else y
         self._balance(y)
-        self.w = [weights_by_class(y, self.class_weight or {})]
+        self.w = [self._by_class(y)]
 
     def epoch(self, epoch: int, seed: int = 0, start: int = 0) -> Iterator[Chunk]:
         """With `steps_per_epoch`, an epoch goes on where the one before stopped; every pass has an order of its own."""

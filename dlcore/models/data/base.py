@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from dlcore.models.data.checks import balanced, class_weights, weights
+from dlcore.models.data.checks import balanced, class_weights, weights, weights_by_class
 
 
 @dataclass(frozen=True)
@@ -26,27 +26,36 @@ class Spec:
     dtype: str = "f"
 
 
-@dataclass(frozen=True)
-class Target:
-    """One output of a model, as training sees it.
+class Checks(Protocol):
+    """What data asks about the targets of one output of a model.
 
     Attributes:
-        name: of the output.
-        check: called with targets (n, ...) and the argument's name; gives them as a C-contiguous array that the loss
-            reads, or raises ValueError.
+        classes: how many classes they tell apart, None where they are no classes.
+        ignored: the class that does not count, None where all do.
+        positions: shape of the class numbers of one sample.
     """
-
-    name: str
-    check: Callable[[Any, str], np.ndarray]
-
-
-class Checks(Protocol):
-    """What data asks of a target: see `Target`. It may also say how many `classes` it tells apart."""
 
     @property
     def name(self) -> str: ...
 
-    def check(self, y: Any, argument: str, /) -> np.ndarray: ...
+    @property
+    def classes(self) -> int | None: ...
+
+    @property
+    def ignored(self) -> int | None: ...
+
+    @property
+    def positions(self) -> tuple[int, ...]: ...
+
+    def check(self, y: Any, argument: str, /) -> np.ndarray:
+        """Targets (n, ...) as a C-contiguous array that the loss reads.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+
+    def class_numbers(self, y: np.ndarray, /) -> np.ndarray:
+        """Those of checked targets, whole numbers (n, *positions)."""
 
 
 class Chunk(NamedTuple):
@@ -69,6 +78,12 @@ class Chunk(NamedTuple):
     @property
     def steps(self) -> int:
         return -(-self.rows // self.batch)
+
+    def batches(self) -> Iterator[Chunk]:
+        """The inputs of one step after the other. The rows must be all of the arrays, in order."""
+        for low in range(0, self.rows, self.batch):
+            x = [array[low : low + self.batch] for array in self.x]
+            yield Chunk(x, [], [], None, len(x[0]), self.batch)
 
 
 class Data:
@@ -131,14 +146,15 @@ class Data:
         if self.weight_shapes[0] is not None:
             raise ValueError(f"{self.model}: class_weight and sample_weight cannot be given at the same time")
         given = class_weights(class_weight, self.model)
-        classes = getattr(self.targets[0], "classes", None)
+        target = self.targets[0]
+        classes = target.classes
         if classes is not None and (unknown := [c for c in given if not 0 <= c < classes]):
             raise ValueError(
                 f"{self.model}: class_weight expects class numbers from 0 to {classes - 1}, as the model has {classes} "
                 f"classes. Received: {unknown}"
             )
         self.class_weight = given
-        self.weight_shapes = ((),)
+        self.weight_shapes = (target.positions,)
 
     def epoch(self, epoch: int, seed: int = 0, start: int = 0) -> Iterator[Chunk]:
         """The chunks of one epoch, in an order that depends on `seed` and `epoch` alone. It has a `close`, which
@@ -179,7 +195,11 @@ class Data:
             for name, part in zip(outputs, parts, strict=True)
         ]
 
+    def _by_class(self, y: np.ndarray) -> np.ndarray:
+        """The weights of checked targets by their class."""
+        return weights_by_class(self.targets[0].class_numbers(y), self.class_weight or {})
+
     def _balance(self, y: np.ndarray) -> None:
         """Make numbers of "balanced", which only all targets together tell."""
         if self.class_weight is not None and not self.class_weight:
-            self.class_weight = balanced(y)
+            self.class_weight = balanced(self.targets[0].class_numbers(y), self.targets[0].ignored)

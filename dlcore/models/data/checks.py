@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dlcore._arguments import outside
+from dlcore._arguments import is_number, nearest, outside
 
 UNLIKELY = 0.01
 SLAB = 1 << 18  # numbers looked at in one go
@@ -134,8 +133,7 @@ def parts(
         unknown = [name for name in value if name not in names]
         missing = [name for name in names if name not in value]
         if unknown or missing:
-            near = difflib.get_close_matches(str(unknown[0]), missing or names, 1) if unknown else []
-            hint = f". Did you mean {near[0]!r}?" if near else ""
+            hint = nearest(unknown[0], missing or names) if unknown else ""
             raise ValueError(f"{argument}: {model} has the {kind} {list(names)}. Received: {list(value)}{hint}")
         return [value[name] for name in names]
     if len(names) == 1:
@@ -171,11 +169,7 @@ def class_weights(given: Any, model: str) -> dict[int, float]:
         return {}
     if isinstance(given, Mapping) and given:
         good = all(
-            isinstance(key, (int, np.integer))
-            and not isinstance(value, bool)
-            and isinstance(value, (int, float, np.number))
-            and value >= 0
-            for key, value in given.items()
+            isinstance(key, (int, np.integer)) and is_number(value) and value >= 0 for key, value in given.items()
         )
         if good:
             return {int(key): float(value) for key, value in given.items()}
@@ -185,32 +179,16 @@ def class_weights(given: Any, model: str) -> dict[int, float]:
     )
 
 
-def classes(y: np.ndarray) -> np.ndarray:
-    """Class of each sample: (n,) from class numbers (n,) or (n, 1), or from one-hot rows (n, classes)."""
-    if y.ndim == 2 and y.shape[1] > 1:
-        return np.asarray(y.argmax(axis=1))
-    if y.ndim > 2 or (y.ndim == 2 and y.shape[1] != 1):
-        raise ValueError(f"class_weight: expected targets with one class a sample. Received: shape {y.shape}")
-    return np.round(y.reshape(len(y))).astype(np.int64)
+def balanced(classes: np.ndarray, ignored: int | None) -> dict[int, float]:
+    """n / (number of classes * how often the class occurs), so that every class weighs as much as any other."""
+    found, counts = np.unique(classes if ignored is None else classes[classes != ignored], return_counts=True)
+    return {int(c): int(counts.sum()) / (len(found) * int(n)) for c, n in zip(found, counts, strict=True)}
 
 
-def balanced(y: np.ndarray) -> dict[int, float]:
-    """n / (number of classes * samples of the class), so that every class weighs as much as any other."""
-    found, counts = np.unique(classes(y), return_counts=True)
-    return {int(c): len(y) / (len(found) * int(n)) for c, n in zip(found, counts, strict=True)}
-
-
-def weights_by_class(y: np.ndarray, weight: Mapping[int, float]) -> np.ndarray:
-    """float32 (n,): the weight of each sample's class, 1 for a class without one."""
-    found, places = np.unique(classes(y), return_inverse=True)
-    return np.array([weight.get(int(c), 1.0) for c in found], np.float32)[places.reshape(-1)]
-
-
-def validation_pair(data: Any) -> tuple[Any, Any]:
-    """(x, y) of the argument validation_data."""
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise ValueError(f"validation_data: expected (x, y). Received: {type(data).__name__}")
-    return data[0], data[1]
+def weights_by_class(classes: np.ndarray, weight: Mapping[int, float]) -> np.ndarray:
+    """float32, of the shape of the class numbers: the weight of each, 1 for a class without one."""
+    found, places = np.unique(classes, return_inverse=True)
+    return np.array([weight.get(int(c), 1.0) for c in found], np.float32)[places.reshape(classes.shape)]
 
 
 def share_of(share: Any, n: int) -> int:
@@ -219,7 +197,7 @@ def share_of(share: Any, n: int) -> int:
     Raises:
         ValueError: a share outside [0, 1), or one that leaves nothing on a side.
     """
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+    if not is_number(share) or not 0 <= share < 1:
         raise ValueError(f"validation_split must be in [0, 1). Received: validation_split={share!r}")
     at = int(n * (1 - share))
     if share and at in (0, n):
@@ -230,11 +208,8 @@ def share_of(share: Any, n: int) -> int:
     return at
 
 
-def warn_of_order(y: np.ndarray, at: int, share: float, argument: str) -> None:
+def warn_of_order(labels: np.ndarray, at: int, share: float, argument: str) -> None:
     """Warn when a class is on one side of row `at` only, as it would hardly be if the rows were in random order."""
-    if y.ndim > 2 or not np.isfinite(y).all():
-        return
-    labels = classes(y)
     for part, others, words in ((labels[at:], labels[:at], "validates on"), (labels[:at], labels[at:], "trains on")):
         lacking = np.setdiff1d(others, part)
         odds = [(1 - np.count_nonzero(labels == c) / len(labels)) ** len(part) for c in lacking]
@@ -245,14 +220,3 @@ def warn_of_order(y: np.ndarray, at: int, share: float, argument: str) -> None:
                 "samples as they come. Shuffle the data first, or give validation_data",
                 stacklevel=outside(),
             )
-
-
-def split(x: np.ndarray, y: np.ndarray, share: float) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
-    """((x, y) to train on, the last `share` of the samples to validate on or None).
-
-    Raises: as `share_of`.
-    """
-    at = share_of(share, len(x))
-    if at == len(x):
-        return (x, y), None
-    return (x[:at], y[:at]), (x[at:], y[at:])

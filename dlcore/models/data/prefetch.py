@@ -42,6 +42,8 @@ class _Shared:
 
 def _work(source: Iterator[Any], shared: _Shared) -> None:
     try:
+        if shared.stopped:
+            return
         for item in source:
             if not shared.put(item):
                 return
@@ -89,6 +91,6 @@ class Prefetcher(Iterator[T], Generic[T]):
         """End the thread. Waits for the item in the making, but not forever: the thread is a daemon and ends when the
         user's code returns to it."""
         self._ended = True
-        self._shared.stop()
-        if self._started and self._thread is not threading.current_thread():
+        self._shared.stop()  # Ctrl-C may have come before the thread had started: it ends at once then
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(PATIENCE)

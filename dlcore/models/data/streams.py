@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dlcore.models.data.base import Checks, Chunk, Data, Spec
-from dlcore.models.data.checks import finite, inputs, numbers, parts, shape_of, weights_by_class
+from dlcore.models.data.checks import finite, inputs, numbers, parts, shape_of
 from dlcore.models.data.prefetch import Prefetcher
 
 
@@ -70,8 +70,6 @@ class Stream(Data):
     The arrays of a chunk are never the user's own memory, which may change while the chunk waits for its turn.
     """
 
-    thing = "batch"  # what messages call an item
-
     def __init__(self, source: Any, batch_size: int, steps: int | None, shuffle: bool, where: str, model: str):
         super().__init__(batch_size, steps, shuffle, where, model)
         self.source = source
@@ -86,7 +84,7 @@ class Stream(Data):
         raise TypeError(f"{type(self).__name__} must define items(epoch, seed, start)")
 
     def sample_shapes(self) -> list[tuple[int, ...]]:
-        x, y, _ = unpacked(self.peek(), f"{self.where}{self.thing} 0")
+        x, y, _ = unpacked(self.peek(), f"{self.where}batch 0")
         arrays = [numbers(part, f"{self.where}x") for part in leaves(x)]
         one = not self._always_batches() and y is not None and not shape_of(next(iter(leaves(y)), 0))
         for array in arrays:
@@ -97,7 +95,7 @@ class Stream(Data):
         return [array.shape if one else array.shape[1:] for array in arrays]
 
     def sample_names(self) -> list[str] | None:
-        x, _, _ = unpacked(self.peek(), f"{self.where}{self.thing} 0")
+        x, _, _ = unpacked(self.peek(), f"{self.where}batch 0")
         return list(x) if isinstance(x, Mapping) else None
 
     def _always_batches(self) -> bool:
@@ -108,11 +106,11 @@ class Stream(Data):
         item = self.peek()
         self.of_samples = not self._always_batches() and is_sample(unpacked(item, "")[0], specs)
         if self.of_samples:
-            item = self._collate([item], f"{self.thing} 0")
+            item = self._collate([item], "batch 0")
         self.dtypes = ()
         self.weight_shapes = ()
         self.check_data = False  # the first batch is checked when its turn comes
-        chunk = self._chunk(item, f"{self.thing} 0")
+        chunk = self._chunk(item, "batch 0")
         self.check_data = check_data
         self.dtypes = tuple("B" if a.dtype == np.uint8 else a.dtype.char for a in chunk.x)
         self.weight_shapes = tuple(None if w is None else w.shape[1:] for w in chunk.w)
@@ -198,7 +196,7 @@ class Stream(Data):
                     raise ValueError(f"{self.where}{name}: {error}") from error
             weights = [None if a is None else np.array(a) for a in self._weights(w, n, of)]
             if self.class_weight:
-                weights = [weights_by_class(targets[0], self.class_weight)]
+                weights = [self._by_class(targets[0])]
             shapes = tuple(None if part is None else part.shape[1:] for part in weights)
             if self.weight_shapes and shapes != self.weight_shapes:
                 raise ValueError(
