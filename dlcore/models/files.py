@@ -13,7 +13,7 @@ from dlcore._arguments import checked
 from dlcore.models.network import Network
 
 BOUND = ("_arena", "_bound_to", "_seen", "_placed", "_functions", "_shapes", "_lock", "_training", "_building",
-         "_predictors", "_idle_functions", "_structure", "_resume")  # fmt: skip
+         "_predictors", "_idle_functions", "_structure", "_laid_out", "_resume")  # fmt: skip
 
 
 class Saved(Network):

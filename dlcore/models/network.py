@@ -65,6 +65,7 @@ class Network(Layer):
         self._functions: dict[Any, Bound] = {}
         self._shapes: list[tuple[Any, ...]] | None = None  # of the outputs
         self._structure: Any = 0  # numbers of the outputs, as the model's call gives them
+        self._laid_out: tuple[Objective, Any, list[Target]] | None = None  # an objective over outputs of these shapes
         self._renew_locks()
         _networks.add(self)
 
@@ -270,8 +271,11 @@ class Network(Layer):
     def _targets(self) -> list[Target]:
         _, objective = self._compiled()
         shapes = self._output_shapes()
-        # one number per sample is measured as an output of one unit
-        return objective.targets(self._output_names(len(shapes)), [shape[1:] or (1,) for shape in shapes])
+        if self._laid_out is None or self._laid_out[0] is not objective or self._laid_out[1] is not shapes:
+            # one number per sample is measured as an output of one unit
+            targets = objective.targets(self._output_names(len(shapes)), [shape[1:] or (1,) for shape in shapes])
+            self._laid_out = objective, shapes, targets
+        return self._laid_out[2]
 
     def _output_shapes(self) -> list[tuple[Any, ...]]:
         """Shapes of the outputs, batch in front."""
