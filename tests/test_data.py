@@ -846,7 +846,7 @@ def test_ctrl_c_while_a_batch_is_in_the_making():
     assert gone()
 
 
-def test_a_process_ends_though_a_thread_waits():
+def test_a_process_ends_though_a_thread_waits(tmp_path):
     code = (
         "import itertools, threading, time\n"
         "from dlcore.models.data import Prefetcher\n"
@@ -856,7 +856,7 @@ def test_a_process_ends_though_a_thread_waits():
         "    time.sleep(100)\n"
         "hanging = Prefetcher(hang()); next(hanging)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], timeout=30, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, timeout=30, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -443,13 +443,13 @@ def test_refuses_what_is_not_there():
         raw.predict_proba(X4 * 1e3 - 5e3)
 
 
-def test_one_clear_error_without_scikit_learn():
+def test_one_clear_error_without_scikit_learn(tmp_path):
     code = "import sys; sys.modules['sklearn'] = None; import dlcore; import dlcore.sklearn"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    found = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert "sklearn is needed for this and is not installed. It comes with the extra 'sklearn'" in found.stderr
     assert found.returncode == 1
 
 
-def test_importing_dlcore_brings_no_scikit_learn():
+def test_importing_dlcore_brings_no_scikit_learn(tmp_path):
     code = "import sys, dlcore; assert 'sklearn' not in sys.modules and 'dlcore.sklearn' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
