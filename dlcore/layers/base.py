@@ -311,12 +311,12 @@ class Layer(Described):
         said = {} if training is None else {"training": training}
         if training is None:
             training = outer.training if outer is not None else False
-        with tracing(bool(training), outer) as trace:
+        with tracing(bool(training), outer):
             if not self.built:
                 self.build(mapped(lambda t: t.shape, x))
                 self.built = True
             y = self._called(x, args, kwargs, bool(training))
-        if outer is None and trace.depth == 0:
+        if outer is None:
             y = mapped(lambda t: identity(t) if any(t is value for value in given) else t, y)
             self._last_call = Call(self, (x, args, {**kwargs, **said}), y)
         return y

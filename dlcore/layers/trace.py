@@ -20,12 +20,12 @@ class Call:
     Attributes:
         layer: what was called.
         arguments: (x, args, kwargs) as given.
-        outputs: what came out; each of these tensors has this call as its `call`.
+        outputs: what came out; each of these tensors has this call as its `call`, unless the call does not `own` them.
     """
 
-    def __init__(self, layer: Layer, arguments: tuple[Any, Any, Any], outputs: Any):
+    def __init__(self, layer: Layer, arguments: tuple[Any, Any, Any], outputs: Any, own: bool = True):
         self.layer, self.arguments, self.outputs = layer, arguments, outputs
-        for tensor in flat(outputs):
+        for tensor in flat(outputs) if own else ():
             tensor.call = self
 
     @property
@@ -41,7 +41,6 @@ class Trace:
         updates: ops that run at the end of each training step, such as those of moving statistics.
         losses: penalties that are added to the loss.
         draws: how often each layer was used that draws random numbers.
-        depth: how many traces are around it.
     """
 
     def __init__(self, training: bool, outer: Trace | None):
@@ -49,7 +48,6 @@ class Trace:
         self.updates: list[Op] = outer.updates if outer else []
         self.losses: list[Tensor] = outer.losses if outer else []
         self.draws: dict[Layer, int] = outer.draws if outer else {}
-        self.depth: int = outer.depth + 1 if outer else 0
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)

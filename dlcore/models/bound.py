@@ -66,7 +66,7 @@ def bind(
     parts: list[tuple[str, Tensor, float]] = []  # name, loss and its weight, of each output
     metrics: list[tuple[Any, ...]] = []
     for i, (target, p) in enumerate(zip(targets, outputs, strict=True)):
-        if target.loss is None and not target.metrics:
+        if not target.measured:
             continue
         if p.shape == (BATCH,):  # as `target` has it
             p = ops.expand_dims(p, 1)

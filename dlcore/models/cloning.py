@@ -76,9 +76,7 @@ def _call(layer: Layer, x: Any, *args: Any, **kwargs: Any) -> Any:
 def _functional(model: Functional, tensors: Any, clone: Clone, call: Any) -> Functional:
     refs = flat(model._inputs)
     if tensors is None:
-        given = [
-            Input(spec.shape, name=spec.name, dtype="int32" if spec.dtype == "i" else None) for spec in model.specs
-        ]
+        given = model._symbolic_inputs()
     else:
         given = flat(tensors)
         if len(given) != len(refs) or not all(isinstance(tensor, Tensor) for tensor in given):

@@ -109,8 +109,7 @@ class Functional(Model):
         for layer in self._layers:
             if seen.setdefault(layer.name, layer) is not layer:
                 raise ValueError(f"{self.name}: layer names must differ. Received a second {layer.name!r}")
-        self._last_call = Call(self, (inputs, (), {}), None)
-        self._last_call.outputs = outputs  # without claiming the tensors for this model
+        self._last_call = Call(self, (inputs, (), {}), outputs, own=False)  # other layers made them
 
     def _spec(self, tensor: Tensor, i: int) -> Spec:
         name = tensor.name or (tensor.call.layer.name if tensor.call is not None else f"input_{i}")

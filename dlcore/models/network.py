@@ -127,11 +127,13 @@ class Network(Layer):
 
     def _call_on_tensors(self, what: str) -> Call:
         if self._last_call is None and current() is None:  # the copy of a model has no symbolic tensors yet
-            inputs = [Input(s.shape, name=s.name, dtype="int32" if s.dtype == "i" else None) for s in self.specs]
-            call = Call(self, (self._packed(inputs), (), {}), None)
-            call.outputs = self._called(self._packed(inputs), (), {}, False)
-            self._last_call = call
+            x = self._packed(self._symbolic_inputs())
+            self._last_call = Call(self, (x, (), {}), self._called(x, (), {}, False), own=False)
         return super()._call_on_tensors(what)
+
+    def _symbolic_inputs(self) -> list[Tensor]:
+        """New inputs of the same names, shapes and dtypes."""
+        return [Input(s.shape, name=s.name, dtype="int32" if s.dtype == "i" else None) for s in self.specs]
 
     @property
     def inputs(self) -> list[Tensor]:

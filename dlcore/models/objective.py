@@ -30,6 +30,11 @@ class Target:
         self.metrics: list[tuple[str, Any, bool]] = []
 
     @property
+    def measured(self) -> bool:
+        """Whether training and evaluating need targets for the output."""
+        return self.loss is not None or bool(self.metrics)
+
+    @property
     def read(self) -> tuple[tuple[int, ...], str]:
         """Shape of one target, and its dtype, "f" or "i"."""
         return (self.loss or losses.Loss("loss")).target_shape(self.shape)

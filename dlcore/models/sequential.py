@@ -111,8 +111,7 @@ class Sequential(Model):
     def _connect(self, top: Tensor, bottom: Tensor) -> None:
         """The model's own symbolic tensors, which other models may start from."""
         self.output_shape = top.shape
-        self._last_call = Call(self, (bottom, (), {}), None)
-        self._last_call.outputs = top  # without claiming the tensor for this model
+        self._last_call = Call(self, (bottom, (), {}), top, own=False)  # the top layer made it
 
     def _changed(self) -> None:
         self._forget()

@@ -165,7 +165,7 @@ class Trainer(Network):
 
     def _measured(self) -> list[Target]:
         """The outputs that training and evaluating need targets for."""
-        return [target for target in self._targets() if target.loss is not None or target.metrics]
+        return [target for target in self._targets() if target.measured]
 
     def _bound(self, data: Data, training: bool) -> Bound:
         """The function for this data; a callback may have moved the weights since the last one."""
@@ -193,7 +193,7 @@ class Trainer(Network):
         Returns: the logs, NaN where no step was left to do, and how many steps of the epoch are done.
         """
         bound = self._bound(data, training)
-        numbers = [i for i, target in enumerate(self._targets()) if target.loss is not None or target.metrics]
+        numbers = [i for i, target in enumerate(self._targets()) if target.measured]
         each = hooks is not None and (hooks.wants_batches if training else hooks.wants_test_batches)
         done = start
         with bound, closing(data.epoch(epoch, seed, start)) as chunks:  # type: ignore[type-var]
