@@ -85,7 +85,7 @@ def build(
             else:
                 bound.append((steps, grain if first.axis == SAMPLE else first.grain(steps[0].tasks)))
         stages.append(bound)
-    return Program(
+    program = Program(
         stages,
         clock=clock,
         cursor=cursor,
@@ -96,6 +96,8 @@ def build(
         prologue=p.prologue,
         keep=(binder.arena, placed),
     )
+    program.ops = [op for groups in p.stages for group in groups for op in group.ops]
+    return program
 
 
 class Function:

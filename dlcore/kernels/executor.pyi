@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 class Step:
     tasks: int
@@ -17,6 +18,7 @@ class Program:
     work: float
     serial: bool
     prepared: object
+    ops: list[Any] | None
     def __init__(
         self,
         stages: Sequence[Sequence[tuple[Sequence[Step], int | None]]],
@@ -32,6 +34,7 @@ class Program:
     @property
     def nbytes(self) -> int: ...
     def run(self, steps: int = 1, threads: int = 1, weights: object = None) -> int: ...
+    def profile(self, steps: int = 1, threads: int = 1, weights: object = None) -> list[tuple[float, float]]: ...
 
 def openmp_limit() -> int: ...
 def openmp_processors() -> int: ...

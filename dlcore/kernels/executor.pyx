@@ -107,6 +107,7 @@ ctypedef struct BoundStep:
     Leaf leaf
     const void *args
     Py_ssize_t tasks
+    int number                # among all steps of the program
 
 ctypedef struct Group:
     BoundStep *steps
@@ -134,6 +135,8 @@ ctypedef struct Run:
     int64_t done              # whole steps
     bint poll
     double polled
+    double *seconds           # by thread and step, while `profile` measures; else NULL
+    int steps                 # of the program
     void *program
 
 
@@ -165,6 +168,7 @@ cdef class Program:
     cdef readonly double work
     cdef readonly bint serial  # one thread is as fast as any number
     cdef public object prepared  # the `weights` of the last whole run
+    cdef public object ops       # whose steps these are, in order, where they come from a graph
 
     def __cinit__(self):
         memset(&self.c, 0, sizeof(Run))
@@ -219,11 +223,13 @@ cdef class Program:
                         raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of "
                                          f"{grain}")
                     group.steps[k].leaf, group.steps[k].args, group.steps[k].tasks = step.leaf, step.args, step.tasks
+                    group.steps[k].number = len(self.bound)
                     self.work += step.work
                     self.scratch = max(self.scratch, step.scratch)
                     self.bound.append(step)
                 group.chunks = 1 if grain is None else (group.tasks - 1) // grain + 1 if group.tasks > 0 else 0
                 self.c.stages[i].chunks += group.chunks
+        self.c.steps = len(self.bound)
         self.serial = self.work < SERIAL_WORK
 
     def __dealloc__(self):
@@ -308,6 +314,19 @@ cdef class Program:
         finally:
             self.running = False
 
+    def profile(self, Py_ssize_t steps=1, int threads=1, weights=None):
+        """`run`, with a look at the clock before and after each call of a leaf. Returns a list of (work, seconds), one for
+        each step of the program in order: its multiply-adds, and what it took in one run, all threads together."""
+        threads = max(threads, 1)
+        storage = bytearray(threads * max(self.c.steps, 1) * sizeof(double))
+        cdef double[::1] seconds = memoryview(storage).cast("d")
+        self.c.seconds = &seconds[0]
+        try:
+            self.run(steps, threads, weights)
+        finally:
+            self.c.seconds = NULL
+        return [((<Step>step).work, sum(seconds[i :: self.c.steps]) / max(steps, 1)) for i, step in enumerate(self.bound)]
+
 
 cdef void run_parallel(Run *run, int threads, Py_ssize_t steps) noexcept nogil:
     dlc_enter_region()
@@ -385,7 +404,11 @@ cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int
         begin = chunk * group.grain
         end = min(begin + group.grain, group.tasks)
         for s in range(group.count):
+            if run.seconds != NULL:
+                run.seconds[thread * run.steps + group.steps[s].number] -= dlc_seconds()
             group.steps[s].leaf(group.steps[s].args, begin, end if group.grain > 0 else group.steps[s].tasks, slot)
+            if run.seconds != NULL:
+                run.seconds[thread * run.steps + group.steps[s].number] += dlc_seconds()
         if thread == 0:
             look(run)
 

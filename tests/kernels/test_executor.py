@@ -425,3 +425,15 @@ def test_dense_on_threads_is_what_it_is_on_one():
     for threads, out in enumerate(y, 1):
         Program([[([dense.dense_forward(x, p, b, out)], 8)]]).run(threads=threads)
     assert all(same_bits(out, y[0]) for out in y)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_profile_gives_work_and_seconds_of_each_step(threads):
+    x, y, z = np.ones((8, 4), np.float32), np.zeros((8, 4), np.float32), np.zeros((8, 4), np.float32)
+    steps = [elementwise.rescale(x, y, 2.0, 0.0), elementwise.rescale(y, z, 3.0, 1.0)]
+    program = Program([[(steps, 2)]])
+    found = program.profile(5, threads)
+    assert [work for work, _ in found] == [step.work for step in steps]
+    assert all(0 < seconds < 1 for _, seconds in found)
+    assert (z == 7).all()
+    assert program.run(2, threads) == 2
