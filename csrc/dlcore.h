@@ -240,4 +240,7 @@ const dlc_tiles *dlc_find(const char *isa);
 /* Names of the instruction sets this build knows, worst first, ending in NULL, whether or not this processor runs them. */
 extern const char *const dlc_isas[];
 
+/* What cpuid says of this processor, as Linux shows it in /proc/cpuinfo; 0 and nothing where there is no cpuid. */
+int dlc_processor(char vendor[13], int *family, int *model);
+
 #endif

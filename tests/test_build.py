@@ -151,13 +151,13 @@ def import_from(built, folder):
 @pytest.mark.slow
 def test_sdist_holds_the_sources_and_nothing_generated(unpacked):
     files = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*") if path.is_file()}
-    kept = [*CHECKOUT.glob("csrc/*"), *CHECKOUT.glob("tests/*.py")]
+    kept = [*CHECKOUT.glob("csrc/*"), *CHECKOUT.glob("tests/*.py"), *CHECKOUT.glob("tests/csrc/*")]
     for pattern in ("*.py", "*.pyx", "*.pxd", "*.h", "*.pyi", "py.typed"):
         kept += (CHECKOUT / "dlcore").rglob(pattern)
     kept = {path.relative_to(CHECKOUT).as_posix() for path in kept} - {"dlcore/_build_config.py"}
     assert not sorted(kept - files)
     assert {"LICENSE", "pyproject.toml", "setup.py"} <= files
-    ours = ("csrc/", "benchmarks/")
+    ours = ("csrc/", "benchmarks/", "tests/csrc/")
     generated = {name for name in files if name.endswith((".c", ".cpp", ".so")) and not name.startswith(ours)}
     assert not sorted(generated)
     assert "dlcore/_build_config.py" not in files

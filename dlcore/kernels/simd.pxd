@@ -198,5 +198,6 @@ cdef extern from "dlcore.h" nogil:
 
     const dlc_tiles *dlc_find(const char *isa)
     const char *dlc_isas[]
+    int dlc_processor(char *vendor, int *family, int *model)
 
 cdef const dlc_tiles *tiles() noexcept
