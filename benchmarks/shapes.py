@@ -9,6 +9,15 @@ CONVOLUTIONS = {  # (n, ih, iw, ic), (kh, kw), oc, padding on every side
     "resnet 3x3 16-16": ((16, 32, 32, 16), (3, 3), 16, 1),
     "resnet 1x1 64-128": ((16, 16, 16, 64), (1, 1), 128, 0),
 }
+WEIGHT_GRADIENTS = {
+    **CONVOLUTIONS,
+    "lenet 5x5 1-6": ((128, 28, 28, 1), (5, 5), 6, 2),
+    "resnet 3x3 64-64": ((96, 8, 8, 64), (3, 3), 64, 1),
+    "mobilenet 1x1 128-128": ((24, 24, 24, 128), (1, 1), 128, 0),
+    "mobilenet 1x1 512-512": ((96, 6, 6, 512), (1, 1), 512, 0),
+    "mobilenet 1x1 1024-1024": ((96, 1, 1, 1024), (1, 1), 1024, 0),
+    "resnet 3x3 512-512": ((48, 4, 4, 512), (3, 3), 512, 1),
+}
 DEPTHWISE = {  # (n, ih, iw, c), stride; 3x3, padding 1
     "mobilenet 112x112x32": ((1, 112, 112, 32), 1),
     "mobilenet 56x56x128 / 2": ((1, 56, 56, 128), 2),

@@ -45,6 +45,20 @@ typedef struct {
     int activation;
 } dlc_gemm;
 
+/* c[r*c_step + j] (+)= sum over segments s and k < kc of a[a_segment[s] + k*a_step + r] * b[b_segment[s] + k*b_step + j],
+ * for r < m and j < n. */
+typedef struct {
+    const float *a;
+    const float *b;              /* rows may be read up to the end of a vector, whatever n is */
+    float *c;
+    const ptrdiff_t *a_segment;
+    const ptrdiff_t *b_segment;
+    ptrdiff_t segments, kc, a_step, b_step, c_step;
+    int m;                       /* 1 to `outer_rows`, or twice that where n is at most `width` */
+    int n;                       /* 1 to nr */
+    int accumulate;              /* nonzero: c is read and added to */
+} dlc_outer;
+
 /* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
 typedef struct {
     const float *x;
@@ -120,6 +134,11 @@ typedef struct {
     /* gemm */
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
+
+    /* outer */
+    int outer_rows;                                /* rows of `outer` for two vectors of columns */
+    void (*outer)(const dlc_outer *t);
+    void (*copy_rows)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t n, float *y, ptrdiff_t y_step);
 
     /* depthwise */
     void (*depthwise)(const dlc_depthwise *t);

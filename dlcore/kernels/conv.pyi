@@ -42,13 +42,3 @@ def conv2d_input_gradient(
     b: _Operand | None = None,
     activation: int = 0,
 ) -> Step: ...
-def conv2d_weight_gradient(
-    x: _Operand,
-    dy: _Operand,
-    dw: _Operand,
-    grain: int,
-    strides: _Pair = (1, 1),
-    padding: _Padding = ((0, 0), (0, 0)),
-    dilation: _Pair = (1, 1),
-    groups: int = 1,
-) -> Step: ...

@@ -1,7 +1,7 @@
 # cython: language_level=3
-"""Convolution in NHWC: forward, input gradient and weight gradient for any kernel, stride, dilation, groups and padding.
+"""Convolution in NHWC: forward and input gradient for any kernel, stride, dilation, groups and padding.
 
-All three are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
+Both are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
 pixel, a segment of its sum is a tap. Padding is a zeroed border around a copy of one sample in the thread's scratch, so
 that no tap needs a test; without padding the sample is used where it lies.
 
@@ -227,95 +227,3 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
             phases.append((rows, cols, (top * pw + left) * oc, pw * oc, oc,
                            (py * iw + px) * ic, strides[0] * iw * ic, strides[1] * ic, taps))
     return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, (gb, pb, bb, xb))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# weight gradient
-
-ctypedef struct WeightGradient:
-    const dlc_tiles *tiles
-    Ref x, dy
-    float *dw                             # (chunks, kh*kw*icg, oc)
-    Border border
-    Py_ssize_t x_size, dy_size, dw_size
-    Py_ssize_t grain, rows, n, oc, icg, kw
-    Py_ssize_t y_step, x_step             # floats between taps
-    Py_ssize_t a_step                     # floats between the pixels under one tap
-    Py_ssize_t oh, ow
-    int groups
-    const Py_ssize_t *a_segment           # one segment per output row
-    const Py_ssize_t *b_segment
-
-cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    cdef const WeightGradient *a = <const WeightGradient *>args
-    cdef const float *x = <const float *>at(&a.x, begin, slot)
-    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
-    cdef float *dw = a.dw + begin // a.grain * a.dw_size
-    cdef const float *image
-    cdef const float *source = NULL
-    cdef float *target = NULL
-    cdef Py_ssize_t i, row, panel, tap, ky, kx
-    cdef int group, r, nr = a.tiles.nr
-    cdef dlc_gemm t
-    memset(&t, 0, sizeof(t))
-    t.a_segment, t.b_segment, t.segments, t.kc = a.a_segment, a.b_segment, a.oh, a.ow
-    t.a_step, t.b_step = a.a_step, a.oc
-    for i in range(end - begin):
-        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        t.accumulate = i > 0
-        for group in range(a.groups):
-            panel = 0
-            while panel < a.n:
-                t.n = <int>min(a.n - panel, nr)
-                t.b = dy + i * a.dy_size + group * a.n + panel
-                row = 0
-                while row < a.rows:
-                    t.m = <int>min(a.rows - row, DLC_MR)
-                    for r in range(DLC_MR):
-                        if r < t.m:
-                            tap = (row + r) // a.icg
-                            ky, kx = tap // a.kw, tap % a.kw
-                            source = image + ky * a.y_step + kx * a.x_step + group * a.icg + (row + r) % a.icg
-                            target = dw + (row + r) * a.oc + group * a.n + panel
-                        t.a[r], t.c[r] = source, target
-                    a.tiles.gemm(&t)
-                    row += DLC_MR
-                panel += nr
-
-
-def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                           int groups=1):
-    """dw[c][ky, kx, i, o] = sum over the samples n of chunk c and all oy, ox of
-    x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i] * dy[n, oy, ox, o]. One task per sample.
-
-    Args:
-        x: (n, ih, iw, ic) float32.
-        dy: (n, oh, ow, oc) float32.
-        dw: (ceil(n / grain), kh, kw, ic / groups, oc), overwritten: one partial sum per chunk of `grain` samples, to be
-            added up by `elementwise.reduce_chunks`. The step must run with this grain.
-    """
-    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 5, True)
-    cdef WeightGradient a
-    n, ih, iw, ic = xb.shape
-    _, oh, ow, oc = gb.shape
-    chunks, kh, kw, icg = wb.shape[:4]
-    check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
-    if grain < 1 or chunks != ceildiv(n, grain):
-        raise ValueError(f"conv2d_weight_gradient: dw has {chunks} chunks for {n} samples in chunks of {grain}")
-    (top, bottom), (left, right) = padding
-    a.tiles, a.x, a.dy, a.dw = tiles(), xb.rows(), gb.rows(), <float *>wb.whole()
-    a.border = make_border(ih, iw, ic, top, bottom, left, right)
-    a.x_size, a.dy_size, a.dw_size = xb.row_size(), gb.row_size(), wb.row_size()
-    a.grain, a.rows, a.n, a.oc, a.icg, a.kw = grain, kh * kw * icg, oc // groups, oc, icg, kw
-    pw = a.border.pw
-    a.y_step, a.x_step, a.a_step = dilation[0] * pw * ic, dilation[1] * ic, strides[1] * ic
-    a.oh, a.ow, a.groups = oh, ow, groups
-    storage = bytearray(2 * oh * sizeof(Py_ssize_t))
-    cdef Py_ssize_t[::1] segments = memoryview(storage).cast("l")
-    cdef Py_ssize_t i
-    for i in range(a.oh):
-        segments[i] = i * <Py_ssize_t>strides[0] * a.border.pw * xb.shape[3]
-        segments[a.oh + i] = i * a.ow * a.oc
-    a.a_segment, a.b_segment = &segments[0], &segments[0] + <Py_ssize_t>oh
-    return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * a.rows, border_bytes(&a.border),
-                     (xb, gb, wb, segments), grain)

@@ -13,7 +13,7 @@ cdef extern from "dlcore.h" nogil:
     enum: DLC_NOT_EQUAL, DLC_GREATER, DLC_GREATER_EQUAL
     enum: DLC_SUM, DLC_MAX, DLC_MIN
     enum: DLC_MR
-    enum: DLC_TILES
+    enum: DLC_TILES, DLC_NR_MAX
 
     ctypedef struct dlc_gemm:
         const float *a[6]
@@ -24,6 +24,15 @@ cdef extern from "dlcore.h" nogil:
         const Py_ssize_t *b_segment
         Py_ssize_t segments, kc, a_step, b_step
         int m, n, b_padded, accumulate, activation
+
+    ctypedef struct dlc_outer:
+        const float *a
+        const float *b
+        float *c
+        const Py_ssize_t *a_segment
+        const Py_ssize_t *b_segment
+        Py_ssize_t segments, kc, a_step, b_step, c_step
+        int m, n, accumulate
 
     ctypedef struct dlc_depthwise:
         const float *x
@@ -91,6 +100,10 @@ cdef extern from "dlcore.h" nogil:
         void (*gemm)(const dlc_gemm *t) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
+        int outer_rows
+        void (*outer)(const dlc_outer *t) noexcept nogil
+        void (*copy_rows)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t n, float *y,
+                          Py_ssize_t y_step) noexcept nogil
         void (*depthwise)(const dlc_depthwise *t) noexcept nogil
         void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
         void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv as kernels
+from dlcore.kernels import conv_weight_gradient as weight_kernels
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import CHUNKS, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor
 from dlcore.ops.dense import pack
 from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.shape import Reshape
 from dlcore.ops.windows import UNPADDED, Padding, Pair, image_kernel, output_size
+
+SLAB_SAMPLES = 6  # in a slab of most networks
 
 
 class _Geometry(Op):
@@ -65,16 +69,44 @@ class Conv2DInputGradient(_Geometry):
 
 
 class Conv2DWeightGradient(_Geometry):
+    """Partial sums, one for each slab."""
+
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], kernel: Pair, geometry: dict[str, Any]):
         super().__init__([x, dy], (CHUNKS, *w_shape), kernel, geometry)
 
     def bind(self, at):
         x, dy = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv2d_weight_gradient(x, dy, at.buffer(self.output), at.grain, **self.geometry)
+        return weight_kernels.conv2d_weight_gradient(x, dy, at.buffer(self.output), at.grain, **self.geometry)
+
+
+class Conv2DBatchWeightGradient(_Geometry):
+    """The sum over the batch, rows of weights by rows of weights."""
+
+    axis = BATCH_WIDE
+
+    def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], kernel: Pair, geometry: dict[str, Any]):
+        self.block = weight_kernels.weight_rows() * w_shape[3]
+        super().__init__([x, dy], w_shape, kernel, geometry)
+
+    def bind(self, at):
+        x, dy = (at.buffer(tensor) for tensor in self.inputs)
+        return weight_kernels.conv2d_batch_weight_gradient(x, dy, at.buffer(self.output), **self.geometry)
+
+    def grain(self, tasks):
+        return max(1, min(weight_kernels.STRIPS, tasks // 16))
+
+
+def _few_pixels(x: Tensor, dy: Tensor, w_shape: tuple[int, ...]) -> bool:
+    """Whether a partial sum of weight gradients is larger than what it is made from, x and dy of a slab: writing it and
+    adding it up would then cost more than keeping x and dy until the whole batch is there."""
+    return prod(w_shape) > SLAB_SAMPLES * (prod(x.shape[1:]) + prod(dy.shape[1:]))
 
 
 def _weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
     shape = image_kernel(w)
+    if _few_pixels(x, dy, shape):
+        dw = Conv2DBatchWeightGradient(x, dy, shape, shape[:2], geometry).output
+        return dw if w.ndim == 4 else Reshape(dw, w.shape).output
     parts = Conv2DWeightGradient(x, dy, shape, shape[:2], geometry).output
     return reduce_chunks(parts if w.ndim == 4 else Reshape(parts, (CHUNKS, *w.shape)).output)
 

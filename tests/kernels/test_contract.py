@@ -24,6 +24,7 @@ from dlcore.kernels import (
     broadcast,
     conv,
     conv_pool,
+    conv_weight_gradient,
     data,
     dense,
     depthwise,
@@ -51,9 +52,9 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
-    layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random, reduction,
-    resize, shape, softmax, unary,
+    activations, augmentation, broadcast, conv, conv_pool, conv_weight_gradient, data, dense, depthwise, elementwise,
+    embedding, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random,
+    reduction, resize, shape, softmax, unary,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -122,7 +123,7 @@ def cases(n=3, c=7):
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
     yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, b=uniform(c), **both)
     yield Case(
-        conv.conv2d_weight_gradient,
+        conv_weight_gradient.conv2d_weight_gradient,
         "dw",
         x=x,
         dy=y,
@@ -141,13 +142,15 @@ def cases(n=3, c=7):
         kernel=(1, 1),
     )
     yield Case(
-        conv.conv2d_weight_gradient,
+        conv_weight_gradient.conv2d_weight_gradient,
         "dw",
         x=x,
         dy=uniform(n, 3, 2, 9),
         dw=uniform(min(n, 1), 3, 3, c, 9),
         grain=max(n, 1),
     )
+    yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=y, dw=w, **PADDED)
+    yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))
@@ -321,7 +324,7 @@ NAMES = [case.name for case in cases()]
 
 def test_the_table_has_every_factory():
     here = set(NAMES)
-    helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
+    helpers = {"conv.output_size", "conv.check", "conv_weight_gradient.weight_rows", "dense.packed_shape"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
@@ -440,7 +443,7 @@ def test_slab_tensors(grain, threads):
             softmax.forward(t["p"], t["dp"]),
             pooling.max_pool2d_gradient(t["dp"], t["i"], t["dr"], (2, 2), (2, 2)),
             activations.gradient(t["dr"], t["r"], t["y"], "relu"),
-            conv.conv2d_weight_gradient(x, t["y"], dw, grain),
+            conv_weight_gradient.conv2d_weight_gradient(x, t["y"], dw, grain),
             elementwise.add(t["y"], t["dr"], out),
         ]
 

@@ -1,4 +1,4 @@
-"""conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient."""
+"""conv2d_forward, conv2d_input_gradient."""
 
 import numpy as np
 import pytest
@@ -46,12 +46,6 @@ def input_gradient(dy, w, x_shape, how):
     return results(lambda dx: conv.conv2d_input_gradient(dy, p, dx, w.shape[:2], *how), blank(*x_shape))
 
 
-def weight_gradient(x, dy, w_shape, how, grain=2):
-    chunks = blank(-(-len(x) // grain), *w_shape)
-    runs = [(threads, grain) for threads in (1, 2, 3, 4)]
-    return results(lambda dw: conv.conv2d_weight_gradient(x, dy, dw, grain, *how), chunks, runs=runs)
-
-
 def arrays(make, x_shape, kernel, oc, *how):
     x, w, b = make(*x_shape), make(*kernel, x_shape[3] // how[3], oc, seed=1), make(oc, seed=2)
     return x, w, b, make(*ref.conv2d(x, w, None, *how).shape, seed=3)
@@ -65,11 +59,6 @@ def test_against_reference(x_shape, kernel, oc, strides, padding, dilation, grou
     assert_near(forward(x, w, b, how), ref.conv2d(x, w, b, *how), ref.conv2d(abs(x), abs(w), abs(b), *how))
     expected, magnitude = (ref.conv2d_input_gradient(g, v, x_shape, *how) for g, v in ((dy, w), (abs(dy), abs(w))))
     assert_near(input_gradient(dy, w, x_shape, how), expected, magnitude)
-    chunks = weight_gradient(x, dy, w.shape, how)
-    for i, got in enumerate(chunks):
-        part = np.s_[2 * i : 2 * i + 2]
-        expected = ref.conv2d_weight_gradient(x[part], dy[part], w.shape, *how)
-        assert_near(got, expected, ref.conv2d_weight_gradient(abs(x[part]), abs(dy[part]), w.shape, *how))
 
 
 small = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -93,8 +82,6 @@ def test_integers_are_exact_in_any_geometry(isa, n, size, kernel, icg, ocg, stri
         np.testing.assert_array_equal(forward(x, w, b, how), ref.conv2d(x, w, b, *how))
         dx = input_gradient(dy, w, x.shape, how)
         np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(dy, w, x.shape, *how))
-        dw = weight_gradient(x, dy, w.shape, how, grain=3).sum(axis=0)
-        np.testing.assert_array_equal(dw, ref.conv2d_weight_gradient(x, dy, w.shape, *how))
 
 
 @pytest.mark.usefixtures("isa")
@@ -135,9 +122,6 @@ def test_nan_reaches_its_window_only(c):
         np.testing.assert_array_equal(forward(bad, w, None, how), ref.conv2d(bad, w, None, *how))
         dx = input_gradient(bad_dy, w, x.shape, how)
         np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(bad_dy, w, x.shape, *how))
-        for both in ((bad, dy), (x, bad_dy)):
-            (dw,) = weight_gradient(*both, w.shape, how)
-            np.testing.assert_array_equal(dw, ref.conv2d_weight_gradient(*both, w.shape, *how))
     w[..., c // 2] = np.nan
     np.testing.assert_array_equal(forward(x, w, None, how), ref.conv2d(x, w, None, *how))
 
@@ -171,9 +155,6 @@ def test_refuses_shapes_that_do_not_fit(bad):
         conv.conv2d_forward(x, p, None, y, kernel, *how)
     with pytest.raises(ValueError, match=r"conv2d_input_gradient: x \(.*do not fit together"):
         conv.conv2d_input_gradient(y, p, x, kernel, *how)
-    if case["groups"] > 0:
-        with pytest.raises(ValueError, match=r"conv2d_weight_gradient: x \(.*do not fit together"):
-            conv.conv2d_weight_gradient(x, y, blank(1, *kernel, x.shape[3] // case["groups"], 8), 2, *how)
 
 
 def test_refuses_other_packed_weights():
@@ -185,6 +166,3 @@ def test_refuses_other_packed_weights():
         conv.conv2d_input_gradient(y, packed(whole(3, 3, 4, 8)), x, (3, 3), padding=P1)
     with pytest.raises(ValueError, match=r"expected b of shape \(8,\)"):
         conv.conv2d_forward(x, packed(whole(3, 3, 4, 8)), blank(7), y, (3, 3), padding=P1)
-    for grain, chunks in ((0, 1), (1, 1), (2, 2)):
-        with pytest.raises(ValueError, match=f"dw has {chunks} chunks for 2 samples in chunks of {grain}"):
-            conv.conv2d_weight_gradient(x, y, blank(chunks, 3, 3, 4, 8), grain, padding=P1)
