@@ -18,6 +18,13 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline, unused))
+/* The loop that follows, n times unrolled: whole, where it is known to have at most n rounds. */
+#define PRAGMA_(text) _Pragma(#text)
+#if defined(__clang__)
+#define UNROLL(n) PRAGMA_(clang loop unroll_count(n))
+#else
+#define UNROLL(n) PRAGMA_(GCC unroll n)
+#endif
 
 #if defined(__AVX512F__)
 #include <immintrin.h>

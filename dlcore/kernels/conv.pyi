@@ -29,6 +29,7 @@ def conv2d_forward(
     dilation: _Pair = (1, 1),
     groups: int = 1,
     activation: int = 0,
+    splits: int = 1,
 ) -> Step: ...
 def conv2d_input_gradient(
     dy: _Operand,
@@ -41,4 +42,5 @@ def conv2d_input_gradient(
     groups: int = 1,
     b: _Operand | None = None,
     activation: int = 0,
+    splits: int = 1,
 ) -> Step: ...

@@ -8,9 +8,9 @@ from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
 
-WEIGHT_ROWS = DLC_MR       # rows of dw per task
+WEIGHT_ROWS = DLC_MR2      # rows of dw per task
 
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
 
@@ -95,9 +95,12 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
     cdef const float *x = <const float *>at(&a.x, begin, slot)
     cdef float *y = <float *>at(&a.y, begin, slot)
     cdef Py_ssize_t rows = end - begin, row, k0, panel
-    cdef int nr = a.tiles.nr, r
+    cdef int nr = a.tiles.nr, mr, r
+    cdef const float *source[DLC_MR]
+    cdef float *target[DLC_MR]
     cdef dlc_gemm t
     memset(&t, 0, sizeof(t))
+    t.a, t.c = source, target
     t.a_segment = t.b_segment = &ZERO
     t.segments, t.a_step, t.b_step, t.b_padded = 1, 1, nr, 1
     k0 = 0
@@ -109,14 +112,14 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
             t.n = <int>min(a.n - panel * nr, nr)
             t.b = a.packed + (panel * a.k + k0) * nr
             t.bias = a.b + panel * nr if a.b != NULL and k0 + t.kc == a.k else NULL
+            mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
             row = 0
             while row < rows:
-                t.m = <int>min(rows - row, DLC_MR)
-                for r in range(DLC_MR):
-                    t.a[r] = x + (row + min(r, t.m - 1)) * a.k + k0
-                    t.c[r] = y + (row + min(r, t.m - 1)) * a.n + panel * nr
+                t.m = <int>min(rows - row, mr)
+                for r in range(t.m):
+                    source[r], target[r] = x + (row + r) * a.k + k0, y + (row + r) * a.n + panel * nr
                 a.tiles.gemm(&t)
-                row += DLC_MR
+                row += mr
         k0 += t.kc
         if k0 >= a.k:
             break
@@ -173,25 +176,27 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     cdef const WeightGradient *a = <const WeightGradient *>args
     cdef Py_ssize_t tile, row, panel = 0
     cdef int nr = a.tiles.nr, r
+    cdef const float *source[DLC_MR2]
+    cdef float *target[DLC_MR2]
     cdef dlc_gemm t
     memset(&t, 0, sizeof(t))
+    t.a, t.c = source, target
     t.a_segment = t.b_segment = &ZERO
     t.segments, t.kc, t.a_step, t.b_step = 1, a.rows, a.k, a.n
     while panel < a.n:
         t.n = <int>min(a.n - panel, nr)
         t.b = a.dy + panel
         for tile in range(begin, end):
-            row = tile * DLC_MR
-            t.m = <int>min(a.k - row, DLC_MR)
-            for r in range(DLC_MR):
-                t.a[r] = a.x + row + min(r, t.m - 1)
-                t.c[r] = a.dw + (row + min(r, t.m - 1)) * a.n + panel
+            row = tile * DLC_MR2
+            t.m = <int>min(a.k - row, DLC_MR2)
+            for r in range(t.m):
+                source[r], target[r] = a.x + row + r, a.dw + (row + r) * a.n + panel
             a.tiles.gemm(&t)
         panel += nr
 
 
 def dense_weight_gradient(x, dy, dw):
-    """dw = x^T dy, summed over the batch in order. One task per DLC_MR rows of dw; needs the whole batch.
+    """dw = x^T dy, summed over the batch in order. One task per DLC_MR2 rows of dw; needs the whole batch.
 
     Args:
         x: (n, k) float32.
@@ -204,5 +209,5 @@ def dense_weight_gradient(x, dy, dw):
     if gb.shape[0] != a.rows or wb.shape != (a.k, a.n):
         raise ValueError(f"dense_weight_gradient: x {xb.shape}, dy {gb.shape} and dw {wb.shape} do not fit together")
     a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
-    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, DLC_MR), <double>a.rows * a.k * a.n, 0,
+    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, DLC_MR2), <double>a.rows * a.k * a.n, 0,
                      (xb, gb, wb))

@@ -12,12 +12,12 @@ cdef extern from "dlcore.h" nogil:
     enum: DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_PRELU, DLC_EQUAL
     enum: DLC_NOT_EQUAL, DLC_GREATER, DLC_GREATER_EQUAL
     enum: DLC_SUM, DLC_MAX, DLC_MIN
-    enum: DLC_MR
+    enum: DLC_MR, DLC_MR2
     enum: DLC_TILES, DLC_NR_MAX
 
     ctypedef struct dlc_gemm:
-        const float *a[6]
-        float *c[6]
+        const float *const *a
+        float *const *c
         const float *b
         const float *bias
         const Py_ssize_t *a_segment

@@ -8,7 +8,9 @@ static void gemm_case(const dlc_tiles *t, int m, int n, ptrdiff_t segments, ptrd
     const ptrdiff_t b_rows = segments * kc;
     const float *a = quarters(image), *b = quarters(b_rows ? (b_rows - 1) * b_step + (padded ? t->nr : n) : 0);
     const float *bias = activation ? quarters(n) : NULL;
-    dlc_gemm g = {.b = b, .bias = bias, .a_segment = a_segment, .b_segment = b_segment, .segments = segments, .kc = kc,
+    const float *from[DLC_MR];
+    float *into[DLC_MR];
+    dlc_gemm g = {.a = from, .c = into, .b = b, .bias = bias, .a_segment = a_segment, .b_segment = b_segment, .segments = segments, .kc = kc,
                   .a_step = a_step, .b_step = b_step, .m = m, .n = n, .b_padded = padded, .accumulate = accumulate,
                   .activation = activation};
     for (ptrdiff_t s = 0; s < segments; s++) {
@@ -16,25 +18,24 @@ static void gemm_case(const dlc_tiles *t, int m, int n, ptrdiff_t segments, ptrd
         b_segment[s] = (segments - 1 - s) * kc * b_step;
     }
     double want[DLC_MR][DLC_NR_MAX];
-    for (int r = 0; r < DLC_MR; r++) {
-        const int row = r < m ? r : m - 1;
-        g.a[r] = r < m ? a + random_below(29) : g.a[row];
-        g.c[r] = r < m ? accumulate ? quarters(n) : blank(n) : g.c[row];
-        for (int j = 0; r < m && j < n; j++) {
-            double sum = (accumulate ? g.c[r][j] : 0) + (bias ? bias[j] : 0);
+    for (int r = 0; r < m; r++) {
+        from[r] = a + random_below(29);
+        into[r] = accumulate ? quarters(n) : blank(n);
+        for (int j = 0; j < n; j++) {
+            double sum = (accumulate ? into[r][j] : 0) + (bias ? bias[j] : 0);
             for (ptrdiff_t s = 0; s < segments; s++)
                 for (ptrdiff_t k = 0; k < kc; k++)
-                    sum += (double)g.a[r][a_segment[s] + k * a_step] * b[b_segment[s] + k * b_step + j];
+                    sum += (double)from[r][a_segment[s] + k * a_step] * b[b_segment[s] + k * b_step + j];
             want[r][j] = activated(activation, sum);
         }
     }
     t->gemm(&g);
-    for (int r = 0; r < m; r++) expect("c", g.c[r], want[r], n, activation == DLC_SIGMOID ? 1e-6 : 0);
+    for (int r = 0; r < m; r++) expect("c", into[r], want[r], n, activation == DLC_SIGMOID ? 1e-6 : 0);
 }
 
 static void test_gemm(const dlc_tiles *t) {
     for (int m = 1; m <= DLC_MR; m++)
-        for (int n = 1; n <= t->nr; n += n == 1 || n == t->nr - 2 ? 1 : t->width / 2)
+        for (int n = 1; n <= (m > DLC_MR2 ? t->width : t->nr); n += n == 1 || n == t->nr - 2 ? 1 : t->width / 2)
             EACH(int, padded, 0, 1) {
                 gemm_case(t, m, n, 1, 7, 1, padded, 0, DLC_LINEAR);
                 gemm_case(t, m, n, 3, 5, 2, padded, 1, DLC_RELU);
