@@ -194,6 +194,14 @@ typedef struct {
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,
                                   int kh, int kw, float *dx);
 
+    /* convolution with few channels */
+    void (*gather_windows)(const float *t, const ptrdiff_t *offset, const ptrdiff_t *start, ptrdiff_t pixels, ptrdiff_t c,
+                           const float *bias, int activation, float *y);
+    void (*merge_pixels)(const float *w, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
+                         ptrdiff_t step, float *y, ptrdiff_t y_step);
+    void (*merge_pixels_gradient)(const float *y, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
+                                  ptrdiff_t step, float *dw);
+
     /* convolution with pooling */
     void (*conv_pool)(const dlc_conv_pool *t);
     float (*magnitude)(const float *x, ptrdiff_t n);

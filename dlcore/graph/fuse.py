@@ -220,7 +220,7 @@ def merge_packs(sinks: Sequence[Op]) -> None:
     for op in topological(sinks):
         for i, tensor in enumerate(op.inputs):
             if isinstance(tensor.op, Pack):
-                key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups)
+                key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups, tensor.op.joined)
             elif isinstance(tensor.op, Transpose):
                 key = tensor.op.inputs[0]
             else:

@@ -45,7 +45,7 @@ cdef void pack_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
                          a.packed + (task * a.taps + tap) * a.k * nr)
 
 
-def pack(w, packed, bint transpose=False, int groups=1):
+def pack(w, packed, bint transpose=False, int groups=1, bint joined=False):
     """packed[g, j, t*k + i, l] = B[g, t][i, j*nr + l], zero beyond its n columns. One task per (group, panel).
 
     Args:
@@ -53,6 +53,7 @@ def pack(w, packed, bint transpose=False, int groups=1):
         packed: `packed_shape(taps * k, n, groups)`, overwritten.
         transpose: False for B[g, t] = w[t][:, columns of g], as the forward pass multiplies; True for its transpose, as
             the input gradient does.
+        joined: the taps of a kernel row side by side: w is taken as (kh, kw*ic, oc).
     """
     cdef Buffer wb = buffer(w, "w", "f"), pb = buffer(packed, "packed", "f", 4, True)
     cdef Pack a
@@ -66,6 +67,9 @@ def pack(w, packed, bint transpose=False, int groups=1):
     a.taps = 1
     for d in wb.shape[:len(wb.shape) - 2]:
         a.taps *= <Py_ssize_t>d
+    if joined and len(wb.shape) > 2:
+        ic *= <Py_ssize_t>wb.shape[len(wb.shape) - 3]
+        a.taps //= <Py_ssize_t>wb.shape[len(wb.shape) - 3]
     a.w, a.packed = <const float *>wb.whole(), <float *>pb.whole()
     a.tap_stride, a.group_stride = ic * oc, ocg
     if transpose:

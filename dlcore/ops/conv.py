@@ -7,6 +7,7 @@ from typing import Any
 
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv as kernels
+from dlcore.kernels import conv_narrow as narrow_kernels
 from dlcore.kernels import conv_weight_gradient as weight_kernels
 from dlcore.ops.activations import activation_gradient
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor
@@ -59,13 +60,28 @@ class Conv2D(_Geometry):
         )
 
 
-class Conv2DInputGradient(_Geometry):
-    def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
-        super().__init__([dy, pack(w, transpose=True, groups=geometry["groups"])], x_shape, kernel, geometry)
+class _Transposed(_Geometry):
+    """The input gradient of a convolution, or what is one: dx (`x_shape`) from dy. Of the two kernels for it, which
+    read the weights in different forms, it takes the one with fewer multiply-adds of a vector."""
 
+    def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
+        joined = geometry["groups"] == 1 and _overlapping_pays(x_shape, dy.shape, kernel, geometry["strides"])
+        self.kernels = narrow_kernels if joined else kernels
+        packed = pack(w, transpose=True, groups=geometry["groups"], joined=joined)
+        super().__init__([dy, packed], x_shape, kernel, geometry)
+
+
+def _overlapping_pays(x_shape: tuple[Any, ...], dy_shape: tuple[Any, ...], kernel: Pair, strides: Pair) -> bool:
+    """Whether sums for the pixels under each window, which overlap, take less than sums for each pixel of dx."""
+    (_, ih, iw, ic), (_, oh, ow, oc), (kh, kw) = x_shape, dy_shape, kernel
+    taps = kh * kw / (strides[0] * strides[1])
+    return oh * ow * kh * (oc + 1) * narrow_kernels.vectors(kw * ic) < 0.8 * ih * iw * taps * oc * narrow_kernels.vectors(ic)
+
+
+class Conv2DInputGradient(_Transposed):
     def bind(self, at):
         dy, packed = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv2d_input_gradient(dy, packed, at.buffer(self.output), self.kernel, **self.geometry)
+        return self.kernels.conv2d_input_gradient(dy, packed, at.buffer(self.output), self.kernel, **self.geometry)
 
 
 class Conv2DWeightGradient(_Geometry):
@@ -111,7 +127,7 @@ def _weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any])
     return reduce_chunks(parts if w.ndim == 4 else Reshape(parts, (CHUNKS, *w.shape)).output)
 
 
-class Conv2DTranspose(_Geometry):
+class Conv2DTranspose(_Transposed):
     """The input gradient of a convolution, as a layer of its own: its input is that convolution's dy, its output dx."""
 
     def __init__(self, x: Tensor, w: Tensor, size: Pair, strides: Pair, padding: Padding, dilation: Pair):
@@ -121,7 +137,7 @@ class Conv2DTranspose(_Geometry):
         kernels.check("conv2d_transpose", *shapes, strides, padding, dilation, 1)
         self.w, self.activation = w, "linear"
         geometry = {"strides": strides, "padding": padding, "dilation": dilation, "groups": 1}
-        super().__init__([x, pack(w, transpose=True)], shape, (kh, kw), geometry)
+        super().__init__(x, w, shape, (kh, kw), geometry)
 
     def gradient(self, grads, wanted):
         dz = activation_gradient(grads[0], self.output, self.activation)
@@ -131,7 +147,7 @@ class Conv2DTranspose(_Geometry):
 
     def bind(self, at):
         x, packed, *bias = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv2d_input_gradient(
+        return self.kernels.conv2d_input_gradient(
             x,
             packed,
             at.buffer(self.output),

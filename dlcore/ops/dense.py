@@ -22,9 +22,11 @@ class Pack(Op):
     axis = BATCH_WIDE
     prepares = True
 
-    def __init__(self, w: Tensor, transpose: bool = False, groups: int = 1):
-        self.transpose, self.groups = transpose, groups
+    def __init__(self, w: Tensor, transpose: bool = False, groups: int = 1, joined: bool = False):
+        self.transpose, self.groups, self.joined = transpose, groups, joined
         taps, (k, n) = prod(w.shape[:-2]), w.shape[-2:]
+        if joined:
+            taps, k = prod(w.shape[:-3]), prod(w.shape[-3:-1])
         n //= groups
         super().__init__([w], kernels.packed_shape(taps * (n if transpose else k), k if transpose else n, groups))
 
@@ -32,15 +34,16 @@ class Pack(Op):
         return [grads[0]]
 
     def bind(self, at):
-        return kernels.pack(at.buffer(self.inputs[0]), at.buffer(self.output), self.transpose, self.groups)
+        how = self.transpose, self.groups, self.joined
+        return kernels.pack(at.buffer(self.inputs[0]), at.buffer(self.output), *how)
 
     def grain(self, tasks):
         return 1
 
 
-def pack(w: Tensor, transpose: bool = False, groups: int = 1) -> Tensor:
+def pack(w: Tensor, transpose: bool = False, groups: int = 1, joined: bool = False) -> Tensor:
     """w (taps..., k, n) in panels of register width; see `kernels.dense.pack`."""
-    return Pack(w, transpose, groups).output
+    return Pack(w, transpose, groups, joined).output
 
 
 class Dense(Op):

@@ -1,0 +1,245 @@
+# cython: language_level=3
+"""Convolution where the channels of a pixel do not fill a vector: both ways make wider rows of pixels that are neighbours.
+
+Few output channels. The channels of p neighbours of a row lie side by side, so one tile of p*oc columns computes them all,
+from the columns of the image that any of them sees, with zeros in the kernel where one does not: `merge` makes that kernel,
+a convolution with p times the stride uses it, and `merge_gradient` takes its gradient apart.
+
+Few input channels, in the input gradient. The kw pixels under a kernel row lie side by side, too. Each pixel of dy times
+the kernel gives the kw*ic sums that it adds to them; those of neighbours overlap and are added up afterwards (col2im, a
+row at a time). That is kh*oc steps of kw*ic columns for a pixel of dy, not kh*kw*oc steps of ic columns for one of dx.
+"""
+from libc.string cimport memset
+
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.geometry cimport check_windows
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
+from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
+
+# Bytes of sums of one band of rows: they stay in L1 with the weights.
+cdef Py_ssize_t BAND = 16 * 1024
+
+
+def vectors(n):
+    """Vectors that n floats take with the instruction set in use."""
+    return ceildiv(n, tiles().width)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# few output channels
+
+ctypedef struct Merge:
+    const dlc_tiles *tiles
+    const float *source
+    float *target
+    Py_ssize_t kh, kw, c, n, pixels, step, target_size
+    Py_ssize_t source_size
+
+cdef void merge_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Merge *a = <const Merge *>args
+    a.tiles.merge_pixels(a.source, a.kh, a.kw, a.c, a.n, a.pixels, a.step, a.target, a.tiles.nr)
+
+cdef void merge_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Merge *a = <const Merge *>args
+    cdef Py_ssize_t chunk
+    for chunk in range(begin, end):
+        a.tiles.merge_pixels_gradient(a.source + chunk * a.source_size, a.kh, a.kw, a.c, a.n, a.pixels, a.step,
+                                      a.target + chunk * a.target_size)
+
+
+cdef Merge make_merge(shape, Py_ssize_t pixels, Py_ssize_t step, str what) except *:
+    cdef Merge a
+    a.tiles, a.pixels, a.step = tiles(), pixels, step
+    a.kh, a.kw, a.c, a.n = shape
+    if pixels < 1 or step < 0 or pixels * a.n > a.tiles.nr:
+        raise ValueError(f"{what}: {pixels} pixels {step} apart of {a.n} channels: expected at most {a.tiles.nr} channels")
+    return a
+
+
+def merge(w, packed, Py_ssize_t pixels, Py_ssize_t step):
+    """`dense.pack` of v[ky, kx, i, p*oc + o] = w[ky, kx - p*step, i, o], zero outside w: the convolution with v and
+    `pixels` times the horizontal stride gives what that with w and a horizontal stride of `step` does. One task.
+
+    Args:
+        w: (kh, kw, ic, oc) float32; pixels * oc <= the columns of a panel.
+        packed: (1, 1, kh * (kw + (pixels-1) * step) * ic, nr), overwritten.
+    """
+    cdef Buffer wb = buffer(w, "w", "f", 4), pb = buffer(packed, "packed", "f", 4, True)
+    cdef Merge a = make_merge(wb.shape, pixels, step, "merge")
+    expected = (1, 1, a.kh * (a.kw + (pixels - 1) * step) * a.c, a.tiles.nr)
+    if pb.shape != expected:
+        raise ValueError(f"merge: expected packed of shape {expected} for w {wb.shape}. Received: {pb.shape}")
+    a.source, a.target = <const float *>wb.whole(), <float *>pb.whole()
+    return make_step(merge_leaf, &a, sizeof(a), 1, pb.size(), 0, (wb, pb))
+
+
+def merge_gradient(dv, dw, Py_ssize_t step):
+    """dw[c, ky, kx, i, o] = sum over p of dv[c, ky, kx + p*step, i, p*oc + o]: the gradient of w of `merge` from that of
+    v, chunk by chunk. One task per chunk.
+
+    Args:
+        dv: (chunks, kh, kw + (pixels-1) * step, ic, pixels * oc) float32.
+        dw: (chunks, kh, kw, ic, oc), overwritten.
+    """
+    cdef Buffer vb = buffer(dv, "dv", "f", 5), wb = buffer(dw, "dw", "f", 5, True)
+    cdef Py_ssize_t oc = wb.shape[4], pixels = vb.shape[4] // oc if oc else 0
+    cdef Merge a = make_merge(wb.shape[1:], pixels, step, "merge_gradient")
+    expected = (wb.shape[0], a.kh, a.kw + (pixels - 1) * step, a.c, pixels * a.n)
+    if vb.shape != expected:
+        raise ValueError(f"merge_gradient: expected dv of shape {expected} for dw {wb.shape}. Received: {vb.shape}")
+    a.source, a.target, a.source_size, a.target_size = <const float *>vb.whole(), <float *>wb.whole(), vb.row_size(), \
+        wb.row_size()
+    return make_step(merge_gradient_leaf, &a, sizeof(a), wb.shape[0], vb.size(), 0, (vb, wb))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# few input channels: the input gradient
+
+# Rows of dx, `step` apart, that the same kernel rows meet.
+ctypedef struct Band:
+    Py_ssize_t first, step, rows
+    Py_ssize_t segments
+    const Py_ssize_t *a_segment
+    const Py_ssize_t *b_segment
+
+ctypedef struct InputGradient:
+    const dlc_tiles *tiles
+    Ref dy, dx
+    const float *packed
+    const float *b
+    const Py_ssize_t *offset              # of what a pixel of a row of dx gets, in a row of sums
+    const Py_ssize_t *start               # by pixel
+    Py_ssize_t dy_size, dx_size           # floats in a sample
+    Py_ssize_t iw, ic, ow, oc
+    Py_ssize_t k, columns, panels         # rows of packed, kw*ic, panels of columns
+    int activation, bands
+    Band band[1]                          # as many as there are
+
+
+cdef void input_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const InputGradient *a = <const InputGradient *>args
+    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
+    cdef float *dx = <float *>at(&a.dx, begin, slot)
+    cdef float *sums = <float *>slot
+    cdef Py_ssize_t i, row
+    cdef const Band *band
+    cdef int j
+    for i in range(end - begin):
+        for j in range(a.bands):
+            band = &a.band[j]
+            if band.segments:
+                band_sums(a, band, dy + i * a.dy_size, sums)
+            for row in range(band.rows):
+                a.tiles.gather_windows(sums + row * a.ow * a.panels * a.tiles.nr, a.offset,
+                                       a.start if band.segments else a.start + a.iw + 1, a.iw, a.ic, a.b, a.activation,
+                                       dx + i * a.dx_size + (band.first + row * band.step) * a.iw * a.ic)
+
+
+cdef void band_sums(const InputGradient *a, const Band *band, const float *dy, float *sums) noexcept nogil:
+    """sums[pixel of dy, kx*ic + i] for the rows of a band."""
+    cdef Py_ssize_t pixels = band.rows * a.ow, pixel, panel
+    cdef const float *source[DLC_MR]
+    cdef float *target[DLC_MR]
+    cdef int nr = a.tiles.nr, mr, r
+    cdef dlc_gemm t
+    memset(&t, 0, sizeof(t))
+    t.a, t.c = source, target
+    t.a_segment, t.b_segment, t.segments = band.a_segment, band.b_segment, band.segments
+    t.kc, t.a_step, t.b_step, t.b_padded = a.oc, 1, nr, 1
+    for panel in range(a.panels):
+        t.n = <int>min(a.columns - panel * nr, nr)
+        t.b = a.packed + panel * a.k * nr
+        mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
+        pixel = 0
+        while pixel < pixels:
+            t.m = <int>min(pixels - pixel, mr)
+            for r in range(t.m):
+                source[r] = dy + (pixel + r) * a.oc
+                target[r] = sums + ((pixel + r) * a.panels + panel) * nr
+            a.tiles.gemm(&t)
+            pixel += t.m
+
+
+def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
+                          int groups=1, b=None, int activation=0):
+    """dx of `conv.conv2d_input_gradient`, whose arguments these are but for the weights, in another order of sums. One
+    task per sample.
+
+    Args:
+        packed: `dense.pack(w, transpose=True, joined=True)` of w (kh, kw, ic, oc).
+        groups: 1.
+    """
+    cdef Buffer gb = buffer(dy, "dy", "f", 4), pb = buffer(packed, "packed", "f", 4), xb = buffer(dx, "dx", "f", 4, True)
+    cdef Buffer bb = None
+    cdef InputGradient head
+    cdef InputGradient *a
+    cdef Py_ssize_t i, used, most
+    n, ih, iw, ic = xb.shape
+    oh, ow, oc = gb.shape[1:]
+    kh, kw = kernel
+    check_windows("conv2d_input_gradient", xb.shape, (kh, kw, ic, oc), gb.shape, strides, padding, dilation, groups)
+    memset(&head, 0, sizeof(head))
+    head.tiles, head.dy, head.dx, head.packed = tiles(), gb.rows(), xb.rows(), <const float *>pb.whole()
+    head.iw, head.ic, head.ow, head.oc, head.activation = iw, ic, ow, oc, activation
+    head.dy_size, head.dx_size, head.k, head.columns = gb.row_size(), xb.row_size(), kh * oc, kw * ic
+    nr = head.tiles.nr
+    head.panels = ceildiv(head.columns, nr)
+    if groups != 1 or pb.shape != (1, head.panels, head.k, nr):
+        raise ValueError(f"conv2d_input_gradient: packed {pb.shape} in {groups} groups is not the joined transpose of w "
+                         f"{(kh, kw, ic, oc)}")
+    if b is not None:
+        bb = buffer(b, "b", "f", 1)
+        if bb.shape[0] != ic:
+            raise ValueError(f"conv2d_input_gradient: expected b of shape ({ic},). Received: {bb.shape}")
+        head.b = <const float *>bb.whole()
+    width = head.panels * nr
+    most = max(BAND // (4 * ow * width), 1)
+    bands = rows_alike(ih, oh, kh, strides[0], padding[0][0], dilation[0], most)
+    offsets, starts = [], [0]
+    for ix in range(iw):
+        for kx in range(kw):
+            ox, rest = divmod(ix + padding[1][0] - kx * dilation[1], strides[1])
+            if rest == 0 and 0 <= ox < ow:
+                offsets.append(ox * width + kx * ic)
+        starts.append(len(offsets))
+    starts += [0] * (iw + 1)  # of a row that no tap meets
+    segments = [number for _, _, _, taps in bands for column in ([oy * ow * oc for _, oy in taps],
+                                                                 [ky * oc * nr for ky, _ in taps]) for number in column]
+    storage = bytearray((len(offsets) + len(starts) + len(segments)) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t[::1] numbers = memoryview(storage).cast("l")
+    for i, number in enumerate([*starts, *offsets, *segments]):
+        numbers[i] = number
+    head.start, head.offset = &numbers[0], &numbers[0] + <Py_ssize_t>len(starts)
+    head.bands = len(bands)
+    size = sizeof(InputGradient) + (len(bands) - 1) * sizeof(Band)
+    block = bytearray(size)
+    cdef unsigned char[::1] view = block
+    a = <InputGradient *>&view[0]
+    a[0] = head
+    used = len(starts) + len(offsets)
+    for i, (first, rows, step, taps) in enumerate(bands):
+        a.band[i].first, a.band[i].step, a.band[i].rows, a.band[i].segments = first, step, rows, len(taps)
+        a.band[i].a_segment, a.band[i].b_segment = &numbers[0] + used, &numbers[0] + used + <Py_ssize_t>len(taps)
+        used += 2 * len(taps)
+    scratch = (max(rows for _, rows, _, _ in bands) * ow * width + head.tiles.width) * sizeof(float)
+    return make_step(input_gradient_leaf, a, size, n, <double>gb.size() * kh * kw * ic, scratch,
+                     (gb, pb, bb, xb, numbers))
+
+
+cdef rows_alike(size, out, kernel, stride, before, dilation, most):
+    """Bands of rows: (first, rows, step, [(ky, oy of the first row), ...]), at most `most` rows to a band."""
+    bands = []
+    for phase in range(min(stride, size)):
+        band, previous = None, None
+        for iy in range(phase, size, stride):
+            taps = [(ky, (iy + before - ky * dilation) // stride) for ky in range(kernel)
+                    if (iy + before - ky * dilation) % stride == 0]
+            taps = [(ky, oy) for ky, oy in taps if 0 <= oy < out]
+            kinds = [ky for ky, _ in taps]
+            if kinds == previous and band[1] < most:
+                band[1] += 1
+            else:
+                band = [iy, 1, stride, taps]
+                bands.append(band)
+            previous = kinds
+    return bands
