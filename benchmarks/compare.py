@@ -491,7 +491,9 @@ def parser(description, peers=(), rounds=15, turn=0.7):
     if peers:
         options.add_argument("--peers", default=",".join(peers), help="default: %(default)s")
         options.add_argument("--configs", default="", metavar="REGEX", help="only peers' configurations that match")
-        options.add_argument("--model", default="headline", choices=[*specs.NETWORKS, "all"], help="default: %(default)s")
+        options.add_argument(
+            "--model", default="headline", choices=[*specs.NETWORKS, "all"], help="default: %(default)s"
+        )
         options.add_argument("--chart", metavar="FILE", help="draw the result into a PNG")
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--rounds", type=int, default=rounds, help="default: %(default)s")

@@ -106,7 +106,9 @@ def chart(rows, file):
     ):
         axes.barh([row["cell"].partition(":")[0] for row in found], [row["ratio"] for row in found], color="#d1495b")
         for number, row in enumerate(found):
-            axes.annotate(f"{row['ratio']:.2f}×", (row["ratio"], number), (4, 0), textcoords="offset points", va="center")
+            axes.annotate(
+                f"{row['ratio']:.2f}×", (row["ratio"], number), (4, 0), textcoords="offset points", va="center"
+            )
         axes.axvline(1, color="#333333", linewidth=1)
         axes.invert_yaxis()
         axes.set_title(direction, loc="left", fontsize=11, fontweight="bold")

@@ -19,7 +19,7 @@ def megabytes(peer, options, *how):
     cpus = ",".join(map(str, options.cpus))
     command = ["taskset", "-c", cpus, compare.python_of(peer, options), script, peer, options.data, *map(str, how)]
     environment = compare.environment_of(peer, options)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"{peer}: " + (done.stderr.strip().splitlines() or ["died"])[-1])
     return float(done.stdout.split()[-1])

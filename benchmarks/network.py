@@ -10,7 +10,7 @@ import dlcore
 from dlcore import layers, models, optimizers
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-import networks  # noqa: E402
+import networks
 
 
 def mnist_cnn(metrics=()):

@@ -142,6 +142,12 @@ FLATTEN, GAP, MAXPOOL, AVGPOOL = Layer("flatten"), Layer("gap"), Layer("maxpool"
 BATCH = 128
 
 
+def lenet5():
+    tanh = {"activation": "tanh"}
+    maps = [conv(6, 5, **tanh), AVGPOOL, conv(16, 5, padding="valid", **tanh), AVGPOOL]
+    return (*maps, FLATTEN, dense(120, "tanh"), dense(84, "tanh"), dense(10))
+
+
 def resnet20():
     layers = [conv(16, bias=False), Layer("norm", activation="relu")]
     for units in (16, 32, 64):
@@ -179,15 +185,7 @@ NETWORKS = {
         (conv(32, padding="valid", activation="relu"), MAXPOOL, FLATTEN, dense(10)),
         many=1024,
     ),
-    "lenet5": Network(
-        "LeNet-5",
-        (28, 28, 1),
-        (
-            *(conv(6, 5, activation="tanh"), AVGPOOL, conv(16, 5, padding="valid", activation="tanh"), AVGPOOL, FLATTEN),
-            *(dense(120, "tanh"), dense(84, "tanh"), dense(10)),
-        ),
-        many=1024,
-    ),
+    "lenet5": Network("LeNet-5", (28, 28, 1), lenet5(), many=1024),
     "vgg": Network("VGG-like, 32x32", (32, 32, 3), vgg()),
     "resnet20": Network("ResNet-20, 32x32", (32, 32, 3), resnet20()),
     "mobilenet": Network("MobileNet, 32x32", (32, 32, 3), mobilenet()),
