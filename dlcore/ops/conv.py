@@ -1,11 +1,19 @@
-"""2-D convolution in NHWC with HWIO weights, and its transpose."""
+"""2-D convolution in NHWC with HWIO weights, and its transpose. `algorithm` says which kernels do it.
+
+Environment:
+    DLCORE_CONV=auto|direct|winograd|winograd4     auto (default) lets the shape decide; the others take that algorithm
+        wherever it can do the convolution: winograd is F(2x2, 3x3), winograd4 F(4x4, 3x3) where there is one
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
+from dlcore import config
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv as kernels
+from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.activations import activation_gradient
 from dlcore.ops.base import CHUNKS, Op, Tensor
 from dlcore.ops.dense import pack
@@ -13,13 +21,52 @@ from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.shape import Reshape
 from dlcore.ops.windows import UNPADDED, Padding, Pair, image_kernel, output_size
+from dlcore.ops.winograd_conv import transform_weights
+
+# by what DLCORE_CONV may say: outputs of a Winograd tile, one side; 0 for the direct way
+ALGORITHMS = {"auto": None, "direct": 0, "winograd": 2, "winograd4": 4}
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
+
+_forced = os.environ.get("DLCORE_CONV", "") or "auto"
+if _forced not in ALGORITHMS:
+    raise ImportError(f"DLCORE_CONV must be one of {', '.join(ALGORITHMS)}. Received: {_forced!r}")
+
+
+def algorithm(direction: str, w: Tensor, size: Pair, geometry: dict[str, Any]) -> int:
+    """How to convolve in one direction: 0 directly, 2 or 4 by Winograd's tiles of 2x2 or 4x4 outputs (pixels of dy for
+    the weight gradient, which has only 2).
+
+    Winograd needs 2.25 times fewer multiplications (4: four times), but transforms each channel of each tile: there
+    must be enough channels on the other side to pay for it. 4 also has some ten times the rounding errors, so that
+    `config.set_precision("fast")` has to allow it.
+
+    Args:
+        direction: FORWARD, INPUT_GRADIENT or WEIGHT_GRADIENT.
+        w: the weights.
+        size: of the image that is written, or of dy.
+        geometry: of the convolution.
+    """
+    plain = geometry["strides"] == geometry["dilation"] == (1, 1) and geometry["groups"] == 1
+    if w.ndim != 4 or w.shape[:2] != (3, 3) or not plain:
+        return 0
+    forced = ALGORITHMS[_forced]
+    if forced is not None:
+        return 2 if forced and direction == WEIGHT_GRADIENT else forced
+    if min(w.shape[2:]) < 16:
+        return 0
+    fast = config.get_precision() == "fast" and direction != WEIGHT_GRADIENT
+    return 4 if fast and min(size) >= 4 else 2
 
 
 class _Geometry(Op):
-    """What forward and both gradients share."""
+    """What forward and both gradients share.
 
-    def __init__(self, inputs, output, kernel, geometry):
-        self.kernel, self.geometry = kernel, geometry
+    Attributes:
+        m: outputs of a Winograd tile, one side, or 0; see `algorithm`.
+    """
+
+    def __init__(self, inputs, output, kernel, geometry, m=0):
+        self.kernel, self.geometry, self.m = kernel, geometry, m
         super().__init__(inputs, output)
 
 
@@ -33,49 +80,55 @@ class Conv2D(_Geometry):
         kernels.check("conv2d", *shapes, strides, padding, dilation, groups)
         self.w, self.activation = w, "linear"
         geometry = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
-        super().__init__([x, pack(w, groups=groups)], (x.shape[0], oh, ow, oc), (kh, kw), geometry)
+        m = algorithm(FORWARD, w, (oh, ow), geometry)
+        weights = transform_weights(w, m) if m else pack(w, groups=groups)
+        super().__init__([x, weights], (x.shape[0], oh, ow, oc), (kh, kw), geometry, m)
 
     def gradient(self, grads, wanted):
         x = self.inputs[0]
         dz = activation_gradient(grads[0], self.output, self.activation)
         dx = Conv2DInputGradient(dz, self.w, x.shape, self.kernel, self.geometry).output if wanted[0] else None
-        dw = _weight_gradient(x, dz, self.w, self.geometry) if wanted[1] else None
+        dw = weight_gradient(x, dz, self.w, self.geometry) if wanted[1] else None
         return [dx, dw] + [bias_gradient(dz)] * (len(self.inputs) - 2)
 
     def bind(self, at):
-        x, packed, *bias = (at.buffer(tensor) for tensor in self.inputs)
+        x, weights, *bias = (at.buffer(tensor) for tensor in self.inputs)
+        operands, kind = (x, weights, bias[0] if bias else None, at.buffer(self.output)), self.activation
+        if self.m:
+            return winograd.conv2d_forward(*operands, self.geometry["padding"], activation_kernels.KINDS[kind])
         return kernels.conv2d_forward(
-            x,
-            packed,
-            bias[0] if bias else None,
-            at.buffer(self.output),
-            self.kernel,
-            **self.geometry,
-            activation=activation_kernels.KINDS[self.activation],
+            *operands, self.kernel, **self.geometry, activation=activation_kernels.KINDS[kind]
         )
 
 
 class Conv2DInputGradient(_Geometry):
     def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
-        super().__init__([dy, pack(w, transpose=True, groups=geometry["groups"])], x_shape, kernel, geometry)
+        m = algorithm(INPUT_GRADIENT, w, x_shape[1:3], geometry)
+        weights = transform_weights(w, m, True) if m else pack(w, transpose=True, groups=geometry["groups"])
+        super().__init__([dy, weights], x_shape, kernel, geometry, m)
 
     def bind(self, at):
         dy, packed = (at.buffer(tensor) for tensor in self.inputs)
+        if self.m:
+            return winograd.conv2d_input_gradient(dy, packed, at.buffer(self.output), self.geometry["padding"])
         return kernels.conv2d_input_gradient(dy, packed, at.buffer(self.output), self.kernel, **self.geometry)
 
 
 class Conv2DWeightGradient(_Geometry):
-    def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], kernel: Pair, geometry: dict[str, Any]):
-        super().__init__([x, dy], (CHUNKS, *w_shape), kernel, geometry)
+    def __init__(self, x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]):
+        shape, m = image_kernel(w), algorithm(WEIGHT_GRADIENT, w, dy.shape[1:3], geometry)
+        super().__init__([x, dy], (CHUNKS, *shape), shape[:2], geometry, m)
 
     def bind(self, at):
         x, dy = (at.buffer(tensor) for tensor in self.inputs)
+        if self.m:
+            return winograd.conv2d_weight_gradient(x, dy, at.buffer(self.output), at.grain, self.geometry["padding"])
         return kernels.conv2d_weight_gradient(x, dy, at.buffer(self.output), at.grain, **self.geometry)
 
 
-def _weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
-    shape = image_kernel(w)
-    parts = Conv2DWeightGradient(x, dy, shape, shape[:2], geometry).output
+def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
+    """The gradient of the weights of a convolution of x, from that of its output."""
+    parts = Conv2DWeightGradient(x, dy, w, geometry).output
     return reduce_chunks(parts if w.ndim == 4 else Reshape(parts, (CHUNKS, *w.shape)).output)
 
 
@@ -94,7 +147,7 @@ class Conv2DTranspose(_Geometry):
     def gradient(self, grads, wanted):
         dz = activation_gradient(grads[0], self.output, self.activation)
         dx = Conv2D(dz, self.w, **self.geometry).output if wanted[0] else None
-        dw = _weight_gradient(dz, self.inputs[0], self.w, self.geometry) if wanted[1] else None
+        dw = weight_gradient(dz, self.inputs[0], self.w, self.geometry) if wanted[1] else None
         return [dx, dw] + [bias_gradient(dz)] * (len(self.inputs) - 2)
 
     def bind(self, at):
