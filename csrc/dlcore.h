@@ -127,6 +127,19 @@ typedef struct {
     int relu;
 } dlc_winograd_pool;
 
+/* One tile of an image and its transform, for convolution in Winograd's domain; see winograd_conv.inc. */
+typedef struct {
+    const float *x;              /* the first pixel of the tile, n channels; need not be inside the image */
+    ptrdiff_t row_step, pixel_step;
+    const float *zeros;          /* n of them, for pixels outside of the image */
+    int top, bottom, left, right; /* rows top..bottom-1 and columns left..right-1 of the tile are inside the image */
+    ptrdiff_t n;
+    float *tile;                 /* tile[point*point_step + panel*panel_step + j] for channel panel*nr + j */
+    ptrdiff_t point_step, panel_step;
+    const float *bias;           /* (n,) or NULL */
+    int activation;
+} dlc_winograd_tile;
+
 typedef struct {
     const char *isa;
     int width; /* floats in a vector */
@@ -216,6 +229,18 @@ typedef struct {
                                    const uint8_t *index, ptrdiff_t c, float *s, ptrdiff_t s_step, float *db);
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
+
+    /* Winograd F(m x m, 3x3), m = 2 or 4, of whole layers */
+    void (*winograd_conv_input)(int m, const dlc_winograd_tile *t);
+    void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y);
+    void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index);
+    void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t);
+    void (*winograd_conv_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
+    void (*prefetch)(const float *x, ptrdiff_t n, int write);
+    void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, float *c, ptrdiff_t rows,
+                              ptrdiff_t n);
+    void (*winograd_multiply_transposed)(const float *a, ptrdiff_t k, const float *b, float *c, ptrdiff_t rows, ptrdiff_t n,
+                                         int accumulate);
 
     /* norms */
     float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);

@@ -23,6 +23,7 @@ from dlcore.ops.normalization import FoldBias, FoldKernel, MovingCoefficients, N
 from dlcore.ops.pooling import MaxPool2D
 from dlcore.ops.shape import Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
+from dlcore.ops.winograd_conv import TransformWeights
 
 Readers = dict[Tensor, list[Op]]
 EPILOGUES = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Narrow)  # add a bias and apply an activation at the end
@@ -79,13 +80,9 @@ def normalization(op: Op, readers: Readers) -> bool:
     ):
         return False
     packing, coefficients = op.inputs[1].op, reader.inputs[1]
-    if isinstance(packing, Pack):
-        kernel = FoldKernel(packing.inputs[0], coefficients).output
-        op.inputs[1] = Pack(kernel, packing.transpose, packing.groups).output
-    elif isinstance(packing, Transpose):
-        op.inputs[1] = Transpose(FoldKernel(packing.inputs[0], coefficients).output).output
-    else:
+    if not isinstance(packing, (Pack, TransformWeights, Transpose)):
         return False
+    op.inputs[1] = packing.of(FoldKernel(packing.inputs[0], coefficients).output)
     op.inputs[2:] = [FoldBias(coefficients, op.inputs[2] if len(op.inputs) > 2 else None).output]
     take_output(op, reader.output)
     return True
@@ -221,6 +218,8 @@ def merge_packs(sinks: Sequence[Op]) -> None:
         for i, tensor in enumerate(op.inputs):
             if isinstance(tensor.op, Pack):
                 key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups, tensor.op.joined)
+            elif isinstance(tensor.op, TransformWeights):
+                key = (tensor.op.inputs[0], tensor.op.transpose, "winograd", tensor.op.m)
             elif isinstance(tensor.op, Transpose):
                 key = tensor.op.inputs[0]
             else:

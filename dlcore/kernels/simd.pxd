@@ -93,6 +93,17 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t y_step, n
         int relu
 
+    ctypedef struct dlc_winograd_tile:
+        const float *x
+        Py_ssize_t row_step, pixel_step
+        const float *zeros
+        int top, bottom, left, right
+        Py_ssize_t n
+        float *tile
+        Py_ssize_t point_step, panel_step
+        const float *bias
+        int activation
+
     ctypedef struct dlc_tiles:
         const char *isa
         int width
@@ -172,6 +183,17 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
                                          Py_ssize_t dw_step) noexcept nogil
         int masked_fma
+        void (*winograd_conv_input)(int m, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y) noexcept nogil
+        void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index) noexcept nogil
+        void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
+                                      Py_ssize_t u_step) noexcept nogil
+        void (*prefetch)(const float *x, Py_ssize_t n, int write) noexcept nogil
+        void (*winograd_multiply)(const float *a, Py_ssize_t a_panel, Py_ssize_t k, const float *b, float *c,
+                                  Py_ssize_t rows, Py_ssize_t n) noexcept nogil
+        void (*winograd_multiply_transposed)(const float *a, Py_ssize_t k, const float *b, float *c, Py_ssize_t rows,
+                                             Py_ssize_t n, int accumulate) noexcept nogil
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil

@@ -30,6 +30,10 @@ class Pack(Op):
         n //= groups
         super().__init__([w], kernels.packed_shape(taps * (n if transpose else k), k if transpose else n, groups))
 
+    def of(self, w: Tensor) -> Tensor:
+        """The same of other weights."""
+        return Pack(w, self.transpose, self.groups).output
+
     def gradient(self, grads, wanted):
         return [grads[0]]
 

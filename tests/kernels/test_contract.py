@@ -47,14 +47,15 @@ from dlcore.kernels import (
     simd,
     softmax,
     unary,
+    winograd_conv,
 )
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, conv_weight_gradient, data, dense, depthwise, elementwise,
-    embedding, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random,
-    reduction, resize, shape, softmax, unary,
+    activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
+    elementwise, embedding, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling,
+    random, reduction, resize, shape, softmax, unary, winograd_conv,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -317,6 +318,18 @@ def cases(n=3, c=7):
         yield Case(softmax.crossentropy_gradient, "dlogits", dloss=one, labels=target, p=p, dlogits=p)
     yield Case(unary.forward, "y", x=x, y=x, kind="erf")
     yield Case(unary.gradient, "dx", dy=x, v=x, dx=x, kind="gelu")
+    out, w = uniform(n, 5, 4, 9), uniform(3, 3, c, 9)
+    for m in (2, 4):
+        u, turned = (uniform(*winograd_conv.weights_shape(*k, m)) for k in ((c, 9), (9, c)))
+        same = dict(padding=((1, 1), (1, 1)))
+        yield Case(winograd_conv.transform_weights, "u", w=w, u=u)
+        yield Case(winograd_conv.transform_weights, "u", w=w, u=turned, transpose=True)
+        yield Case(winograd_conv.conv2d_forward, "y", x=x, u=u, b=b, y=out, **same)
+        pooled, won = uniform(n, 2, 2, 9), np.zeros((n, 2, 2, 9), np.uint8)
+        yield Case(winograd_conv.conv_pool2d_forward, "y index", x=x, u=u, b=b, y=pooled, index=won, **same)
+        yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, **same)
+    parts = dict(dw=uniform(min(n, 1), *w.shape), grain=max(n, 1))
+    yield Case(winograd_conv.conv2d_weight_gradient, "dw", x=x, dy=out, **parts, **same)
 
 
 NAMES = [case.name for case in cases()]
@@ -325,6 +338,7 @@ NAMES = [case.name for case in cases()]
 def test_the_table_has_every_factory():
     here = set(NAMES)
     helpers = {"conv.output_size", "conv.check", "conv_weight_gradient.weight_rows", "dense.packed_shape"}
+    helpers |= {"winograd_conv.weights_shape", "conv_narrow.vectors"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
