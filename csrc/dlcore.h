@@ -60,6 +60,19 @@ typedef struct {
     int accumulate;              /* nonzero: c is read and added to */
 } dlc_outer;
 
+/* dw[i*dw_step + o] (+)= sum over segments s and j < cols of x[x_segment[s] + tap[i] + j] * dy[o*dy_plane + s*dy_segment + j]
+ * for i < taps and o < n. */
+typedef struct {
+    const float *x;
+    const float *dy;             /* rows go on to the end of a vector, with zeros */
+    float *dw;
+    const ptrdiff_t *x_segment;
+    const ptrdiff_t *tap;
+    ptrdiff_t segments, cols, dy_segment, dy_plane, taps, dw_step;
+    int n;
+    int accumulate;              /* nonzero: dw is read and added to */
+} dlc_correlate;
+
 /* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
 typedef struct {
     const float *x;
@@ -149,9 +162,10 @@ typedef struct {
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
-    /* outer */
+    /* weight gradients of convolution */
     int outer_rows;                                /* rows of `outer` for two vectors of columns */
     void (*outer)(const dlc_outer *t);
+    void (*correlate)(const dlc_correlate *t);
     void (*copy_rows)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t n, float *y, ptrdiff_t y_step);
 
     /* depthwise */

@@ -10,22 +10,33 @@ A matrix product over pixels, by the tile `outer` (csrc/README.md). There are tw
 
 The first is better where there are many pixels to few weights, as in the first layers of a network, the second where
 there are few pixels to many weights, as in its last.
+
+Of the first there is a second form for so few output channels that they would leave most lanes idle: pixels in the lanes,
+by the tile `correlate`.
 """
 from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, has_border, make_border
-from dlcore.kernels.executor cimport make_step
+from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_outer, dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
 cdef Py_ssize_t BLOCK_PIXELS = 512      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
 
 
 cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *tiles) noexcept nogil:
     """Rows to a tile, so that all tiles of `rows` are about as large."""
     return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else 2 * tiles.outer_rows))
+
+
+cdef Py_ssize_t[::1] array_of(list numbers):
+    cdef Py_ssize_t[::1] found = memoryview(bytearray(len(numbers) * sizeof(Py_ssize_t))).cast("l")
+    for i, number in enumerate(numbers):
+        found[<Py_ssize_t>i] = number
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -125,6 +136,8 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
     check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
     if grain < 1 or chunks != ceildiv(n, grain):
         raise ValueError(f"conv2d_weight_gradient: dw has {chunks} chunks for {n} samples in chunks of {grain}")
+    if suits_lanes(ow, oc, strides, groups):
+        return bind_lanes(xb, gb, wb, grain, padding, dilation)
     (top, bottom), (left, right) = padding
     a.tiles, a.x, a.dy, a.dw, a.grain, a.groups = tiles(), xb.rows(), gb.rows(), <float *>wb.whole(), grain, groups
     a.border = make_border(ih, iw, ic, top, bottom, left, right)
@@ -147,15 +160,95 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
     count = a.samples * a.segments
     lists = [i // a.segments * a.a_size + i % a.segments * rows * row_step for i in range(count)]
     lists += [i * a.kc * oc for i in range(count)] + [i * a.kc * a.tiles.nr for i in range(a.block)] + taps
-    cdef Py_ssize_t[::1] numbers = memoryview(bytearray(len(lists) * sizeof(Py_ssize_t))).cast("l")
-    for i, number in enumerate(lists):
-        numbers[<Py_ssize_t>i] = number
+    cdef Py_ssize_t[::1] numbers = array_of(lists)
     a.a_segment = &numbers[0]
     a.b_segment = a.a_segment + a.samples * a.segments
     a.panel_segment = a.b_segment + a.samples * a.segments
     a.run = a.panel_segment + a.block
     scratch = a.samples * border_bytes(&a.border) + a.packed * a.block * a.kc * a.tiles.nr * sizeof(float)
     return make_step(by_samples_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * icg, scratch, (xb, gb, wb, numbers),
+                     grain)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# by samples, with pixels in the lanes
+
+ctypedef struct ByLanes:
+    const dlc_tiles *tiles
+    Ref x, dy
+    float *dw
+    Border border
+    Py_ssize_t x_size, a_size, dy_size, dw_size, grain, samples   # as in BySamples
+    Py_ssize_t ic, oc, oh, ow, lanes      # floats of a row of dy with its zeros
+    Py_ssize_t borders, planes            # in scratch: where the copies of x and the planes of dy begin, after those of x
+    dlc_correlate tile
+
+
+cdef bint suits_lanes(ow, oc, strides, groups):
+    """Whether pixels fill the lanes better than output channels do."""
+    cdef Py_ssize_t width = tiles().width
+    return groups == 1 and tuple(strides) == (1, 1) and 2 * oc * ceildiv(ow, width) <= ow
+
+
+cdef void by_lanes_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const ByLanes *a = <const ByLanes *>args
+    cdef const float *x = <const float *>at(&a.x, begin, slot)
+    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
+    cdef const float *image
+    cdef float *copies = <float *>slot + a.borders
+    cdef float *planes = <float *>slot + a.planes
+    cdef Py_ssize_t first = 0, count, i, row
+    cdef dlc_correlate t = a.tile
+    t.dw = a.dw + begin // a.grain * a.dw_size
+    t.dy = planes
+    memset(planes, 0, a.oc * t.dy_plane * sizeof(float))
+    while first < end - begin:
+        count = min(a.samples, end - begin - first)
+        t.x = x + first * a.x_size
+        for i in range(count):
+            if has_border(&a.border):
+                image = bordered(&a.border, x + (first + i) * a.x_size, copies + (i * a.a_size if a.ic == 1 else 0),
+                                 first == 0 and (i == 0 or a.ic == 1))
+                t.x = copies
+            else:
+                image = x + (first + i) * a.x_size
+            if a.ic > 1:
+                a.tiles.transpose(image, a.ic, a.border.ph * a.border.pw, a.ic, <float *>slot + i * a.a_size,
+                                  a.border.ph * a.border.pw)
+                t.x = <const float *>slot
+            for row in range(a.oh):
+                a.tiles.transpose(dy + (first + i) * a.dy_size + row * a.ow * a.oc, a.oc, a.ow, a.oc,
+                                  planes + (i * a.oh + row) * a.lanes, t.dy_plane)
+        t.segments, t.accumulate = count * a.oh, first > 0
+        a.tiles.correlate(&t)
+        first += count
+
+
+cdef Step bind_lanes(Buffer xb, Buffer gb, Buffer wb, Py_ssize_t grain, padding, dilation):
+    cdef ByLanes a
+    cdef Py_ssize_t n, ih, iw, pixels
+    n, ih, iw, a.ic = xb.shape
+    _, a.oh, a.ow, a.oc = gb.shape
+    _, kh, kw, _, _ = wb.shape
+    (top, bottom), (left, right) = padding
+    a.tiles, a.x, a.dy, a.dw, a.grain = tiles(), xb.rows(), gb.rows(), <float *>wb.whole(), grain
+    a.border = make_border(ih, iw, a.ic, top, bottom, left, right)
+    pixels = a.border.ph * a.border.pw
+    a.x_size, a.dy_size, a.dw_size, a.a_size = xb.row_size(), gb.row_size(), wb.row_size(), pixels * a.ic
+    a.lanes = ceildiv(a.ow, a.tiles.width) * a.tiles.width
+    a.samples = min(grain, max(n, 1), max(1, LANES_FLOATS // (a.a_size + a.oh * a.lanes * a.oc)))
+    cdef Py_ssize_t[::1] numbers = array_of(
+        [i * a.a_size + row * a.border.pw for i in range(a.samples) for row in range(a.oh)]
+        + [i * pixels + ky * dilation[0] * a.border.pw + kx * dilation[1]
+           for ky in range(kh) for kx in range(kw) for i in range(a.ic)])
+    memset(&a.tile, 0, sizeof(a.tile))
+    a.tile.x_segment, a.tile.tap = &numbers[0], &numbers[0] + a.samples * a.oh
+    a.tile.taps, a.tile.n, a.tile.dw_step = kh * kw * a.ic, a.oc, a.oc
+    a.tile.cols, a.tile.dy_segment, a.tile.dy_plane = a.ow, a.lanes, a.samples * a.oh * a.lanes
+    a.borders = a.samples * a.a_size if a.ic > 1 else 0
+    a.planes = a.borders + (border_bytes(&a.border) // sizeof(float)) * (1 if a.ic > 1 else a.samples)
+    scratch = (a.planes + a.oc * a.tile.dy_plane) * sizeof(float)
+    return make_step(by_lanes_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * a.ic, scratch, (xb, gb, wb, numbers),
                      grain)
 
 

@@ -34,6 +34,15 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t segments, kc, a_step, b_step, c_step
         int m, n, accumulate
 
+    ctypedef struct dlc_correlate:
+        const float *x
+        const float *dy
+        float *dw
+        const Py_ssize_t *x_segment
+        const Py_ssize_t *tap
+        Py_ssize_t segments, cols, dy_segment, dy_plane, taps, dw_step
+        int n, accumulate
+
     ctypedef struct dlc_depthwise:
         const float *x
         Py_ssize_t x_step
@@ -113,6 +122,7 @@ cdef extern from "dlcore.h" nogil:
                      float *panel) noexcept nogil
         int outer_rows
         void (*outer)(const dlc_outer *t) noexcept nogil
+        void (*correlate)(const dlc_correlate *t) noexcept nogil
         void (*copy_rows)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t n, float *y,
                           Py_ssize_t y_step) noexcept nogil
         void (*depthwise)(const dlc_depthwise *t) noexcept nogil

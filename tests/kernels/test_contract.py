@@ -150,6 +150,8 @@ def cases(n=3, c=7):
         dw=uniform(min(n, 1), 3, 3, c, 9),
         grain=max(n, 1),
     )
+    long, thin = uniform(n, 4, 19, c), dict(dw=uniform(min(n, 1), 1, 3, c, 1), grain=max(n, 1))  # pixels in the lanes
+    yield Case(conv_weight_gradient.conv2d_weight_gradient, "dw", x=long, dy=uniform(n, 4, 17, 1), **thin)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=y, dw=w, **PADDED)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)

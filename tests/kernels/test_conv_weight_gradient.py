@@ -21,6 +21,10 @@ CASES = [  # x shape, kernel, oc, strides, padding, dilation, groups
     ((5, 28, 28, 1), (3, 3), 16, S1, P1, S1, 1),  # the first layer of MNIST
     ((4, 14, 14, 1), (5, 5), 6, S1, ((2, 2), (2, 2)), S1, 1),  # that of LeNet
     ((4, 14, 13, 6), (5, 5), 16, S1, P0, S1, 1),
+    ((5, 9, 31, 3), (3, 3), 3, S1, P1, (2, 3), 1),  # few outputs: pixels in the lanes
+    ((5, 12, 16, 1), (1, 2), 2, S1, ((0, 0), (0, 1)), S1, 1),
+    ((3, 6, 17, 5), (2, 3), 1, S1, P0, S1, 1),
+    ((9, 6, 48, 2), (3, 2), 7, S1, P1, S1, 1),
     ((2, 45, 44, 3), (3, 3), 15, S1, P1, S1, 1),  # several blocks of rows
     ((7, 9, 8, 17), (3, 3), 15, S1, P1, S1, 1),  # several samples to a block
     ((9, 4, 4, 33), (3, 3), 48, S1, P1, S1, 1),
@@ -105,13 +109,13 @@ def test_a_large_batch_is_exact():
 
 
 @pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("c", [1, 7, 17])
-def test_nan_reaches_its_window_only(c):
+@pytest.mark.parametrize("c, oc, column", [(1, 1, 3), (7, 7, 3), (17, 17, 3), (3, 1, 0), (3, 2, 5)])
+def test_nan_reaches_its_window_only(c, oc, column):
     how = S1, P1, S1, 1
-    x, dy, w_shape = arrays(whole, (2, 5, 6, c), (3, 2), c, *how)
+    x, dy, w_shape = arrays(whole, (2, 5, 6 if oc == c else 29, c), (3, 2), oc, *how)
     for lane in range(c):
         bad, bad_dy = x.copy(), dy.copy()
-        bad[1, 2, 3, lane] = bad_dy[1, 3, 2, lane] = np.nan
+        bad[1, 2, column, lane] = bad_dy[1, 3, -column, lane % oc] = np.nan
         for both in ((bad, dy), (x, bad_dy)):
             expected = ref.conv2d_weight_gradient(*both, w_shape, *how)
             np.testing.assert_array_equal(by_samples(*both, w_shape, how)[0], expected)
