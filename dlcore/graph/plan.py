@@ -1,10 +1,12 @@
 """The plan: which stage and slab each op runs in, and where each tensor lies. Decided from shapes only.
 
 Stages. An op comes after the stage of what it reads if either side is batch-wide; sample-wise ops that follow each
-other share a stage and run depth-first, slab by slab. They are placed as late as their readers allow, so that the
-gather of a batch meets its first layer in one slab. Ops that change parameters or totals come last, together, and bring
-along what can follow or precede them block by block, while it is in cache: the op that computes the gradient, and those
-that prepare the new weights for the next step. So prepared, weights need no stage but for the first step of a run.
+other share a stage and run depth-first, slab by slab. Where a batch is too small to feed threads, large ops cut its
+samples into several tasks each, in stages of their own. Sample-wise ops are placed as late as their readers allow, so
+that the gather of a batch meets its first layer in one slab. Ops that change parameters or totals come last, together,
+and bring along what can follow or precede them block by block, while it is in cache: the op that computes the gradient,
+and those that prepare the new weights for the next step. So prepared, weights need no stage but for the first step of a
+run.
 
 Memory. A tensor that lives only between sample-wise ops of one stage lies in each thread's slot, as large as one
 slab, and shares that room with others by lifetime in op order. Every other tensor is as large as the batch and shares
@@ -57,6 +59,8 @@ class Plan:
         places: of tensors that are the root of their memory.
         roots: whose memory each tensor uses.
         unread: tensors that nobody reads.
+        splits: tasks per sample of the ops that cut samples.
+        wide: ops that begin a new stage: the batch-wide ones, and those that cut samples.
         level: the stage of each op, the first one of an op that prepares weights in two.
         commit: the first stage that changes parameters or totals.
     """
@@ -68,6 +72,8 @@ class Plan:
         self.places: dict[Tensor, Place] = {}
         self.roots: dict[Tensor, Tensor] = {}
         self.unread: set[Tensor] = set()
+        self.splits: dict[Op, int] = {}
+        self.wide: set[Op] = set()
         self.level: dict[Op, int] = {}
         self.arena_bytes = self.slot_bytes = self.commit = self.prologue = 0
 
@@ -89,14 +95,16 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     ops = topological(sinks)
     readers = consumers(ops)
     p = Plan(batch)
-    leads = _leads(ops, readers)
+    p.splits = {op: n for op in ops if op.axis == SAMPLE and batch > 0 and (n := op.splits(batch)) > 1}
+    p.wide = {op for op in ops if op.axis == BATCH_WIDE or op in p.splits}
+    leads = _leads(ops, readers, p.wide)
     chains = _chains(ops, leads)
     once = _once(ops, chains)
-    p.level = _levels(ops, readers, leads, once)
+    p.level = _levels(ops, readers, p.wide, leads, once)
     p.prologue = len({p.level[op] for op in once})
     p.unread = {tensor for op in ops for tensor in op.outputs if tensor not in readers and tensor not in placed}
     count = max(p.level.values(), default=-1) + 1
-    p.stages = [_groups([op for op in ops if p.level[op] == i], chains) for i in range(count)]
+    p.stages = [_groups([op for op in ops if p.level[op] == i], p.wide, chains) for i in range(count)]
     p.commit = min([p.level[op] for op in ops if op.commits], default=count)
     p.roots = _roots(ops, readers, placed)
     local = _local(ops, readers, p, placed)
@@ -105,22 +113,18 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     return p
 
 
-def _gap(a: Op, b: Op) -> int:
-    return int(a.axis == BATCH_WIDE or b.axis == BATCH_WIDE)
-
-
-def _earliest(ops: list[Op]) -> dict[Op, int]:
+def _earliest(ops: list[Op], wide: set[Op]) -> dict[Op, int]:
     level: dict[Op, int] = {}
     for op in ops:
-        level[op] = max([level[t.op] + _gap(t.op, op) for t in op.inputs if t.op is not None], default=0)
+        level[op] = max([level[t.op] + (t.op in wide or op in wide) for t in op.inputs if t.op is not None], default=0)
     return level
 
 
-def _leads(ops: list[Op], readers: dict[Tensor, list[Op]]) -> dict[Op, Op]:
+def _leads(ops: list[Op], readers: dict[Tensor, list[Op]], wide: set[Op]) -> dict[Op, Op]:
     """By update: the op that computes its gradient, where the two may run block by block. That op must be one of those
     that would run last before the updates, or what it reads would have to be kept for longer; and it must not read
     weights, which others change meanwhile."""
-    level = _earliest(ops)
+    level = _earliest(ops, wide)
     last = max([n for op, n in level.items() if not op.commits], default=-1)
     leads: dict[Op, Op] = {}
     for op in ops:
@@ -180,8 +184,10 @@ def _once(ops: list[Op], chains: Mapping[Op, Group]) -> set[Op]:
     return once if len(once) < len(ops) else set()
 
 
-def _levels(ops: list[Op], readers: dict[Tensor, list[Op]], leads: Mapping[Op, Op], once: set[Op]) -> dict[Op, int]:
-    level = _earliest(ops)
+def _levels(
+    ops: list[Op], readers: dict[Tensor, list[Op]], wide: set[Op], leads: Mapping[Op, Op], once: set[Op]
+) -> dict[Op, int]:
+    level = _earliest(ops, wide)
     with_update = set(leads.values())
     # after everything that reads what they change
     commit = 1 + max([n for op, n in level.items() if not op.commits and op not in with_update], default=-1)
@@ -191,20 +197,20 @@ def _levels(ops: list[Op], readers: dict[Tensor, list[Op]], leads: Mapping[Op, O
             level[op] = commit
         elif op in once:  # before all others, and before those that prepare more of what it prepared
             level[op] = min([level[o] for t in op.outputs for o in readers.get(t, []) if o in once], default=0) - 1
-        elif op.axis == SAMPLE:
-            limits = [level[reader] - _gap(op, reader) for tensor in op.outputs for reader in readers.get(tensor, [])]
+        elif op not in wide:
+            limits = [level[reader] - (reader in wide) for tensor in op.outputs for reader in readers.get(tensor, [])]
             level[op] = min(limits, default=level[op])
     used = sorted(set(level.values()))
     return {op: used.index(n) for op, n in level.items()}
 
 
-def _groups(ops: list[Op], chains: Mapping[Op, Group]) -> list[Group]:
-    """The sample-wise ops of a stage run as one group, an update with what goes with it, other batch-wide ops alone."""
+def _groups(ops: list[Op], wide: set[Op], chains: Mapping[Op, Group]) -> list[Group]:
+    """The sample-wise ops of a stage run as one group, an update with what goes with it, other wide ops alone."""
     ops = [op for op in ops if not op.alias]
-    slab = [op for op in ops if op.axis == SAMPLE]
+    slab = [op for op in ops if op not in wide]
     found = list(dict.fromkeys(chains[op] for op in ops if op in chains))
     chained = {op for group in found for op in group.ops}
-    alone = [Group([op]) for op in ops if op.axis == BATCH_WIDE and op not in chained]
+    alone = [Group([op]) for op in ops if op in wide and op not in chained]
     return ([Group(slab)] if slab else []) + found + alone
 
 
@@ -237,7 +243,7 @@ def _local(ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, placed: Mapp
             root = p.roots[tensor]
             touching = [op, *readers.get(tensor, [])]
             stages.setdefault(root, set()).update(p.level[o] for o in touching)
-            if any(o.axis == BATCH_WIDE for o in touching) or tensor in placed or tensor.shape[:1] != (BATCH,):
+            if any(o in p.wide for o in touching) or tensor in placed or tensor.shape[:1] != (BATCH,):
                 barred.add(root)
     return {root for root, levels in stages.items() if len(levels) == 1 and root not in barred}
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv as kernels
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import CHUNKS, Op, Tensor
+from dlcore.ops.base import CHUNKS, Op, Tensor, split_evenly
 from dlcore.ops.dense import pack
 from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.shape import Reshape
 from dlcore.ops.windows import UNPADDED, Padding, Pair, image_kernel, output_size
+
+PIXELS = 12  # of a task at least: rows of the register tile
 
 
 class _Geometry(Op):
@@ -23,7 +26,20 @@ class _Geometry(Op):
         super().__init__(inputs, output)
 
 
-class Conv2D(_Geometry):
+class _Product(_Geometry):
+    """Forward or input gradient: an image and packed weights. `map` is the shape of the convolution's output, `image`
+    that of its input, whichever of the two is read."""
+
+    map: tuple[Any, ...]
+    image: tuple[Any, ...]
+
+    def splits(self, batch):
+        work = prod(self.map[1:]) * prod(self.kernel) * (self.image[3] // self.geometry["groups"])
+        panels = self.inputs[1].shape[1]
+        return split_evenly(batch, work, max(1, prod(self.output.shape[1:3]) // PIXELS) * panels)
+
+
+class Conv2D(_Product):
     def __init__(self, x: Tensor, w: Tensor, strides: Pair, padding: Padding, dilation: Pair, groups: int):
         kh, kw, icg, oc = image_kernel(w)
         _, ih, iw, _ = x.shape
@@ -34,6 +50,7 @@ class Conv2D(_Geometry):
         self.w, self.activation = w, "linear"
         geometry = {"strides": strides, "padding": padding, "dilation": dilation, "groups": groups}
         super().__init__([x, pack(w, groups=groups)], (x.shape[0], oh, ow, oc), (kh, kw), geometry)
+        self.image, self.map = x.shape, self.output.shape
 
     def gradient(self, grads, wanted):
         x = self.inputs[0]
@@ -52,16 +69,19 @@ class Conv2D(_Geometry):
             self.kernel,
             **self.geometry,
             activation=activation_kernels.KINDS[self.activation],
+            splits=at.splits,
         )
 
 
-class Conv2DInputGradient(_Geometry):
+class Conv2DInputGradient(_Product):
     def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
         super().__init__([dy, pack(w, transpose=True, groups=geometry["groups"])], x_shape, kernel, geometry)
+        self.image, self.map = x_shape, dy.shape
 
     def bind(self, at):
         dy, packed = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.conv2d_input_gradient(dy, packed, at.buffer(self.output), self.kernel, **self.geometry)
+        dx = at.buffer(self.output)
+        return kernels.conv2d_input_gradient(dy, packed, dx, self.kernel, **self.geometry, splits=at.splits)
 
 
 class Conv2DWeightGradient(_Geometry):
@@ -79,7 +99,7 @@ def _weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any])
     return reduce_chunks(parts if w.ndim == 4 else Reshape(parts, (CHUNKS, *w.shape)).output)
 
 
-class Conv2DTranspose(_Geometry):
+class Conv2DTranspose(_Product):
     """The input gradient of a convolution, as a layer of its own: its input is that convolution's dy, its output dx."""
 
     def __init__(self, x: Tensor, w: Tensor, size: Pair, strides: Pair, padding: Padding, dilation: Pair):
@@ -90,6 +110,7 @@ class Conv2DTranspose(_Geometry):
         self.w, self.activation = w, "linear"
         geometry = {"strides": strides, "padding": padding, "dilation": dilation, "groups": 1}
         super().__init__([x, pack(w, transpose=True)], shape, (kh, kw), geometry)
+        self.image, self.map = shape, x.shape
 
     def gradient(self, grads, wanted):
         dz = activation_gradient(grads[0], self.output, self.activation)
@@ -107,6 +128,7 @@ class Conv2DTranspose(_Geometry):
             **self.geometry,
             b=bias[0] if bias else None,
             activation=activation_kernels.KINDS[self.activation],
+            splits=at.splits,
         )
 
 

@@ -4,7 +4,7 @@ it."""
 from __future__ import annotations
 
 from dlcore.kernels import conv_pool as kernels
-from dlcore.ops.base import CHUNKS, Op, Tensor
+from dlcore.ops.base import CHUNKS, Op, Tensor, split_evenly
 from dlcore.ops.conv import Conv2D, Conv2DInputGradient
 from dlcore.ops.elementwise import reduce_chunks
 from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
@@ -34,6 +34,11 @@ class ConvPool2D(Op):
         self.geometry = {key: conv.geometry[key] for key in ("strides", "padding", "dilation")}
         super().__init__(conv.inputs, *((tensor.shape, tensor.dtype) for tensor in pool.outputs))
 
+    def splits(self, batch):
+        _, rows, cols, n = self.output.shape
+        work = rows * cols * n * self.inputs[1].shape[2] * self.pool[0] * self.pool[1]
+        return split_evenly(batch, work, rows)
+
     def gradient(self, grads, wanted):
         x, (dy, index) = self.inputs[0], (grads[0], self.outputs[1])
         dx = None
@@ -57,6 +62,7 @@ class ConvPool2D(Op):
             self.pool,
             **self.geometry,
             relu=self.relu,
+            splits=at.splits,
         )
 
 
