@@ -23,8 +23,10 @@ from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, Op, Parameter, Te
 
 ALIGN = 64
 ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8}
-SLAB_BYTES = 1 << 20  # of slot tensors in a slab: what L2 holds besides weights
+SLAB_BYTES = 1 << 20  # that an op may touch in a slab: what L2 holds besides weights
 SLAB_SAMPLES = 6  # rows of the register tile, so that a dense layer on one slab fills it
+SLAB_WEIGHTS = 1 << 20  # bytes of weights that stay in L2 from slab to slab
+LARGE_SLABS = 8  # of a batch at least, where they do not
 WHOLE_FLOATS = 1024  # of a parameter: up to here its update, and what goes with it, is one task
 CHUNK_BYTES = 1 << 25  # of partial sums, one per slab: large weights get fewer, longer slabs
 
@@ -108,7 +110,7 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     p.commit = min([p.level[op] for op in ops if op.commits], default=count)
     p.roots = _roots(ops, readers, placed)
     local = _local(ops, readers, p, placed)
-    p.grains = [_grain(stage, local, batch) for stage in p.stages]
+    p.grains = [_grain(stage, p, batch) for stage in p.stages]
     _place(ops, readers, p, local, placed)
     return p
 
@@ -252,14 +254,27 @@ def _row_bytes(tensor: Tensor) -> int:
     return prod(tensor.shape[1:]) * ITEMSIZE[tensor.dtype]
 
 
-def _grain(groups: list[Group], local: set[Tensor], batch: int) -> int:
-    """Samples per slab: as many rows as the register tile has, fewer where they would not stay in L2, and few enough
-    that a small batch still feeds several threads."""
-    tensors = {tensor for group in groups for op in group.ops for tensor in op.outputs}
-    row = sum(_row_bytes(tensor) for tensor in tensors & local)
-    fits = SLAB_BYTES // row if row else SLAB_SAMPLES
-    partial = sum(_row_bytes(tensor) for tensor in tensors if tensor.shape[:1] == (CHUNKS,))
-    return max(1, min(SLAB_SAMPLES, fits, -(-batch // 4)), -(-batch * partial // CHUNK_BYTES))
+def _grain(groups: list[Group], p: Plan, batch: int) -> int:
+    """Samples per slab: so many that few bytes come from beyond L2. Larger slabs read weights, and write partial sums,
+    for more samples at a time; smaller ones find in cache what the op before left. At most as many as fill the register
+    tile, or more where weights are large, and few enough that a small batch still feeds several threads."""
+    ops = [op for group in groups for op in group.ops if op not in p.wide]
+    weights = {t for op in ops for t in op.inputs if t.shape[:1] not in ((BATCH,), (CHUNKS,))}
+    partial = sum(_row_bytes(t) for op in ops for t in op.outputs if t.shape[:1] == (CHUNKS,))
+    once = sum(prod(t.shape) * ITEMSIZE[t.dtype] for t in weights)
+    rows = [
+        {p.roots.get(t, t): _row_bytes(t) for t in (*op.inputs, *op.outputs) if t.shape[:1] == (BATCH,)} for op in ops
+    ]
+    touched = [sum(row.values()) for row in rows]
+
+    def traffic(grain: int) -> float:
+        return (once + partial) / grain + sum(row for row in touched if grain * row > SLAB_BYTES)
+
+    sizes = [min(-(-batch // 4), size) for size in range(SLAB_SAMPLES, 0, -1)]
+    if once > SLAB_WEIGHTS:  # slabs of one size, if large, keep all threads busy to the end
+        sizes = [size for n in range(LARGE_SLABS, batch, 4) if (size := -(-batch // n)) > SLAB_SAMPLES] + sizes
+    best = max(1, min(sizes, key=traffic))
+    return max(best, -(-batch * partial // CHUNK_BYTES))
 
 
 def _place(
