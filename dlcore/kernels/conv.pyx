@@ -22,7 +22,7 @@ cdef enum:
 # Rows of a panel that all those pixels meet before the next ones: 192 KB with the widest tile, to stay in L2.
 cdef Py_ssize_t PASS = 1536
 cdef Py_ssize_t BORDER_BYTES = 1 << 17    # of copies with a border that are made together
-cdef Py_ssize_t SPLIT_WEIGHTS = 1 << 19   # bytes of weights up to which each split of a sample reads all of them
+cdef Py_ssize_t SPLIT_WEIGHTS = 1 << 19   # bytes of weights up to which each block of pixels of a sample reads them all
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -47,7 +47,7 @@ ctypedef struct Conv:
     Py_ssize_t x_size, y_size             # floats in a sample
     Py_ssize_t image_size                 # in a sample as the taps see it
     Py_ssize_t together                   # samples whose pixels may share a tile
-    Py_ssize_t splits, panel_splits       # tasks of a sample: blocks of rows times blocks of panels
+    Py_ssize_t splits, panel_splits       # tasks of a sample: blocks of pixels times blocks of panels
     Py_ssize_t k, kc, n, panels           # of one group: rows of packed, of one segment, output channels
     Py_ssize_t pass_segments
     Py_ssize_t a_group                    # input channels of one group
@@ -56,8 +56,13 @@ ctypedef struct Conv:
 
 # What of the samples, and of each of their phases, is computed.
 ctypedef struct Part:
-    Py_ssize_t samples, row, rows         # block `row` of `rows`
+    Py_ssize_t samples, block, blocks     # one block of pixels, of so many
     Py_ssize_t first_panel, last_panel
+
+cdef inline Py_ssize_t block_begin(const Conv *a, Py_ssize_t pixels, Py_ssize_t block, Py_ssize_t blocks) noexcept nogil:
+    """Whole tiles to each block, but for the last one."""
+    cdef int mr = DLC_MR if a.n <= a.tiles.width else DLC_MR2
+    return pixels if block == blocks else pixels * block // blocks // mr * mr
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Conv *a = <const Conv *>args
@@ -66,7 +71,7 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     cdef const float *image
     cdef Py_ssize_t first = 0, i
     cdef Part part
-    part.row, part.rows, part.first_panel, part.last_panel = 0, 1, 0, a.panels
+    part.block, part.blocks, part.first_panel, part.last_panel = 0, 1, 0, a.panels
     while first < end - begin:
         part.samples = min(a.together, end - begin - first)
         image = x + first * a.x_size
@@ -79,16 +84,16 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
 
 
 cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    """A task is a block of rows and panels of a sample."""
+    """A task is a block of pixels and panels of a sample."""
     cdef const Conv *a = <const Conv *>args
     cdef const float *image
     cdef Py_ssize_t task, low, high, width = a.border.pw * a.border.c
     cdef Part part
     for task in range(begin, end):
-        part.samples, part.rows = 1, a.splits // a.panel_splits
-        part.row = task % part.rows
-        part.first_panel = a.panels * (task // part.rows % a.panel_splits) // a.panel_splits
-        part.last_panel = a.panels * (task // part.rows % a.panel_splits + 1) // a.panel_splits
+        part.samples, part.blocks = 1, a.splits // a.panel_splits
+        part.block = task % part.blocks
+        part.first_panel = a.panels * (task // part.blocks % a.panel_splits) // a.panel_splits
+        part.last_panel = a.panels * (task // part.blocks % a.panel_splits + 1) // a.panel_splits
         image = <const float *>at(&a.x, task // a.splits, slot)
         if has_border(&a.border):
             reach(a, &part, &low, &high)
@@ -106,10 +111,11 @@ cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *hi
     low[0], high[0] = a.image_size, 0
     for i in range(a.phases):
         p = &a.phase[i]
-        first, last = p.rows * part.row // part.rows, p.rows * (part.row + 1) // part.rows
-        if first < last and p.segments > 0:
-            low[0] = min(low[0], p.a_origin + first * p.a_row + p.low)
-            high[0] = max(high[0], p.a_origin + (last - 1) * p.a_row + (p.cols - 1) * p.a_col + p.high)
+        first = block_begin(a, p.rows * p.cols, part.block, part.blocks)
+        last = block_begin(a, p.rows * p.cols, part.block + 1, part.blocks)
+        if first < last and p.segments > 0:  # whole rows
+            low[0] = min(low[0], p.a_origin + first // p.cols * p.a_row + p.low)
+            high[0] = max(high[0], p.a_origin + (last - 1) // p.cols * p.a_row + (p.cols - 1) * p.a_col + p.high)
 
 
 cdef void conv_part(const Conv *a, const Part *part, const float *image, float *y) noexcept nogil:
@@ -123,8 +129,9 @@ cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int group,
                      float *y) noexcept nogil:
     cdef const float *source[ROWS]
     cdef float *target[ROWS]
-    cdef Py_ssize_t first = p.rows * part.row // part.rows, last = p.rows * (part.row + 1) // part.rows
-    cdef Py_ssize_t left = part.samples * (last - first) * p.cols, sample = 0, row = first, col = 0, count, run, r
+    cdef Py_ssize_t pixels = p.rows * p.cols, first = block_begin(a, pixels, part.block, part.blocks)
+    cdef Py_ssize_t left = part.samples * (block_begin(a, pixels, part.block + 1, part.blocks) - first)
+    cdef Py_ssize_t sample = 0, row = first // p.cols if left > 0 else 0, col = first - row * p.cols, count, run, r
     cdef const float *from_
     cdef float *to
     while left > 0:
@@ -132,7 +139,7 @@ cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int group,
         while count < ROWS and left > 0:
             from_ = image + sample * a.image_size + p.a_origin + row * p.a_row + col * p.a_col
             to = y + sample * a.y_size + p.c_origin + row * p.c_row + col * p.c_col
-            run = min(p.cols - col, ROWS - count)
+            run = min(p.cols - col, min(ROWS - count, left))
             for r in range(run):
                 source[count + r] = from_ + r * p.a_col
                 target[count + r] = to + r * p.c_col
@@ -142,8 +149,8 @@ cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int group,
             if col == p.cols:
                 col = 0
                 row += 1
-                if row == last:
-                    row = first
+                if row == p.rows:
+                    row = 0
                     sample += 1
         conv_rows(a, p, part, group, source, target, count)
 
@@ -188,7 +195,7 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, 
 cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize_t splits, str what, object keep):
     """Conv with its phases and their segment lists in one block; a phase is (rows, cols, a_origin, a_row, a_col,
     c_origin, c_row, c_col, [(a_segment, b_segment), ...])."""
-    cdef Py_ssize_t segments, used = 0, i, together = 1, pixels, parts
+    cdef Py_ssize_t segments, used = 0, i, pixels = max(1, min([rows * cols for rows, cols, *_ in phases])), parts
     cdef size_t phases_size = sizeof(Conv) + (len(phases) - 1) * sizeof(Phase)
     cdef Conv *a
     cdef Py_ssize_t *segment
@@ -222,17 +229,15 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize
         used += 2 * len(taps)
     a.image_size, a.together = a.x_size, max(n, 1)
     if has_border(&a.border):
-        pixels = max(1, min([rows * cols for rows, cols, *_ in phases]))
         a.image_size = a.border.ph * a.border.pw * a.border.c
         a.together = max(1, min(ceildiv(ROWS, pixels), n, BORDER_BYTES // border_bytes(&a.border)))
-        together = a.together
     if splits < 1 or splits > 1 and (a.x.base == NULL or a.y.base == NULL):
         raise ValueError(f"{what}: expected splits of 1 or more, and of 1 on slab tensors. Received: {splits}")
     a.splits, a.panel_splits = splits, 1
-    if a.groups * a.k * a.n * <Py_ssize_t>sizeof(float) > SPLIT_WEIGHTS:
+    if a.groups * a.k * a.n * <Py_ssize_t>sizeof(float) > SPLIT_WEIGHTS or pixels < splits * DLC_MR:
         a.panel_splits = max([i for i in range(1, splits + 1) if splits % i == 0 and i <= a.panels])
     return make_step(conv_leaf if splits == 1 else split_leaf, a, phases_size, n * splits, work,
-                     together * border_bytes(&a.border), (keep, lists))
+                     a.together * border_bytes(&a.border), (keep, lists))
 
 
 def output_size(size, kernel, stride, before, after, dilation):

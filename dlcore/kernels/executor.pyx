@@ -48,6 +48,7 @@ cdef extern from "openmp.h":
     bint DLC_OPENMP
 
 cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thread is faster: about 20 us
+cdef double THREAD_WORK = 2.5e5    # that make another thread worth while
 cdef double POLL_SECONDS = 0.05    # between looks at pending signals
 cdef double SHORT_WORK = 1e7       # multiply-adds of a single step that is over before anybody would look: about 200 us
 
@@ -166,7 +167,8 @@ cdef class Program:
     cdef readonly Clock clock
     cdef readonly Clock cursor
     cdef readonly double work
-    cdef readonly bint serial  # one thread is as fast as any number
+    cdef readonly double shared  # the part of it, past the prologue, in stages of several chunks
+    cdef readonly bint serial    # one thread is as fast as any number
     cdef public object prepared  # the `weights` of the last whole run
     cdef public object ops       # whose steps these are, in order, where they come from a graph
 
@@ -178,6 +180,7 @@ cdef class Program:
         cdef Step step
         cdef int i, j, k
         cdef Group *group
+        cdef double before
         self.clock = clock
         self.keep = keep
         self.bound = []
@@ -204,6 +207,7 @@ cdef class Program:
             if self.c.stages[i].groups == NULL:
                 raise MemoryError()
             self.c.stages[i].count = len(groups)
+            before = self.work
             for j, (steps, grain) in enumerate(groups):
                 group = &self.c.stages[i].groups[j]
                 group.steps = <BoundStep *>calloc(max(len(steps), 1), sizeof(BoundStep))
@@ -229,8 +233,10 @@ cdef class Program:
                     self.bound.append(step)
                 group.chunks = 1 if grain is None else (group.tasks - 1) // grain + 1 if group.tasks > 0 else 0
                 self.c.stages[i].chunks += group.chunks
+            if i >= prologue and self.c.stages[i].chunks > 1:
+                self.shared += self.work - before
         self.c.steps = len(self.bound)
-        self.serial = self.work < SERIAL_WORK
+        self.serial = self.shared < SERIAL_WORK
 
     def __dealloc__(self):
         cdef int i, j
@@ -284,7 +290,7 @@ cdef class Program:
             KeyboardInterrupt, or what another signal handler raised: the step in work was abandoned or finished, never
                 left half done; the clock tells how far the run came.
         """
-        cdef int n = 1 if self.serial or threads < 1 else threads
+        cdef int n = 1 if self.serial or threads < 1 else <int>min(<double>threads, self.shared / THREAD_WORK)
         if self.running:  # the GIL is held from here to where it is set
             raise RuntimeError("this program is already running in another thread")
         self.running = True

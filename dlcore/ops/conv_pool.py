@@ -5,8 +5,16 @@ from __future__ import annotations
 
 from dlcore.kernels import conv_pool as kernels
 from dlcore.kernels import winograd_conv as winograd
-from dlcore.ops.base import CHUNKS, Op, Tensor
-from dlcore.ops.conv import TILES, WEIGHT_GRADIENT, Conv2D, Conv2DInputGradient, algorithm, weight_gradient
+from dlcore.ops.base import CHUNKS, Op, Tensor, split_evenly
+from dlcore.ops.conv import (
+    TASK_PIXELS,
+    TILES,
+    WEIGHT_GRADIENT,
+    Conv2D,
+    Conv2DInputGradient,
+    algorithm,
+    weight_gradient,
+)
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
 from dlcore.ops.shape import Reshape
@@ -31,10 +39,15 @@ class ConvPool2D(Op):
 
     def __init__(self, conv: Conv2D, pool: MaxPool2D):
         self.w, self.kernel, self.pool = conv.w, conv.kernel, pool.window[0]
-        self.relu, self.algorithm = conv.activation == "relu", conv.algorithm
+        self.relu, self.algorithm, self.work = conv.activation == "relu", conv.algorithm, conv.work
         self.conv_shape, self.conv_geometry = conv.output.shape, conv.geometry
         self.geometry = {key: conv.geometry[key] for key in ("strides", "padding", "dilation")}
         super().__init__(conv.inputs, *((tensor.shape, tensor.dtype) for tensor in pool.outputs))
+
+    def splits(self, batch):
+        _, rows, cols, _ = self.output.shape
+        windows = TASK_PIXELS if self.algorithm in TILES else 1
+        return split_evenly(batch, self.work, min(rows, rows * cols // windows))
 
     def gradient(self, grads, wanted):
         x, (dy, index) = self.inputs[0], (grads[0], self.outputs[1])
@@ -55,8 +68,9 @@ class ConvPool2D(Op):
         x, weights, *bias = (at.buffer(tensor) for tensor in self.inputs)
         operands = x, weights, bias[0] if bias else None, at.buffer(self.output), at.optional(self.outputs[1])
         if self.algorithm in TILES:
-            return winograd.conv_pool2d_forward(*operands, self.geometry["padding"], self.relu)
-        return kernels.conv_pool2d_forward(*operands, self.kernel, self.pool, **self.geometry, relu=self.relu)
+            return winograd.conv_pool2d_forward(*operands, self.geometry["padding"], self.relu, at.splits)
+        more = {**self.geometry, "relu": self.relu, "splits": at.splits}
+        return kernels.conv_pool2d_forward(*operands, self.kernel, self.pool, **more)
 
 
 class ConvPool2DWeightGradient(Op):
