@@ -23,6 +23,7 @@ from dlcore.kernels import (
     augmentation,
     broadcast,
     conv,
+    conv_narrow,
     conv_pool,
     data,
     dense,
@@ -51,7 +52,7 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
+    activations, augmentation, broadcast, conv, conv_narrow, conv_pool, data, dense, depthwise, elementwise, embedding,
     layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random, reduction,
     resize, shape, softmax, unary,
 ]  # fmt: skip
@@ -148,6 +149,12 @@ def cases(n=3, c=7):
         dw=uniform(min(n, 1), 3, 3, c, 9),
         grain=max(n, 1),
     )
+    beside = dict(packed=packed(w, transpose=True, joined=True), b=uniform(c))
+    yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
+    few, merged = uniform(3, 3, c, 2), uniform(3, 5, c, 4)
+    yield Case(conv_narrow.merge, "packed", w=few, packed=packed(merged), pixels=2, step=2)
+    parts = dict(dv=uniform(min(n, 1), *merged.shape), dw=uniform(min(n, 1), *few.shape))
+    yield Case(conv_narrow.merge_gradient, "dw", **parts, step=2, n=n, grain=max(n, 1))
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))
@@ -321,7 +328,7 @@ NAMES = [case.name for case in cases()]
 
 def test_the_table_has_every_factory():
     here = set(NAMES)
-    helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
+    helpers = {"conv.output_size", "conv.check", "conv_narrow.vectors", "dense.packed_shape"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
@@ -387,6 +394,7 @@ ALLOWED = {
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    ("conv_narrow.merge", "w", "longer rows"),  # likewise
     # operands broadcast, in any number of dimensions
     *(("broadcast.binary", name, "scalar") for name in "ab"),
     *(("broadcast.select", name, "scalar") for name in "cab"),
