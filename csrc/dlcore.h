@@ -219,7 +219,7 @@ typedef struct {
     void (*average_pool)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
                          int kw, float *y);
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,
-                                  int kh, int kw, float *dx);
+                                  int kh, int kw, float *dx, int accumulate);
 
     /* convolution with few channels */
     void (*gather_windows)(const float *t, const ptrdiff_t *offset, const ptrdiff_t *start, ptrdiff_t pixels, ptrdiff_t c,

@@ -150,6 +150,7 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
 INLINE vb vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+INLINE vb vbytes(uint64_t t) { return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)t)); } /* the lowest byte first */
 INLINE vi vwiden(vb a) { return a; }
 INLINE void vstore_u8(uint8_t *p, vb a) {
     __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -312,6 +313,7 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *odd = (vf){a[1], a[3], b[1], b[3]};
 }
 INLINE vb vload_u8(const uint8_t *p) { return (vb){p[0], p[1], p[2], p[3]}; }
+INLINE vb vbytes(uint64_t t) { return (vb){t & 255, t >> 8 & 255, t >> 16 & 255, t >> 24 & 255}; } /* the lowest byte first */
 INLINE void vstore_u8(uint8_t *p, vb a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup16(const float *t, vi i) { return (vf){t[i[0] & 15], t[i[1] & 15], t[i[2] & 15], t[i[3] & 15]}; }
@@ -335,11 +337,15 @@ typedef int32_t vbits __attribute__((vector_size(4 * VW)));
 INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
 INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
 INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }
+#if VW == 16
+INLINE vb vloadn_u8(const uint8_t *p, int l) { return _mm_maskz_loadu_epi8((__mmask16)((1u << l) - 1), p); }
+INLINE void vstoren_u8(uint8_t *p, vb a, int l) { _mm_mask_storeu_epi8(p, (__mmask16)((1u << l) - 1), a); }
+#else
 INLINE vb vloadn_u8(const uint8_t *p, int l) {
     if (l == VW) return vload_u8(p);
-    uint8_t t[VW] = {0};
-    for (int i = 0; i < l; i++) t[i] = p[i];
-    return vload_u8(t);
+    uint64_t t = 0; /* in a register: a vector cannot be loaded from bytes that were just stored one by one */
+    for (int i = l; i-- > 0;) t = t << 8 | p[i];
+    return vbytes(t);
 }
 INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     if (l == VW) { vstore_u8(p, a); return; }
@@ -347,6 +353,7 @@ INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     vstore_u8(t, a);
     for (int i = 0; i < l; i++) p[i] = t[i];
 }
+#endif
 
 /* Sums lanes pairwise, halves first: the order is the same for every caller, and in vsum4, which sums four vectors. */
 INLINE float vsum(vf a) {

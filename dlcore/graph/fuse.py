@@ -12,6 +12,7 @@ from dlcore.graph.graph import consumers, take_output, topological
 from dlcore.ops.activations import Activation
 from dlcore.ops.base import Op, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
+from dlcore.ops.conv_narrow import MergedConv2D, merged_pixels
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
@@ -125,6 +126,15 @@ def conv_pool(op: Op, readers: Readers) -> bool:
     return True
 
 
+def few_channels(op: Op, readers: Readers) -> bool:
+    """conv with fewer output channels than a vector has lanes: some neighbours of a row become one pixel."""
+    if not (type(op) is Conv2D and op.algorithm == "direct" and (pixels := merged_pixels(op)) > 1):
+        return False
+    fused = MergedConv2D(op, pixels)
+    take_output(Reshape(fused.output, op.output.shape), op.output)
+    return True
+
+
 def softmax_crossentropy(op: Op, readers: Readers) -> bool:
     """softmax, then categorical cross-entropy: no log of a probability, and p - y as the gradient."""
     if not isinstance(op, Softmax):
@@ -186,6 +196,7 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
     activation,
     reshapes,
     conv_pool,
+    few_channels,
     gather_scale,
 ]
 

@@ -32,8 +32,7 @@ ctypedef struct Merge:
     const dlc_tiles *tiles
     const float *source
     float *target
-    Py_ssize_t kh, kw, c, n, pixels, step, target_size
-    Py_ssize_t source_size
+    Py_ssize_t kh, kw, c, n, pixels, step, grain, source_size, target_size
 
 cdef void merge_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Merge *a = <const Merge *>args
@@ -41,10 +40,9 @@ cdef void merge_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *s
 
 cdef void merge_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Merge *a = <const Merge *>args
-    cdef Py_ssize_t chunk
-    for chunk in range(begin, end):
-        a.tiles.merge_pixels_gradient(a.source + chunk * a.source_size, a.kh, a.kw, a.c, a.n, a.pixels, a.step,
-                                      a.target + chunk * a.target_size)
+    cdef Py_ssize_t chunk = begin // a.grain
+    a.tiles.merge_pixels_gradient(a.source + chunk * a.source_size, a.kh, a.kw, a.c, a.n, a.pixels, a.step,
+                                  a.target + chunk * a.target_size)
 
 
 cdef Merge make_merge(shape, Py_ssize_t pixels, Py_ssize_t step, str what) except *:
@@ -73,23 +71,27 @@ def merge(w, packed, Py_ssize_t pixels, Py_ssize_t step):
     return make_step(merge_leaf, &a, sizeof(a), 1, pb.size(), 0, (wb, pb))
 
 
-def merge_gradient(dv, dw, Py_ssize_t step):
+def merge_gradient(dv, dw, Py_ssize_t step, Py_ssize_t n, Py_ssize_t grain):
     """dw[c, ky, kx, i, o] = sum over p of dv[c, ky, kx + p*step, i, p*oc + o]: the gradient of w of `merge` from that of
-    v, chunk by chunk. One task per chunk.
+    v, for each chunk of samples. One task per sample.
 
     Args:
-        dv: (chunks, kh, kw + (pixels-1) * step, ic, pixels * oc) float32.
-        dw: (chunks, kh, kw, ic, oc), overwritten.
+        dv: (ceil(n / grain), kh, kw + (pixels-1) * step, ic, pixels * oc) float32.
+        dw: (ceil(n / grain), kh, kw, ic, oc), overwritten.
+        n: samples.
+        grain: samples of a chunk. The step must run with this grain.
     """
     cdef Buffer vb = buffer(dv, "dv", "f", 5), wb = buffer(dw, "dw", "f", 5, True)
     cdef Py_ssize_t oc = wb.shape[4], pixels = vb.shape[4] // oc if oc else 0
     cdef Merge a = make_merge(wb.shape[1:], pixels, step, "merge_gradient")
+    if grain < 1 or wb.shape[0] != ceildiv(n, grain):
+        raise ValueError(f"merge_gradient: dw has {wb.shape[0]} chunks for {n} samples in chunks of {grain}")
     expected = (wb.shape[0], a.kh, a.kw + (pixels - 1) * step, a.c, pixels * a.n)
     if vb.shape != expected:
         raise ValueError(f"merge_gradient: expected dv of shape {expected} for dw {wb.shape}. Received: {vb.shape}")
-    a.source, a.target, a.source_size, a.target_size = <const float *>vb.whole(), <float *>wb.whole(), vb.row_size(), \
-        wb.row_size()
-    return make_step(merge_gradient_leaf, &a, sizeof(a), wb.shape[0], vb.size(), 0, (vb, wb))
+    a.source, a.target, a.grain = <const float *>vb.whole(), <float *>wb.whole(), grain
+    a.source_size, a.target_size = vb.row_size(), wb.row_size()
+    return make_step(merge_gradient_leaf, &a, sizeof(a), n, vb.size(), 0, (vb, wb), grain)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ cdef extern from "dlcore.h" nogil:
         void (*average_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
-                                      Py_ssize_t c, int kh, int kw, float *dx) noexcept nogil
+                                      Py_ssize_t c, int kh, int kw, float *dx, int accumulate) noexcept nogil
         void (*gather_windows)(const float *t, const Py_ssize_t *offset, const Py_ssize_t *start, Py_ssize_t pixels,
                                Py_ssize_t c, const float *bias, int activation, float *y) noexcept nogil
         void (*merge_pixels)(const float *w, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n, Py_ssize_t pixels,

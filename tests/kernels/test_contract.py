@@ -23,6 +23,7 @@ from dlcore.kernels import (
     augmentation,
     broadcast,
     conv,
+    conv_narrow,
     conv_pool,
     conv_weight_gradient,
     data,
@@ -154,6 +155,12 @@ def cases(n=3, c=7):
     yield Case(conv_weight_gradient.conv2d_weight_gradient, "dw", x=long, dy=uniform(n, 4, 17, 1), **thin)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=y, dw=w, **PADDED)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
+    beside = dict(packed=packed(w, transpose=True, joined=True), b=uniform(c))
+    yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
+    few, merged = uniform(3, 3, c, 2), uniform(3, 5, c, 4)
+    yield Case(conv_narrow.merge, "packed", w=few, packed=packed(merged), pixels=2, step=2)
+    parts = dict(dv=uniform(min(n, 1), *merged.shape), dw=uniform(min(n, 1), *few.shape))
+    yield Case(conv_narrow.merge_gradient, "dw", **parts, step=2, n=n, grain=max(n, 1))
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))
@@ -406,6 +413,7 @@ ALLOWED = {
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    ("conv_narrow.merge", "w", "longer rows"),  # likewise
     # operands broadcast, in any number of dimensions
     *(("broadcast.binary", name, "scalar") for name in "ab"),
     *(("broadcast.select", name, "scalar") for name in "cab"),

@@ -114,7 +114,8 @@ def test_merged_pixels(pixels, step, shape):
     merged = results(lambda p: conv_narrow.merge(w, p, pixels, step), blank(*packed(v).shape))
     np.testing.assert_array_equal(merged, packed(v))
     dv, dw = whole(2, *v.shape, seed=2), blank(2, *shape)
-    got = results(lambda dw: conv_narrow.merge_gradient(dv, dw, step), dw)
+    runs = [(threads, 3) for threads in (1, 2, 3, 4)]
+    got = results(lambda dw: conv_narrow.merge_gradient(dv, dw, step, 5, 3), dw, runs=runs)
     apart = dv.reshape(2, kh, wide, ic, pixels, oc)
     twin = sum(apart[:, :, p * step : p * step + kw, :, p] for p in range(pixels))
     np.testing.assert_array_equal(got, twin)
@@ -138,4 +139,6 @@ def test_merge_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match="merge: expected packed of shape"):
         conv_narrow.merge(w, blank(1, 1, 6, 9), 1, 1)
     with pytest.raises(ValueError, match="merge_gradient: expected dv of shape"):
-        conv_narrow.merge_gradient(blank(1, 2, 5, 1, 8), blank(1, *w.shape), 1)
+        conv_narrow.merge_gradient(blank(1, 2, 5, 1, 8), blank(1, *w.shape), 1, 1, 1)
+    with pytest.raises(ValueError, match="merge_gradient: dw has 1 chunks for 5 samples in chunks of 2"):
+        conv_narrow.merge_gradient(blank(1, 2, 4, 1, 8), blank(1, *w.shape), 1, 5, 2)

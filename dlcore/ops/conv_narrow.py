@@ -1,0 +1,81 @@
+"""Convolution with few output channels: neighbouring pixels of a row as the channels of one. What `graph.fuse` makes of a
+Conv2D where that pays."""
+
+from __future__ import annotations
+
+from dlcore.kernels import conv_narrow as kernels
+from dlcore.kernels import dense as dense_kernels
+from dlcore.ops.activations import activation_gradient
+from dlcore.ops.base import BATCH_WIDE, Op, Tensor
+from dlcore.ops.conv import Conv2D, Conv2DInputGradient, weight_gradient
+from dlcore.ops.elementwise import bias_gradient
+from dlcore.ops.shape import Copy, Reshape
+
+
+def merged_pixels(conv: Conv2D) -> int:
+    """How many neighbours to make one pixel: what takes the fewest multiply-adds of a vector; 1 where that saves little.
+
+    With p of them, a vector of p*oc channels stands for p pixels, but the kernel is (p-1)*sw pixels wider.
+    """
+    (_, kw), (_, step), ow, oc = conv.kernel, conv.geometry["strides"], conv.output.shape[2], conv.output.shape[3]
+    if conv.geometry["groups"] > 1 or conv.geometry["dilation"][1] > 1 or len(conv.w.shape) < 4:
+        return 1
+    cost = {p: (kw + (p - 1) * step) * kernels.vectors(p * oc) / p for p in range(1, ow + 1)
+            if ow % p == 0 and kernels.vectors(p * oc) <= 2}  # fmt: skip
+    best = min(cost, key=cost.__getitem__, default=1)
+    return best if best > 1 and cost[best] < 0.8 * cost[1] else 1
+
+
+class Merge(Op):
+    """Packed weights of the convolution that gives `pixels` neighbours at once. Its gradient is that of the weights, in
+    their own layout."""
+
+    axis = BATCH_WIDE
+    prepares = True
+
+    def __init__(self, w: Tensor, pixels: int, step: int):
+        self.pixels, self.step = pixels, step
+        kh, kw, ic, oc = w.shape
+        rows = kh * (kw + (pixels - 1) * step) * ic
+        super().__init__([w], dense_kernels.packed_shape(rows, pixels * oc))
+
+    def gradient(self, grads, wanted):
+        return [grads[0]]
+
+    def bind(self, at):
+        return kernels.merge(at.buffer(self.inputs[0]), at.buffer(self.output), self.pixels, self.step)
+
+
+class Repeat(Copy):
+    """A bias, once for each of `pixels`. Its gradient is that of the bias."""
+
+    prepares = True
+
+    def __init__(self, b: Tensor, pixels: int):
+        super().__init__(b, (pixels * b.shape[0],), [(pixels, 0, b.shape[0]), (b.shape[0], 1, 1)])
+
+    def gradient(self, grads, wanted):
+        return [grads[0]]
+
+
+class MergedConv2D(Conv2D):
+    """`conv` with `pixels` neighbours of a row at once: its output has the same numbers in the same places, seen as
+    (batch, oh, ow / pixels, pixels * oc)."""
+
+    def __init__(self, conv: Conv2D, pixels: int):
+        x, packed, *bias = conv.inputs
+        self.conv, self.activation, self.pixels = conv, conv.activation, pixels
+        self.algorithm, self.work = conv.algorithm, conv.work
+        (sh, sw), (kh, kw), (batch, oh, ow, oc) = conv.geometry["strides"], conv.kernel, conv.output.shape
+        inputs = [x, Merge(packed.op.inputs[0], pixels, sw).output, *(Repeat(b, pixels).output for b in bias)]
+        Op.__init__(self, inputs, (batch, oh, ow // pixels, pixels * oc))
+        self.kernel = kh, kw + (pixels - 1) * sw
+        self.geometry = {**conv.geometry, "strides": (sh, sw * pixels)}
+
+    def gradient(self, grads, wanted):
+        x, conv = self.inputs[0], self.conv
+        dz = activation_gradient(grads[0], self.output, self.activation)
+        dy = Reshape(dz, conv.output.shape).output
+        dx = Conv2DInputGradient(dy, conv.w, x.shape, conv.geometry).output if wanted[0] else None
+        dw = weight_gradient(x, dy, conv.w, conv.geometry) if wanted[1] else None
+        return [dx, dw] + [bias_gradient(dy)] * (len(self.inputs) - 2)
