@@ -115,6 +115,13 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     return p
 
 
+def levels(ops: list[Op]) -> dict[Op, int]:
+    """The stage of each op, in the order of `topological`, in batches that are not small."""
+    readers, wide = consumers(ops), {op for op in ops if op.axis == BATCH_WIDE}
+    leads = _leads(ops, readers, wide)
+    return _levels(ops, readers, wide, leads, _once(ops, _chains(ops, leads)))
+
+
 def _earliest(ops: list[Op], wide: set[Op]) -> dict[Op, int]:
     level: dict[Op, int] = {}
     for op in ops:
