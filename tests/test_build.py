@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -179,11 +180,14 @@ def test_wheel_from_the_sdist(unpacked, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the compiler in the way is a shell script")
-def test_compiler_without_openmp(unpacked, tmp_path):
+@pytest.mark.parametrize("cc", [os.environ.get("CC", "cc"), "clang"])
+def test_compiler_without_openmp(cc, unpacked, tmp_path):
+    if not shutil.which(cc.split()[0]):
+        pytest.skip(f"needs {cc}")
     compiler = tmp_path / "cc"
     compiler.write_text(
         '#!/bin/sh\ncase " $* " in *" -fopenmp "*) echo "cc: error: no OpenMP here" >&2; exit 1 ;; esac\n'
-        f'exec {os.environ.get("CC", "cc")} "$@"\n'
+        f'exec {cc} "$@"\n'
     )
     compiler.chmod(0o755)
     status, printed, _ = wheel(unpacked, tmp_path, CC=str(compiler), DLCORE_REQUIRE_OPENMP="1")

@@ -23,7 +23,8 @@ from dlcore import _build_config
 from dlcore.kernels import simd
 
 CHECKOUT = Path(__file__).parents[1]
-CSRC, WORDS = CHECKOUT / "csrc", CHECKOUT / "tests" / "csrc"
+CSRC, VOCABULARY = CHECKOUT / "csrc", CHECKOUT / "tests" / "csrc" / "simd.c"
+WORDS = sorted(path for path in VOCABULARY.parent.glob("*.c") if path != VOCABULARY)
 CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 X86 = platform.machine() in ("x86_64", "AMD64")
 NEWER = re.compile(r"\t(v\w+|andn|bextr|bls\w+|pdep|pext|mulx|rorx|sarx|shlx|shrx)\s")  # AVX and what came after it
@@ -58,9 +59,15 @@ def program(cc, isas, folder, level, *link):
     have = [f"-DDLC_HAVE_{name.upper()}" for name in isas]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda isa: compile_isa(cc, *isa, folder, level), isas.items()))
-    rest = [*have, f"-I{CSRC}", CSRC / "dispatch.c", *sorted(WORDS.glob("*.c"))]
+    rest = [*have, f"-I{CSRC}", CSRC / "dispatch.c", *WORDS]
     run(*cc, *flags("-O1"), *rest, *objects, "-lm", *link, "-o", folder / "words")
     return folder / "words"
+
+
+def vocabulary(cc, own, folder, *link):
+    """The test of simd.h, for the instruction set of these flags."""
+    run(*cc, *flags("-O3"), *own, f"-I{CSRC}", VOCABULARY, "-lm", *link, "-o", folder / "vocabulary")
+    return folder / "vocabulary"
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +89,15 @@ def test_words(native, isa):
     assert f"{isa}: " in run(native, isa)
 
 
+@pytest.mark.parametrize("isa", simd.known())
+def test_vocabulary(isa, tmp_path):
+    needs(CC[0])
+    if isa not in simd.usable():
+        pytest.skip(f"this build or processor has no {isa}")
+    portable = ["-DDLC_PORTABLE"] if isa == "baseline" else []
+    run(vocabulary(CC, _build_config.ISAS[isa] + portable, tmp_path))
+
+
 def test_a_word_without_a_test_is_found(tmp_path):
     """Two more in the table, one in the middle: both are named by the word before them."""
     needs(CC[0])
@@ -94,7 +110,7 @@ def test_a_word_without_a_test_is_found(tmp_path):
         "const dlc_tiles *dlc_find(const char *isa) { return isa ? NULL : NULL; }\n"
     )
     binary = tmp_path / "words"
-    sources = [tmp_path / "none.c", *sorted(WORDS.glob("*.c"))]
+    sources = [tmp_path / "none.c", *WORDS]
     run(*CC, "-std=gnu11", "-w", f"-I{tmp_path}", *sources, "-lm", "-o", binary)
     done = subprocess.run([binary], capture_output=True, text=True)
     assert done.returncode == 1
@@ -118,6 +134,8 @@ def test_words_on_neon(cc, tmp_path):
     cc = [*cc, "-march=armv8-a"]
     words = program(cc, {"baseline": [], "neon": []}, tmp_path, "-O3", "-static")
     assert re.findall(r"^(\w+): ", run("qemu-aarch64", words), re.M) == ["baseline", "neon"]
+    for own in ([], ["-DDLC_PORTABLE"]):
+        run("qemu-aarch64", vocabulary(cc, own, tmp_path, "-static"))
 
 
 @pytest.mark.slow
@@ -134,6 +152,8 @@ def test_words_by_clang(tmp_path):
     isas = {name: [flag for flag in own if flag != "-mprfchw"] for name, own in _build_config.ISAS.items()}
     printed = run(program(["clang"], isas, tmp_path, "-O3"))
     assert re.findall(r"^(\w+): ", printed, re.M) == simd.usable()
+    for name in simd.usable():
+        run(vocabulary(["clang"], isas[name], tmp_path))
 
 
 @pytest.mark.slow
