@@ -22,7 +22,7 @@ from dlcore.kernels.geometry cimport check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
-cdef Py_ssize_t BLOCK_PIXELS = 512      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t BLOCK_PIXELS = 256      # that the tile adds up at a time: fewer, and loading and storing dw shows
 cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
 
