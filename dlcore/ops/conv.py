@@ -93,7 +93,7 @@ class Conv2DBatchWeightGradient(_Geometry):
         return weight_kernels.conv2d_batch_weight_gradient(x, dy, at.buffer(self.output), **self.geometry)
 
     def grain(self, tasks):
-        return max(1, min(weight_kernels.STRIPS, tasks // 8))  # strips of rows that read a panel of dy together
+        return max(1, min(weight_kernels.SHARING_ROWS // weight_kernels.weight_rows(), tasks // 8))
 
 
 def _few_pixels(x: Tensor, dy: Tensor, w_shape: tuple[int, ...]) -> bool:
