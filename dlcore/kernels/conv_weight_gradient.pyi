@@ -6,7 +6,7 @@ from dlcore.kernels.memory import _Operand
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]
 
-STRIPS: int
+SHARING_ROWS: int
 
 def weight_rows() -> int: ...
 def conv2d_weight_gradient(

@@ -22,7 +22,7 @@ from dlcore.kernels.geometry cimport check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
-cdef Py_ssize_t BLOCK_PIXELS = 512      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t BLOCK_PIXELS = 256      # that the tile adds up at a time: fewer, and loading and storing dw shows
 cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
 
@@ -269,8 +269,10 @@ cdef float[DLC_NR_MAX] ZEROS
 cdef Py_ssize_t ZERO = 0                  # the one segment of packed operands
 
 cdef Py_ssize_t KC = 128                  # pixels that are packed at a time: a panel of x and one of dy share L1
-STRIPS = 4                                # of nr rows: what reads a panel of dy while it is there
-cdef Py_ssize_t MAX_STRIPS = STRIPS
+
+# Rows of dw that read a panel of dy while it is there: more, and rows of 4 KB are on more pages than a TLB holds.
+SHARING_ROWS = 64
+cdef Py_ssize_t SHARING = SHARING_ROWS
 
 
 def weight_rows():
@@ -280,18 +282,18 @@ def weight_rows():
 
 cdef void by_rows_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const ByRows *a = <const ByRows *>args
-    cdef Py_ssize_t first, group
+    cdef Py_ssize_t first, group, strips = SHARING // a.tiles.nr
     for group in range(a.groups):
         first = begin
         while first < end:
-            add_strips(a, group, first, min(end - first, MAX_STRIPS), <float *>slot)
-            first += MAX_STRIPS
+            add_strips(a, group, first, min(end - first, strips), <float *>slot)
+            first += strips
 
 
 cdef void add_strips(const ByRows *a, Py_ssize_t group, Py_ssize_t first, Py_ssize_t strips, float *scratch) noexcept nogil:
     """Some strips of nr rows of dw, in the columns of one group."""
     cdef Py_ssize_t nr = a.tiles.nr, pixel = 0, column, strip, row, rows
-    cdef float *panel = scratch + MAX_STRIPS * KC * nr
+    cdef float *panel = scratch + SHARING * KC
     cdef int most
     cdef dlc_outer t
     memset(&t, 0, sizeof(t))
@@ -372,6 +374,6 @@ def conv2d_batch_weight_gradient(x, dy, dw, strides=(1, 1), padding=((0, 0), (0,
     if a.rows == a.icg and a.pixels == n * a.ih * a.iw and a.sh == a.sw == 1:  # plain matrices: one row of pixels
         a.oh = a.ih = 1
         a.ow = a.iw = a.pixels
-    scratch = (STRIPS + 1) * KC * a.tiles.nr * sizeof(float)
+    scratch = (SHARING + a.tiles.nr) * KC * sizeof(float)
     return make_step(by_rows_leaf, &a, sizeof(a), ceildiv(a.rows, a.tiles.nr), <double>gb.size() * a.rows, scratch,
                      (xb, gb, wb))

@@ -197,7 +197,7 @@ class Conv2DBatchWeightGradient(_Geometry):
         return weight_kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
 
     def grain(self, tasks):
-        return max(1, min(weight_kernels.STRIPS, tasks // 16))
+        return max(1, min(weight_kernels.SHARING_ROWS // weight_kernels.weight_rows(), tasks // 8))
 
 
 def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
