@@ -70,8 +70,8 @@ class _Transposed(_Geometry):
 def _overlapping_pays(x_shape: tuple[Any, ...], dy_shape: tuple[Any, ...], kernel: Pair, strides: Pair) -> bool:
     """Whether sums for the pixels under each window, which overlap, take less than sums for each pixel of dx."""
     (_, ih, iw, ic), (_, oh, ow, oc), (kh, kw) = x_shape, dy_shape, kernel
-    taps = kh * kw / (strides[0] * strides[1])
-    return oh * ow * kh * (oc + 1) * narrow_kernels.vectors(kw * ic) < 0.8 * ih * iw * taps * oc * narrow_kernels.vectors(ic)
+    plain = ih * iw * kh * kw / (strides[0] * strides[1]) * oc * narrow_kernels.vectors(ic)
+    return oh * ow * kh * (oc + 1) * narrow_kernels.vectors(kw * ic) < 0.8 * plain
 
 
 class Conv2DInputGradient(_Transposed):

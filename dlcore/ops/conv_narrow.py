@@ -1,5 +1,5 @@
-"""Convolution with few output channels: neighbouring pixels of a row as the channels of one. What `graph.fuse` makes of a
-Conv2D where that pays."""
+"""Convolution with few output channels: neighbouring pixels of a row as the channels of one. What `graph.fuse` makes of
+a Conv2D where that pays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dlcore.ops.windows import image_kernel
 
 
 def merged_pixels(conv: Conv2D) -> int:
-    """How many neighbours to make one pixel: what takes the fewest multiply-adds of a vector; 1 where that saves little.
+    """How many neighbours to make one pixel: what takes the fewest multiply-adds of a vector, 1 where it saves little.
 
     With p of them, a vector of p*oc channels stands for p pixels, but the kernel is (p-1)*sw pixels wider.
     """
@@ -72,16 +72,16 @@ class MergeGradient(Op):
 
 
 class MergedConv2D(Conv2D):
-    """`conv` with `pixels` neighbours of a row at once: its output has the same numbers in the same places, seen as
-    (batch, oh, ow / pixels, pixels * oc)."""
+    """`conv`, which reads `w` packed, with `pixels` neighbours of a row at once: its output has the same numbers in the
+    same places, seen as (batch, oh, ow / pixels, pixels * oc)."""
 
-    def __init__(self, conv: Conv2D, pixels: int):
-        x, packed, *bias = conv.inputs
+    def __init__(self, conv: Conv2D, w: Tensor, pixels: int):
+        x, _, *bias = conv.inputs
         self.conv, self.activation, self.pixels = conv, conv.activation, pixels
         (sh, self.step), (kh, kw) = conv.geometry["strides"], conv.kernel
         wide = kw + (pixels - 1) * self.step
         batch, oh, ow, oc = conv.output.shape
-        inputs = [x, Merge(packed.op.inputs[0], pixels, self.step).output, *(Repeat(b, pixels).output for b in bias)]
+        inputs = [x, Merge(w, pixels, self.step).output, *(Repeat(b, pixels).output for b in bias)]
         geometry = {**conv.geometry, "strides": (sh, self.step * pixels)}
         Op.__init__(self, inputs, (batch, oh, ow // pixels, pixels * oc))
         self.kernel, self.geometry = (kh, wide), geometry
