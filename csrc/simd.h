@@ -150,7 +150,6 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
 }
 INLINE vb vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
-INLINE vb vbytes(uint64_t t) { return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)t)); } /* the lowest byte first */
 INLINE vi vwiden(vb a) { return a; }
 INLINE void vstore_u8(uint8_t *p, vb a) {
     __m128i w = _mm_packus_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -313,7 +312,6 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *odd = (vf){a[1], a[3], b[1], b[3]};
 }
 INLINE vb vload_u8(const uint8_t *p) { return (vb){p[0], p[1], p[2], p[3]}; }
-INLINE vb vbytes(uint64_t t) { return (vb){t & 255, t >> 8 & 255, t >> 16 & 255, t >> 24 & 255}; } /* the lowest byte first */
 INLINE void vstore_u8(uint8_t *p, vb a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }
 INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup16(const float *t, vi i) { return (vf){t[i[0] & 15], t[i[1] & 15], t[i[2] & 15], t[i[3] & 15]}; }
@@ -343,9 +341,15 @@ INLINE void vstoren_u8(uint8_t *p, vb a, int l) { _mm_mask_storeu_epi8(p, (__mma
 #else
 INLINE vb vloadn_u8(const uint8_t *p, int l) {
     if (l == VW) return vload_u8(p);
-    uint64_t t = 0; /* in a register: a vector cannot be loaded from bytes that were just stored one by one */
+#if VW == 8 /* in a register: loading a vector of bytes that were just stored one by one would wait for them */
+    uint64_t t = 0;
     for (int i = l; i-- > 0;) t = t << 8 | p[i];
-    return vbytes(t);
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)t));
+#else
+    uint8_t t[VW] = {0};
+    for (int i = 0; i < l; i++) t[i] = p[i];
+    return vload_u8(t);
+#endif
 }
 INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     if (l == VW) { vstore_u8(p, a); return; }

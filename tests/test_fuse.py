@@ -184,7 +184,8 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (conv_pool_with_a_layer_below, (fuse.bias, fuse.activation, fuse.conv_pool), [ROWS], [(9, 90), (3, 2, 3, 8), (8,)],
      {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
     (conv_with_few_channels, (fuse.bias, fuse.activation, fuse.few_channels), [ROWS], [(9, 90), (3, 2, 3, 2), (2,)],
-     {"Conv2D": 1, "Pack": 1, "BiasAdd": 1, "Activation": 1}, {"MergedConv2D": 1, "Merge": 1, "Repeat": 1, "Reshape": 1}),
+     {"Conv2D": 1, "Pack": 1, "BiasAdd": 1, "Activation": 1},
+     {"MergedConv2D": 1, "Merge": 1, "Repeat": 1, "Reshape": 1}),
     (softmax_sparse, fuse.softmax_crossentropy, [ROWS, LABELS], [(9, 4)], {"Softmax": 1, "Loss": 1},
      {"SoftmaxCrossentropy": 1}),
     (softmax_dense, fuse.softmax_crossentropy, [ROWS, ONE_HOT], [(9, 4)], {"Softmax": 1, "Loss": 1},
@@ -259,7 +260,8 @@ def folded_dense(x, w, b, *norm):
 
 
 @pytest.mark.parametrize("graph, x, shape, left", [
-    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 6), ["Conv2D"]),
+    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 33), ["Conv2D"]),
+    (folded_conv, IMAGES, (3, 2, 3, 2), ["MergedConv2D", "Reshape"]),
     (folded_depthwise, IMAGES, (3, 2, 3, 2), ["DepthwiseConv2D"]),
     (folded_depthwise, IMAGES, (3, 2, 3, 1), ["DepthwiseConv2D"]),
     (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
@@ -269,7 +271,7 @@ def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):
     w, norm = weights(shape, (channels,)), moving(channels)
     plain, fused = (graph(*gathers(x=x), *w, *norm) for _ in range(2))
     fuse.fuse(fused, fuse.INFERENCE)
-    prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose"}
+    prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose", "Merge", "Repeat"}
     assert [name for name in names(fused) if name not in prepared] == ["Gather", *left]
     feeds = {"x": Feed("f", x[0].size), "y": Feed("f", int(np.prod(fused[0].shape[1:])))}
     out = np.empty((N, *fused[0].shape[1:]), np.float32)

@@ -151,9 +151,10 @@ def conv_pool(op: Op, readers: Readers) -> bool:
 
 def few_channels(op: Op, readers: Readers) -> bool:
     """conv with fewer output channels than a vector has lanes: some neighbours of a row become one pixel."""
-    if not (type(op) is Conv2D and op.algorithm == "direct" and (pixels := merged_pixels(op)) > 1):
+    packing = op.inputs[1].op if type(op) is Conv2D else None
+    if not (isinstance(op, Conv2D) and isinstance(packing, Pack) and (pixels := merged_pixels(op)) > 1):
         return False
-    fused = MergedConv2D(op, pixels)
+    fused = MergedConv2D(op, packing.inputs[0], pixels)
     take_output(Reshape(fused.output, op.output.shape), op.output)
     return True
 

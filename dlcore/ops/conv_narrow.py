@@ -1,5 +1,5 @@
-"""Convolution with few output channels: neighbouring pixels of a row as the channels of one. What `graph.fuse` makes of a
-Conv2D where that pays."""
+"""Convolution with few output channels: neighbouring pixels of a row as the channels of one. What `graph.fuse` makes of
+a Conv2D where that pays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlcore.ops.shape import Copy, Reshape
 
 
 def merged_pixels(conv: Conv2D) -> int:
-    """How many neighbours to make one pixel: what takes the fewest multiply-adds of a vector; 1 where that saves little.
+    """How many neighbours to make one pixel: what takes the fewest multiply-adds of a vector, 1 where it saves little.
 
     With p of them, a vector of p*oc channels stands for p pixels, but the kernel is (p-1)*sw pixels wider.
     """
@@ -59,15 +59,15 @@ class Repeat(Copy):
 
 
 class MergedConv2D(Conv2D):
-    """`conv` with `pixels` neighbours of a row at once: its output has the same numbers in the same places, seen as
-    (batch, oh, ow / pixels, pixels * oc)."""
+    """`conv`, which reads `w` packed, with `pixels` neighbours of a row at once: its output has the same numbers in the
+    same places, seen as (batch, oh, ow / pixels, pixels * oc)."""
 
-    def __init__(self, conv: Conv2D, pixels: int):
-        x, packed, *bias = conv.inputs
+    def __init__(self, conv: Conv2D, w: Tensor, pixels: int):
+        x, _, *bias = conv.inputs
         self.conv, self.activation, self.pixels = conv, conv.activation, pixels
         self.algorithm, self.work = conv.algorithm, conv.work
         (sh, sw), (kh, kw), (batch, oh, ow, oc) = conv.geometry["strides"], conv.kernel, conv.output.shape
-        inputs = [x, Merge(packed.op.inputs[0], pixels, sw).output, *(Repeat(b, pixels).output for b in bias)]
+        inputs = [x, Merge(w, pixels, sw).output, *(Repeat(b, pixels).output for b in bias)]
         Op.__init__(self, inputs, (batch, oh, ow // pixels, pixels * oc))
         self.kernel = kh, kw + (pixels - 1) * sw
         self.geometry = {**conv.geometry, "strides": (sh, sw * pixels)}

@@ -82,7 +82,9 @@ def test_bias_and_activation_make_a_transposed_convolution(kind, c):
     plain = input_gradient(dy, w, x_shape, how)
     np.testing.assert_allclose(input_gradient(dy, w, x_shape, how, b), plain + b, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=rf"conv2d_input_gradient: expected b of shape \({c},\)"):
-        conv_narrow.conv2d_input_gradient(dy, packed(w, True, joined=True), blank(*x_shape), (1, 2), *how, 1, blank(c + 1))
+        conv_narrow.conv2d_input_gradient(
+            dy, packed(w, True, joined=True), blank(*x_shape), (1, 2), *how, 1, blank(c + 1)
+        )
 
 
 @pytest.mark.usefixtures("isa")
@@ -99,7 +101,7 @@ def test_nan_in_dy_reaches_its_window_only(c):
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("pixels, step, shape", [(1, 1, (3, 2, 4, 5)), (2, 1, (5, 5, 1, 3)), (3, 2, (2, 3, 3, 1))])
 def test_merged_pixels(pixels, step, shape):
-    """A convolution with the merged kernel gives the same pixels; its weight gradient, taken apart, the same gradient."""
+    """A convolution with the merged kernel gives the same pixels; its gradient, taken apart, the same gradient."""
     pixels = min(pixels, packed(uniform(1, 1)).shape[3] // shape[3])
     (kh, kw, ic, oc), n, ow = shape, 3, 6 * pixels
     how = {"strides": (2, step), "padding": ((1, 0), (1, 1)), "dilation": (2, 1)}
