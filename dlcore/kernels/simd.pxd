@@ -25,6 +25,17 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t segments, kc, a_step, b_step
         int m, n, b_padded, accumulate, activation
 
+    ctypedef struct dlc_matmul:
+        const float *a
+        Py_ssize_t a_row, a_step
+        const float *b
+        Py_ssize_t b_step, b_panel
+        float *c
+        Py_ssize_t c_row, m, n, k
+        const float *bias
+        float alpha, beta
+        int packed, relu, plain
+
     ctypedef struct dlc_depthwise:
         const float *x
         Py_ssize_t x_step
@@ -91,6 +102,12 @@ cdef extern from "dlcore.h" nogil:
         void (*gemm)(const dlc_gemm *t) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
+        void (*matmul)(const dlc_matmul *t) noexcept nogil
+        void (*matmul_pack_a)(const float *a, Py_ssize_t row_step, Py_ssize_t k_step, Py_ssize_t m, Py_ssize_t k,
+                              float *packed) noexcept nogil
+        void (*matmul_pack_b)(const float *b, Py_ssize_t k_step, Py_ssize_t col_step, Py_ssize_t k, Py_ssize_t n,
+                              Py_ssize_t panel_step, float *packed) noexcept nogil
+        int matmul_rows, matmul_nr, matmul_lying, matmul_wide
         void (*depthwise)(const dlc_depthwise *t) noexcept nogil
         void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
         void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil
