@@ -1,8 +1,6 @@
 from dlcore.kernels.executor import Step
 from dlcore.kernels.memory import _Operand
 
-TASKS: int
-
 def packed_shape(k: int, n: int, batch: int = 1) -> tuple[int, int, int, int]: ...
 def pack_b(b: _Operand, packed: _Operand, transpose: bool = False) -> Step: ...
 def gemm(

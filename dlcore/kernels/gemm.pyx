@@ -14,9 +14,9 @@ from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_RELU, dlc_matmul, dlc_tiles, tiles
 
-# A cut of k: MM_NR columns of b of this height are half to two thirds of L1. Part of the result's last bits, so the same on
-# every machine.
-cdef Py_ssize_t KC = 256
+# A cut of k, in equal parts of at most this: MM_NR columns of b of such height are half of L1 or all of it, and c passes by
+# once for each. It decides the last bits of a result, so it is the same on every machine.
+cdef Py_ssize_t KC = 384
 
 
 def _cache(name, default):
@@ -27,14 +27,14 @@ def _cache(name, default):
         return default
 
 
-# What a task packs stays in L2: up to a quarter of it of a, half of it of b.
+# What a task packs stays in L2: rows of a, and columns of b where no other step packed it.
 cdef Py_ssize_t L2 = max(_cache("SC_LEVEL2_CACHE_SIZE", 1 << 19), 1 << 18)
-cdef Py_ssize_t MC = min(L2 // 4 // (4 * KC), 512)
+cdef Py_ssize_t MC = min(L2 * 3 // 8 // (4 * KC), 512)
 cdef Py_ssize_t NC = min(L2 // 2 // (4 * KC), 1024)
 
-TASKS = 24            # blocks that large products are cut into at least, to keep many threads busy
+cdef Py_ssize_t TASKS = 24     # blocks that large products are cut into at least, to keep many threads busy
 cdef double TASK = 1 << 20     # multiply-adds that a block is worth
-cdef double SMALL = 1 << 18    # products of so many multiply-adds are over before packing would pay
+cdef double SMALL = 1 << 20    # products of so many multiply-adds are over before packing would pay
 
 cdef enum Path:
     LYING    # both as they lie: small ones, few rows, one column of weights per pass
@@ -54,38 +54,51 @@ ctypedef struct Gemm:
     Py_ssize_t rows, cols, row_blocks, col_blocks   # of a block; blocks of one matrix
     float alpha, beta
     int path, activation
+    bint lying              # b is read as it lies
 
 
 cdef Path path_of(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint a_across, bint b_across) noexcept:
     """How to multiply (m, k) by (k, n); `across` says that a matrix lies transposed."""
     if not a_across and k >= 4 * t.width and n <= 4 and (n == 1 or b_across):
         return DOT
-    if not b_across and (m <= t.matmul_lying or (m <= 2 * t.matmul_rows and k <= KC) or <double>m * n * k <= SMALL):
+    if not b_across and (m <= t.matmul_lying or (m <= 2 * t.matmul_rows and k <= KC) or k <= 16 or <double>m * n * k <= SMALL):
         return LYING
-    if n <= 2 * t.matmul_nr and (not a_across or n <= t.matmul_nr):
+    if n <= 2 * t.matmul_nr:
         return TALL
     return PACKED
+
+
+cdef bint b_lies(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, bint b_across) noexcept:
+    """Whether the tiles of PACKED read b as it lies: whole vectors, for few rows."""
+    return not b_across and n % t.width == 0 and m <= MC
 
 
 cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
     """Blocks as large as the caches allow, then smaller ones until there are enough. `rows`: a size that is given."""
     cdef Py_ssize_t mr = g.tiles.matmul_rows, nr = g.tiles.matmul_nr, row_tiles, col_tiles, r, c
-    if g.path == LYING or g.path == DOT:
+    if g.path != PACKED:
         mr = g.tiles.matmul_lying
     if g.path == LYING and g.m <= g.tiles.matmul_wide:
         nr = 8 * g.tiles.width
+        if g.m == 1 and g.n >= 4096:
+            nr = 1024
     row_tiles, col_tiles = max(ceildiv(g.m, mr), 1), max(ceildiv(g.n, nr), 1)
-    r, c = min(row_tiles, MC // mr), min(col_tiles, max(NC // nr, 1))
-    if g.path == DOT:
-        c = col_tiles
+    r, c = min(row_tiles, max(MC // mr, 1)), col_tiles
+    if g.packed == NULL:
+        c = min(c, max(NC // nr, 1))
+    cdef bint rows_first = g.packed != NULL or g.lying or g.path == TALL or g.path == DOT or g.path == LYING
     while (batch * ceildiv(row_tiles, r) * ceildiv(col_tiles, c) < TASKS
            and <double>min(r * mr, g.m) * min(c * nr, g.n) * g.k > TASK):
-        if c > 1 and g.path != DOT and (r * mr <= 2 * c * nr or r == 1) and (g.packed == NULL or r <= 4):
+        if rows_first and ((r * mr >= 48 and (r * mr * 8 >= c * nr or c == 1)) or (g.path != PACKED and r > 1)):
+            r = ceildiv(r, 2)
+        elif c * nr >= 128 and c > 1 and g.path != DOT:
             c = ceildiv(c, 2)
-        elif r > 1:
+        elif r * mr >= 48:
             r = ceildiv(r, 2)
         else:
             break
+    if g.path == DOT:
+        c = col_tiles
     if rows:
         g.rows, c = rows, col_tiles
     else:
@@ -128,7 +141,7 @@ cdef void block(const Gemm *g, Py_ssize_t task, float *scratch) noexcept nogil:
         t.bias = bias if k0 + t.k == g.k else NULL
         t.relu = g.activation == DLC_RELU and k0 + t.k == g.k
         t.plain = t.alpha == 1 and t.beta == 0 and t.bias == NULL and not t.relu
-        if g.path == LYING:
+        if g.lying:
             t.b, t.b_step, t.b_panel = b + k0 * g.b_step, g.b_step, 0
         elif g.packed != NULL:
             t.b = g.packed + (matrix * panels + col // nr) * g.k * nr + k0 * nr
@@ -257,17 +270,24 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
         g.m, batch = batch * g.m, 1
     g.tiles, g.a, g.b, g.c = tiles(), <const float *>ab.whole(), <const float *>bb.whole(), <float *>cb.whole()
     g.alpha, g.beta, g.activation = alpha, beta, activation
+    if batch == 1 and bias is None and packed is None and not rows and (
+            (g.m == 1 and g.n > 1 and transpose_b) or (g.n == 1 and g.m > 1 and transpose_a)):
+        # a vector: c^T = b^T a^T reads the matrix along its rows
+        g.a, g.b, g.m, g.n = g.b, g.a, g.n, g.m
+        g.a_row, g.a_step, g.b_step, g.b_col = g.b_col, g.b_step, g.a_step, g.a_row
+        transpose_a, transpose_b = g.a_step != 1, g.b_col != 1
     g.path = path_of(g.tiles, g.m, g.n, g.k, transpose_a, transpose_b)
     if g.packed != NULL:
         g.path = TALL if g.n <= 2 * g.tiles.matmul_nr and not transpose_a else PACKED
     elif g.path == DOT and (alpha != 1 or beta != 0):
         g.path = TALL
+    g.lying = g.packed == NULL and (g.path == LYING or (g.path == PACKED and b_lies(g.tiles, g.m, g.n, transpose_b)))
     g.kc = ceildiv(g.k, max(ceildiv(g.k, KC), 1))
     cut(&g, batch, rows)
     scratch = 0
     if g.path == PACKED or g.path == TALL:
         scratch = room_of_a(&g)
-        if g.packed == NULL:
+        if g.packed == NULL and not g.lying:
             scratch += g.kc * ceildiv(min(g.cols, g.n), g.tiles.matmul_nr) * g.tiles.matmul_nr + 16
     return make_step(leaf, &g, sizeof(g), batch * g.row_blocks * g.col_blocks, <double>batch * g.m * g.n * g.k,
                      4 * scratch, (ab, bb, cb, vb, pb), 0)
@@ -275,4 +295,4 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
 
 def shares_b(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint transpose_a=False, bint transpose_b=False):
     """Whether b is worth a step that packs it: many blocks of rows read it."""
-    return path_of(tiles(), m, n, k, transpose_a, transpose_b) in (PACKED, TALL) and m > MC
+    return path_of(tiles(), m, n, k, transpose_a, transpose_b) in (PACKED, TALL) and m > MC and n > 1
