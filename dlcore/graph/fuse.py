@@ -84,6 +84,8 @@ def normalization(op: Op, readers: Readers) -> bool:
         op.inputs[1] = Pack(kernel, packing.transpose, packing.groups).output
     elif isinstance(packing, Transpose):
         op.inputs[1] = Transpose(FoldKernel(packing.inputs[0], coefficients).output).output
+    elif isinstance(op, Dense) and op.lying:
+        op.inputs[1] = FoldKernel(op.inputs[1], coefficients).output
     else:
         return False
     op.inputs[2:] = [FoldBias(coefficients, op.inputs[2] if len(op.inputs) > 2 else None).output]

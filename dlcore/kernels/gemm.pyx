@@ -7,6 +7,7 @@ of rows share b, a step of its own packs it for all (`pack_b`). Every sum runs o
 in order: blocks, and so threads, change no bit. `path_of` names the other ways, for matrices that are not worth packing.
 """
 import os
+from math import prod
 
 from libc.string cimport memset
 
@@ -69,8 +70,8 @@ cdef Path path_of(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, 
 
 
 cdef bint b_lies(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, bint b_across) noexcept:
-    """Whether the tiles of PACKED read b as it lies: whole vectors, for few rows."""
-    return not b_across and n % t.width == 0 and m <= MC
+    """Whether the tiles of PACKED read b as it lies: whole vectors, for few rows, and not a page for each."""
+    return not b_across and n % t.width == 0 and m <= (MC if n <= 512 else 2 * t.matmul_lying)
 
 
 cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
@@ -86,6 +87,8 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
     r, c = min(row_tiles, max(MC // mr, 1)), col_tiles
     if g.packed == NULL:
         c = min(c, max(NC // nr, 1))
+    if g.path == LYING and g.k <= 16:
+        r = min(r, 2)  # little work, so c is what counts: it is written row by row
     cdef bint rows_first = g.packed != NULL or g.lying or g.path == TALL or g.path == DOT or g.path == LYING
     while (batch * ceildiv(row_tiles, r) * ceildiv(col_tiles, c) < TASKS
            and <double>min(r * mr, g.m) * min(c * nr, g.n) * g.k > TASK):
@@ -111,7 +114,7 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
 
 cdef Py_ssize_t room_of_a(const Gemm *g) noexcept nogil:
     """Floats of scratch in front of b's."""
-    return ceildiv(min(g.rows, MC + g.tiles.matmul_rows) * g.kc + 16, 16) * 16 if g.path == PACKED else 0
+    return ceildiv(min(g.rows, g.m) * g.kc + 16, 16) * 16 if g.path == PACKED else 0
 
 
 cdef void leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -144,7 +147,7 @@ cdef void block(const Gemm *g, Py_ssize_t task, float *scratch) noexcept nogil:
         if g.lying:
             t.b, t.b_step, t.b_panel = b + k0 * g.b_step, g.b_step, 0
         elif g.packed != NULL:
-            t.b = g.packed + (matrix * panels + col // nr) * g.k * nr + k0 * nr
+            t.b = g.packed + ((matrix * panels if g.b_batch else 0) + col // nr) * g.k * nr + k0 * nr
             t.b_step, t.b_panel = nr, g.k * nr
         else:
             g.tiles.matmul_pack_b(b + k0 * g.b_step, g.b_step, g.b_col, t.k, t.n, t.k * nr, packed_b)
@@ -190,18 +193,18 @@ def packed_shape(k, n, batch=1):
 
 
 def pack_b(b, packed, bint transpose=False):
-    """packed[i, p, j, l] = op(b[i])[j, p*nr + l]; beyond column n anything may stand. One task per (i, p).
+    """packed[i, p, j, l] = op(b[i])[j, p*nr + l]; beyond column n finite numbers stand if b has them. One task per (i, p).
 
     Args:
-        b: (k, n) or (batch, k, n) float32, or with `transpose` (n, k) or (batch, n, k).
-        packed: `packed_shape(k, n, batch)`, overwritten.
+        b: (..., k, n) float32, or with `transpose` (..., n, k).
+        packed: `packed_shape(k, n, matrices)`, overwritten.
     """
     cdef Buffer bb = buffer(b, "b", "f"), pb = buffer(packed, "packed", "f", 4, True)
     cdef PackB p
     cdef Py_ssize_t rank = len(bb.shape), batch
-    if rank != 2 and rank != 3:
-        raise ValueError(f"pack_b: expected b with 2 or 3 dimensions. Received: {bb.shape}")
-    batch = bb.shape[0] if rank == 3 else 1
+    if rank < 2:
+        raise ValueError(f"pack_b: expected b with 2 dimensions or more. Received: {bb.shape}")
+    batch = prod(bb.shape[:rank - 2])
     p.k, p.n = bb.shape[rank - 2], bb.shape[rank - 1]
     p.b_step, p.b_col, p.b_batch = p.n, 1, p.k * p.n
     if transpose:
@@ -221,10 +224,11 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
     """c = act(alpha op(a) op(b) + beta c + bias). One task per block of c; blocks come row by row, matrix by matrix.
 
     Args:
-        a: (m, k) or (batch, m, k) float32; with `transpose_a`, (k, m) or (batch, k, m).
-        b: (k, n) or (batch, k, n); with `transpose_b`, (n, k) or (batch, n, k). Of a and b, one may have a batch and the
-            other serve all of it.
-        c: (m, n) or (batch, m, n), overwritten; read only where beta is not 0.
+        a: (..., m, k) float32; with `transpose_a`, (..., k, m).
+        b: (..., k, n); with `transpose_b`, (..., n, k). The leading axes of a and b are the same, or one of them has none
+            and serves all matrices of the other.
+        c: (..., m, n), overwritten; read only where beta is not 0. With `transpose_a` and c (m, n), a (..., m) and
+            b (..., n) are summed over all axes but the last.
         bias: (n,) or None.
         activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
         packed: `pack_b` of b, for products with many blocks of rows (see `shares_b`), or None: each task packs what it
@@ -234,19 +238,23 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
     cdef Buffer ab = buffer(a, "a", "f"), bb = buffer(b, "b", "f"), cb = buffer(c, "c", "f", -1, True), pb = None, vb = None
     cdef Gemm g
     cdef Py_ssize_t batch, rank = len(cb.shape), ra = len(ab.shape), rb = len(bb.shape), scratch
-    cdef bint fits = 2 <= ra <= 3 and 2 <= rb <= 3 and rank == max(ra, rb)
+    cdef tuple sa = ab.shape, sb = bb.shape
+    if transpose_a and not transpose_b and rank == 2 and ra == rb > 2 and sa[:ra - 1] == sb[:rb - 1]:
+        sa, sb, ra, rb = (prod(sa[:ra - 1]), sa[ra - 1]), (prod(sb[:rb - 1]), sb[rb - 1]), 2, 2
+    cdef tuple lead = cb.shape[:max(rank - 2, 0)]
+    cdef bint fits = ra >= 2 and rb >= 2 and rank >= 2 and rank == max(ra, rb)
     memset(&g, 0, sizeof(g))
     if fits:
-        g.m, g.k = ab.shape[ra - 2], ab.shape[ra - 1]
+        g.m, g.k = sa[ra - 2], sa[ra - 1]
         g.a_row, g.a_step = g.k, 1
         if transpose_a:
             g.m, g.k, g.a_row, g.a_step = g.k, g.m, 1, g.k
-        g.n, g.b_step, g.b_col = bb.shape[rb - 1], bb.shape[rb - 1], 1
+        g.n, g.b_step, g.b_col = sb[rb - 1], sb[rb - 1], 1
         if transpose_b:
-            g.n, g.b_step, g.b_col = bb.shape[rb - 2], 1, g.b_step
-        batch = cb.shape[0] if rank == 3 else 1
-        fits = (bb.shape[rb - 1 if transpose_b else rb - 2] == g.k and cb.shape[rank - 2:] == (g.m, g.n)
-                and (ra < 3 or ab.shape[0] == batch) and (rb < 3 or bb.shape[0] == batch))
+            g.n, g.b_step, g.b_col = sb[rb - 2], 1, g.b_step
+        batch = prod(lead)
+        fits = (sb[rb - 1 if transpose_b else rb - 2] == g.k and cb.shape[rank - 2:] == (g.m, g.n)
+                and (ra == 2 or sa[:ra - 2] == lead) and (rb == 2 or sb[:rb - 2] == lead))
     if not fits:
         raise ValueError(f"gemm: a {ab.shape}{' transposed' if transpose_a else ''}, b {bb.shape}"
                          f"{' transposed' if transpose_b else ''} and c {cb.shape} do not fit together")
@@ -261,12 +269,12 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
         g.bias = <const float *>vb.whole()
     if packed is not None:
         pb = buffer(packed, "packed", "f", 4)
-        if pb.shape != packed_shape(g.k, g.n, batch if rb == 3 else 1):
-            raise ValueError(f"gemm: expected packed of shape {packed_shape(g.k, g.n, batch if rb == 3 else 1)}. "
+        if pb.shape != packed_shape(g.k, g.n, batch if rb > 2 else 1):
+            raise ValueError(f"gemm: expected packed of shape {packed_shape(g.k, g.n, batch if rb > 2 else 1)}. "
                              f"Received: {pb.shape}")
         g.packed = <const float *>pb.whole()
-    g.a_batch, g.b_batch, g.c_batch = g.m * g.k if ra == 3 else 0, g.n * g.k if rb == 3 else 0, g.m * g.n
-    if ra == 3 and rb == 2 and not transpose_a:  # one tall matrix
+    g.a_batch, g.b_batch, g.c_batch = g.m * g.k if ra > 2 else 0, g.n * g.k if rb > 2 else 0, g.m * g.n
+    if ra > 2 and rb == 2 and not transpose_a:  # one tall matrix
         g.m, batch = batch * g.m, 1
     g.tiles, g.a, g.b, g.c = tiles(), <const float *>ab.whole(), <const float *>bb.whole(), <float *>cb.whole()
     g.alpha, g.beta, g.activation = alpha, beta, activation
@@ -291,6 +299,11 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
             scratch += g.kc * ceildiv(min(g.cols, g.n), g.tiles.matmul_nr) * g.tiles.matmul_nr + 16
     return make_step(leaf, &g, sizeof(g), batch * g.row_blocks * g.col_blocks, <double>batch * g.m * g.n * g.k,
                      4 * scratch, (ab, bb, cb, vb, pb), 0)
+
+
+def tile_rows():
+    """Rows of a packed tile with the instruction set in use: good numbers of rows are multiples."""
+    return tiles().matmul_rows
 
 
 def shares_b(Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, bint transpose_a=False, bint transpose_b=False):

@@ -29,6 +29,7 @@ from dlcore.kernels import (
     depthwise,
     elementwise,
     embedding,
+    gemm,
     layer_normalization,
     locks,
     losses,
@@ -51,7 +52,7 @@ from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
+    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding, gemm,
     layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random, reduction,
     resize, shape, softmax, unary,
 ]  # fmt: skip
@@ -183,6 +184,15 @@ def cases(n=3, c=7):
         yield Case(embedding.lookup, "y", ids=ids, table=table, y=flat)
         yield Case(embedding.gradient, "dtable", dy=flat, ids=ids, dtable=table, rows=3)
         yield Case(embedding.one_hot, "y", ids=ids, y=flat)
+    pack_b, lot = np.zeros(gemm.packed_shape(9, c), F32), dict(bias=uniform(c), activation=1)
+    yield Case(gemm.pack_b, "packed", b=uniform(9, c), packed=pack_b)
+    yield Case(gemm.gemm, "c", a=dy, b=uniform(9, c), c=flat, packed=pack_b, **lot)
+    for m in (c, 50, 200):  # small, tall and packed products, with both operands either way
+        for ta, tb in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            a, other = uniform(n, *((70, m) if ta else (m, 70))), uniform(n, *((67, 70) if tb else (70, 67)))
+            yield Case(gemm.gemm, "c", a=a, b=other, c=uniform(n, m, 67), transpose_a=ta, transpose_b=tb)
+    yield Case(gemm.gemm, "c", a=uniform(c, 70), b=uniform(70, 1), c=uniform(c, 1))
+    yield Case(gemm.gemm, "c", a=uniform(1, 70), b=uniform(70, c), c=uniform(1, c), bias=uniform(c), activation=1)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
     yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
     for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
@@ -322,6 +332,7 @@ NAMES = [case.name for case in cases()]
 def test_the_table_has_every_factory():
     here = set(NAMES)
     helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
+    helpers |= {"gemm.packed_shape", "gemm.tile_rows", "gemm.shares_b"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
@@ -386,6 +397,7 @@ ALLOWED = {
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
+    *(("gemm.pack_b", "b", what) for what in ("rank", "longer rows")),  # any number of matrices; likewise
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
     # operands broadcast, in any number of dimensions
     *(("broadcast.binary", name, "scalar") for name in "ab"),
