@@ -33,7 +33,8 @@ def test_batches_of_matrices(lead, ta, tb):
 def test_a_weight_serves_all_matrices(lead, ta, tb):
     right, left = parameter(*((2, 5) if tb else (5, 2))), parameter(*((5, 4) if ta else (4, 5)))
     check(lambda a, w: ops.matmul(a, w, ta, tb), slow(ta, tb), [matrix((3, *lead), 4, 5, ta)], [right])
-    check(lambda b, w: ops.matmul(w, b, ta, tb), lambda b, w: slow(ta, tb)(w, b), [matrix((3, *lead), 5, 2, tb)], [left])
+    b = matrix((3, *lead), 5, 2, tb)
+    check(lambda b, w: ops.matmul(w, b, ta, tb), lambda b, w: slow(ta, tb)(w, b), [b], [left])
 
 
 @pytest.mark.parametrize("tb", [False, True])

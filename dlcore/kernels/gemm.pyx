@@ -81,8 +81,8 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
         mr = g.tiles.matmul_lying
     if g.path == LYING and g.m <= g.tiles.matmul_wide:
         nr = 8 * g.tiles.width
-        if g.m == 1 and g.n >= 4096:
-            nr = 1024
+        if g.m == 1 and g.n >= 1024:
+            nr = 512  # half a page of each row of b, one after the other
     row_tiles, col_tiles = max(ceildiv(g.m, mr), 1), max(ceildiv(g.n, nr), 1)
     r, c = min(row_tiles, max(MC // mr, 1)), col_tiles
     if g.packed == NULL:

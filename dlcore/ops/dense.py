@@ -1,7 +1,7 @@
 """Dense layers, and packing of weights, which convolution uses too.
 
-Small weights are packed and read slab by slab. Large ones are left as they lie: a product packs what it needs of them, so
-that no step writes and reads them once more, and a batch of a few samples reads them once."""
+Small weights are packed and read slab by slab. Large ones are left as they lie: a product packs what it needs of them,
+so that no step writes and reads them once more, and a batch of a few samples reads them once."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore.kernels import gemm as kernels
-from dlcore.ops.base import BATCH, BATCH_WIDE, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, Op, Tensor
 from dlcore.ops.broadcast import operands
 from dlcore.ops.reduction import batched, total_over_batch
 from dlcore.ops.reduction import sum as sum_
@@ -74,8 +74,8 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False)
 
     Args:
         a: (..., m, k), or (..., k, m) with `transpose_a`.
-        b: (..., k, n), or (..., n, k) with `transpose_b`. The leading axes of a and b are the same, or one of the two has
-            none, as a weight has: it is then multiplied with every matrix of the other.
+        b: (..., k, n), or (..., n, k) with `transpose_b`. The leading axes of a and b are the same, or one of the
+            two has none, as a weight has: it is then multiplied with every matrix of the other.
 
     Raises:
         ValueError: the shapes do not fit together, or the sum would run over the batch.

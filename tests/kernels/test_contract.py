@@ -166,7 +166,6 @@ def cases(n=3, c=7):
     yield Case(dense.pack, "packed", w=w, packed=packed(w, transpose=True), transpose=True)
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
     yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
-    yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
     for m in (1, 2):
         each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
         yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
@@ -476,8 +475,8 @@ def test_slab_tensors_are_refused_where_the_whole_batch_is_needed():
     slab = slot_buffer(-4096, (4, 4), "f")
     x = uniform(4, 4)
     for bind in (
-        lambda: dense.dense_weight_gradient(slab, x, x),
-        lambda: dense.dense_weight_gradient(x, slab, x),
+        lambda: gemm.gemm(slab, x, x, True),
+        lambda: gemm.gemm(x, slab, x, True),
         lambda: elementwise.reduce_chunks(slab, x[0].copy()),
         lambda: optimizers.sgd(slot_buffer(-64, (4,), "f"), x[0], None, np.zeros(1)),
     ):

@@ -29,6 +29,7 @@ def product(a, b, ta=False, tb=False, share=False, c=None, **options):
         matrices = int(np.prod(b.shape[:-2]))
         options["packed"] = results(lambda p: gemm.pack_b(b, p, tb), np.zeros(gemm.packed_shape(k, n, matrices), F32),
                                     runs=[(1, None)])  # fmt: skip
+
     def bind(y):
         if c is not None:
             y[...] = c
@@ -109,13 +110,13 @@ def test_blocks_change_no_bit():
 def test_refusals():
     a, b, c = uniform(3, 4), uniform(4, 5), blank(3, 5)
     for bad in ((a, b, blank(3, 4)), (a, uniform(5, 4), c), (uniform(2, 3, 4), b, c), (a[0], b, c)):
-        with pytest.raises(ValueError, match="gemm: a .* do not fit together"):
+        with pytest.raises(ValueError, match=r"gemm: a .* do not fit together"):
             gemm.gemm(*bad)
     with pytest.raises(ValueError, match=re.escape("gemm: expected bias of shape (5,). Received: (4,)")):
         gemm.gemm(a, b, c, bias=uniform(4))
     with pytest.raises(ValueError, match="gemm: expected packed of shape"):
         gemm.gemm(a, b, c, packed=blank(1, 1, 4, 3))
-    with pytest.raises(ValueError, match="gemm: expected activation from 0 to 3. Received: 4"):
+    with pytest.raises(ValueError, match=r"gemm: expected activation from 0 to 3. Received: 4"):
         gemm.gemm(a, b, c, activation=4)
     with pytest.raises(ValueError, match="gemm: rows must not be negative"):
         gemm.gemm(a, b, c, rows=-1)
