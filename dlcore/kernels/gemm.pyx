@@ -34,7 +34,7 @@ cdef Py_ssize_t MC = min(L2 * 3 // 8 // (4 * KC), 512)
 cdef Py_ssize_t NC = min(L2 // 2 // (4 * KC), 1024)
 
 cdef Py_ssize_t TASKS = 24     # blocks that large products are cut into at least, to keep many threads busy
-cdef double TASK = 1 << 20     # multiply-adds that a block is worth
+cdef double TASK = 1 << 19     # multiply-adds that a block is worth
 cdef double SMALL = 1 << 20    # products of so many multiply-adds are over before packing would pay
 
 cdef enum Path:
