@@ -73,6 +73,20 @@ typedef struct {
     int accumulate;              /* nonzero: dw is read and added to */
 } dlc_correlate;
 
+/* c = beta c + alpha a b + bias, then relu: (m, n) from (m, k) and (k, n). With beta = 0, c is not read. */
+typedef struct {
+    const float *a;              /* from matmul_pack_a, or as it lies: a[i*a_row + k*a_step] */
+    ptrdiff_t a_row, a_step;
+    const float *b;              /* b[k*b_step + j]; with b_panel, panels from matmul_pack_b, that far apart */
+    ptrdiff_t b_step, b_panel;   /* b_panel 0: as it lies */
+    float *c;
+    ptrdiff_t c_row, m, n, k;
+    const float *bias;           /* (n,) or NULL */
+    float alpha, beta;
+    int packed, relu;            /* packed: a is, and so is b */
+    int plain;                   /* c = a b and nothing else */
+} dlc_matmul;
+
 /* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
 typedef struct {
     const float *x;
@@ -167,6 +181,15 @@ typedef struct {
     void (*outer)(const dlc_outer *t);
     void (*correlate)(const dlc_correlate *t);
     void (*copy_rows)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t n, float *y, ptrdiff_t y_step);
+
+    /* matmul: one of the steps of a matrix is 1 */
+    void (*matmul)(const dlc_matmul *t);
+    void (*matmul_pack_a)(const float *a, ptrdiff_t row_step, ptrdiff_t k_step, ptrdiff_t m, ptrdiff_t k, float *packed);
+    void (*matmul_pack_b)(const float *b, ptrdiff_t k_step, ptrdiff_t col_step, ptrdiff_t k, ptrdiff_t n,
+                          ptrdiff_t panel_step, float *packed);
+    int matmul_rows, matmul_nr;  /* of a packed tile */
+    int matmul_lying;            /* rows of a tile where a lies as it is */
+    int matmul_wide;             /* up to here, b passes by once, in long pieces */
 
     /* depthwise */
     void (*depthwise)(const dlc_depthwise *t);

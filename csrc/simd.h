@@ -8,7 +8,8 @@
  * fills the others with zeros).
  *
  * A vector is VW / 4 quarters `vq` of four floats: vload4s and vstore4s move each from or to a row of its own, `step` floats
- * apart, vtranspose4 transposes the 4x4 blocks that they make in four vectors, vquarter adds the quarters, halves first.
+ * apart, vgather4 loads them from p[0] + i, p[4] + i, ..., vtranspose4 transposes the 4x4 blocks that they make in four
+ * vectors, vquarter adds the quarters, halves first.
  * vkeep(a) is a, in a register: where it is used more than once, a compiler may load it again each time. */
 #ifndef DLCORE_SIMD_H
 #define DLCORE_SIMD_H
@@ -79,6 +80,12 @@ INLINE vf vload4s(const float *p, ptrdiff_t step) {
     a = _mm512_insertf32x4(a, _mm_loadu_ps(p + step), 1);
     a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 2 * step), 2);
     return _mm512_insertf32x4(a, _mm_loadu_ps(p + 3 * step), 3);
+}
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) {
+    vf a = _mm512_castps128_ps512(_mm_loadu_ps(p[0] + i));
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p[4] + i), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p[8] + i), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(p[12] + i), 3);
 }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
     _mm_storeu_ps(p, _mm512_castps512_ps128(a));
@@ -163,6 +170,9 @@ INLINE vf vlookup16(const float *t, vi i) {
 INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_broadcast_ps((const __m128 *)t), i); }
 INLINE vf vload4s(const float *p, ptrdiff_t step) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
+}
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p[0] + i)), _mm_loadu_ps(p[4] + i), 1);
 }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
     _mm_storeu_ps(p, _mm256_castps256_ps128(a));
@@ -258,6 +268,7 @@ INLINE uint8x16_t vbytes(vi i, int mask) {
 INLINE vf vlookup16(const float *t, vi i) { return vreinterpretq_f32_u8(vqtbl4q_u8(vld1q_u8_x4((const uint8_t *)t), vbytes(i, 15))); }
 INLINE vf vlookup4(const float *t, vi i) { return vreinterpretq_f32_u8(vqtbl1q_u8(vld1q_u8((const uint8_t *)t), vbytes(i, 3))); }
 INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) { return vload(p[0] + i); }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }
 INLINE void vtranspose4(vf a[4]) {
     const float64x2_t t0 = vreinterpretq_f64_f32(vtrn1q_f32(a[0], a[1])), t1 = vreinterpretq_f64_f32(vtrn2q_f32(a[0], a[1]));
@@ -317,6 +328,7 @@ INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup16(const float *t, vi i) { return (vf){t[i[0] & 15], t[i[1] & 15], t[i[2] & 15], t[i[3] & 15]}; }
 INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
 INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) { return vload(p[0] + i); }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }
 INLINE void vtranspose4(vf a[4]) {
     const vf t[4] = {a[0], a[1], a[2], a[3]};

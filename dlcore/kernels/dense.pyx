@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Dense layers: y = act(x w + b), its input and weight gradients, and the packed weights that both directions use.
+"""Dense layers on slabs: y = act(x w + b), its input gradient, and the packed weights that both directions use.
 
 Packed weights are panels (ceil(n / nr), k, nr) of the right-hand matrix (k, n), zero beyond n, so that the register tile
 always loads whole vectors; see csrc/README.md.
@@ -9,8 +9,6 @@ from libc.string cimport memset
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
-
-WEIGHT_ROWS = DLC_MR2      # rows of dw per task
 
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
 
@@ -164,54 +162,3 @@ cdef Step bind(str what, str x_name, str y_name, x, packed, b, y, int activation
 def dense_input_gradient(dy, packed, dx):
     """dx = dy w^T, with `packed` of `pack(w, transpose=True)`: the forward kernel with the roles of k and n exchanged."""
     return bind("dense_input_gradient", "dy", "dx", dy, packed, None, dx, 0)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# weight gradient
-
-ctypedef struct WeightGradient:
-    const dlc_tiles *tiles
-    const float *x
-    const float *dy
-    float *dw
-    Py_ssize_t rows, k, n
-
-cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    cdef const WeightGradient *a = <const WeightGradient *>args
-    cdef Py_ssize_t tile, row, panel = 0
-    cdef int nr = a.tiles.nr, r
-    cdef const float *source[DLC_MR2]
-    cdef float *target[DLC_MR2]
-    cdef dlc_gemm t
-    memset(&t, 0, sizeof(t))
-    t.a, t.c = source, target
-    t.a_segment = t.b_segment = &ZERO
-    t.segments, t.kc, t.a_step, t.b_step = 1, a.rows, a.k, a.n
-    while panel < a.n:
-        t.n = <int>min(a.n - panel, nr)
-        t.b = a.dy + panel
-        for tile in range(begin, end):
-            row = tile * DLC_MR2
-            t.m = <int>min(a.k - row, DLC_MR2)
-            for r in range(t.m):
-                source[r], target[r] = a.x + row + r, a.dw + (row + r) * a.n + panel
-            a.tiles.gemm(&t)
-        panel += nr
-
-
-def dense_weight_gradient(x, dy, dw):
-    """dw = x^T dy, summed over the batch in order. One task per DLC_MR2 rows of dw; needs the whole batch.
-
-    Args:
-        x: (n, k) float32.
-        dy: (n, units) float32.
-        dw: (k, units), overwritten.
-    """
-    cdef Buffer xb = buffer(x, "x", "f", 2), gb = buffer(dy, "dy", "f", 2), wb = buffer(dw, "dw", "f", 2, True)
-    cdef WeightGradient a
-    a.rows, a.k, a.n = xb.shape[0], xb.shape[1], gb.shape[1]
-    if gb.shape[0] != a.rows or wb.shape != (a.k, a.n):
-        raise ValueError(f"dense_weight_gradient: x {xb.shape}, dy {gb.shape} and dw {wb.shape} do not fit together")
-    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
-    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, DLC_MR2), <double>a.rows * a.k * a.n, 0,
-                     (xb, gb, wb))

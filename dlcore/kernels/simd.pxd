@@ -43,6 +43,17 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t segments, cols, dy_segment, dy_plane, taps, dw_step
         int n, accumulate
 
+    ctypedef struct dlc_matmul:
+        const float *a
+        Py_ssize_t a_row, a_step
+        const float *b
+        Py_ssize_t b_step, b_panel
+        float *c
+        Py_ssize_t c_row, m, n, k
+        const float *bias
+        float alpha, beta
+        int packed, relu, plain
+
     ctypedef struct dlc_depthwise:
         const float *x
         Py_ssize_t x_step
@@ -125,6 +136,12 @@ cdef extern from "dlcore.h" nogil:
         void (*correlate)(const dlc_correlate *t) noexcept nogil
         void (*copy_rows)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t n, float *y,
                           Py_ssize_t y_step) noexcept nogil
+        void (*matmul)(const dlc_matmul *t) noexcept nogil
+        void (*matmul_pack_a)(const float *a, Py_ssize_t row_step, Py_ssize_t k_step, Py_ssize_t m, Py_ssize_t k,
+                              float *packed) noexcept nogil
+        void (*matmul_pack_b)(const float *b, Py_ssize_t k_step, Py_ssize_t col_step, Py_ssize_t k, Py_ssize_t n,
+                              Py_ssize_t panel_step, float *packed) noexcept nogil
+        int matmul_rows, matmul_nr, matmul_lying, matmul_wide
         void (*depthwise)(const dlc_depthwise *t) noexcept nogil
         void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
         void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil

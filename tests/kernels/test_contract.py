@@ -31,6 +31,7 @@ from dlcore.kernels import (
     depthwise,
     elementwise,
     embedding,
+    gemm,
     layer_normalization,
     locks,
     losses,
@@ -55,7 +56,7 @@ from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
     activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
-    elementwise, embedding, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling,
+    elementwise, embedding, gemm, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling,
     random, reduction, resize, shape, softmax, unary, winograd_conv,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
@@ -179,7 +180,6 @@ def cases(n=3, c=7):
     yield Case(dense.pack, "packed", w=w, packed=packed(w, transpose=True), transpose=True)
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
     yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
-    yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
     for m in (1, 2):
         each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
         yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
@@ -197,6 +197,15 @@ def cases(n=3, c=7):
         yield Case(embedding.lookup, "y", ids=ids, table=table, y=flat)
         yield Case(embedding.gradient, "dtable", dy=flat, ids=ids, dtable=table, rows=3)
         yield Case(embedding.one_hot, "y", ids=ids, y=flat)
+    pack_b, lot = np.zeros(gemm.packed_shape(9, c), F32), dict(bias=uniform(c), activation=1)
+    yield Case(gemm.pack_b, "packed", b=uniform(9, c), packed=pack_b)
+    yield Case(gemm.gemm, "c", a=dy, b=uniform(9, c), c=flat, packed=pack_b, **lot)
+    for m in (c, 50, 200):  # small, tall and packed products, with both operands either way
+        for ta, tb in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            a, other = uniform(n, *((70, m) if ta else (m, 70))), uniform(n, *((67, 70) if tb else (70, 67)))
+            yield Case(gemm.gemm, "c", a=a, b=other, c=uniform(n, m, 67), transpose_a=ta, transpose_b=tb)
+    yield Case(gemm.gemm, "c", a=uniform(c, 70), b=uniform(70, 1), c=uniform(c, 1))
+    yield Case(gemm.gemm, "c", a=uniform(1, 70), b=uniform(70, c), c=uniform(1, c), bias=uniform(c), activation=1)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
     yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
     for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
@@ -353,6 +362,7 @@ def test_the_table_has_every_factory():
     here = set(NAMES)
     helpers = {"conv.output_size", "conv.check", "conv_weight_gradient.weight_rows", "dense.packed_shape"}
     helpers |= {"winograd_conv.weights_shape", "conv_narrow.vectors"}
+    helpers |= {"gemm.packed_shape", "gemm.tile_rows", "gemm.shares_b"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
@@ -417,6 +427,7 @@ ALLOWED = {
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
+    *(("gemm.pack_b", "b", what) for what in ("rank", "longer rows")),  # any number of matrices; likewise
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
     ("conv_narrow.merge", "w", "longer rows"),  # likewise
     # operands broadcast, in any number of dimensions
@@ -496,8 +507,8 @@ def test_slab_tensors_are_refused_where_the_whole_batch_is_needed():
     slab = slot_buffer(-4096, (4, 4), "f")
     x = uniform(4, 4)
     for bind in (
-        lambda: dense.dense_weight_gradient(slab, x, x),
-        lambda: dense.dense_weight_gradient(x, slab, x),
+        lambda: gemm.gemm(slab, x, x, True),
+        lambda: gemm.gemm(x, slab, x, True),
         lambda: elementwise.reduce_chunks(slab, x[0].copy()),
         lambda: optimizers.sgd(slot_buffer(-64, (4,), "f"), x[0], None, np.zeros(1)),
     ):
