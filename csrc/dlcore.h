@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH }; /* what the epilogue of a tile knows */
+enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH, DLC_RELU6 }; /* what the epilogue of a tile knows */
 
 /* functions of one variable, with up to three parameters; see unary.inc */
 enum {
@@ -194,10 +194,11 @@ typedef struct {
     void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, ptrdiff_t n);
     /* normalisation */
     void (*moments)(const float *x, ptrdiff_t rows, ptrdiff_t n, double *mean, double *m2);
-    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, const float *scale, const float *offset,
+    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int linear, const float *add, int activation,
                    float *y);
-    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, float *sums);
-    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift,
+    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int activation,
+                        float *sums);
+    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int activation,
                             const float *lines, float *dx);
     void (*row_moments)(const float *x, ptrdiff_t n, int centre, double *out);
     void (*row_affine)(const float *x, ptrdiff_t n, const float *s, const float *gamma, const float *beta, float *y);

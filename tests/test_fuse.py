@@ -33,6 +33,34 @@ def conv_bias(x, w, b):
     return [mse(ops.bias_add(ops.conv2d(x, w), b))]
 
 
+def norm_relu(x, w, gamma, beta):
+    return [mse(ops.relu(ops.batch_normalization(ops.conv2d(x, w), gamma, beta).y))]
+
+
+def norm_relu6_over_steps(x, w, gamma):
+    y = ops.batch_normalization(ops.dense(x, w), gamma).y
+    return [mse(ops.relu6(ops.reshape(y, (None, 5, 2))))]
+
+
+def frozen_norm_relu(x, w, gamma, beta):
+    y = ops.batch_normalization(ops.conv2d(x, w)).y
+    return [mse(ops.relu(ops.normalize_by(y, *moving(5)[:2], gamma, beta)))]
+
+
+def residual_block(x, w, gamma, beta):
+    y = ops.batch_normalization(ops.conv2d(x, w, padding=((1, 1), (1, 1))), gamma, beta).y
+    return [mse(ops.relu(ops.add(x, y)))]
+
+
+def residual_of_two_norms(x, w, other):
+    y, z = (ops.batch_normalization(ops.conv2d(x, kernel)).y for kernel in (w, other))
+    return [mse(ops.add(y, z)), mse(x)]
+
+
+def sum_sigmoid(x, w, other):
+    return [mse(ops.sigmoid(ops.add(ops.dense(x, w), ops.dense(x, other))))]
+
+
 def conv_tanh(x, w):
     return [mse(ops.tanh(ops.conv2d(x, w, strides=(2, 1), groups=3)))]
 
@@ -126,6 +154,13 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (conv_bias, fuse.bias, [IMAGES], [(3, 2, 3, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 40), (40,)], {"BiasAdd": 1}, {}),
+    (norm_relu, fuse.activation, [IMAGES], [(3, 2, 3, 5), (5,), (5,)], {"Activation": 1}, {}),
+    (norm_relu6_over_steps, fuse.activation, [ROWS], [(9, 10), (10,)], {"Activation": 1}, {}),
+    (frozen_norm_relu, fuse.activation, [IMAGES], [(3, 2, 3, 5), (5,), (5,)], {"Activation": 1}, {}),
+    (residual_block, (fuse.residual, fuse.activation), [IMAGES], [(3, 3, 3, 3), (3,), (3,)],
+     {"Add": 1, "Activation": 1}, {}),
+    (residual_of_two_norms, fuse.residual, [IMAGES], [(3, 2, 3, 5), (3, 2, 3, 5)], {"Add": 1}, {}),
+    (sum_sigmoid, fuse.activation, [ROWS], [(9, 40), (9, 40)], {"Activation": 1}, {}),
     (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
     (depthwise, (fuse.bias, fuse.activation), [IMAGES], [(3, 2, 3, 2), (6,)], {"BiasAdd": 1, "Activation": 1}, {}),
     (transposed, (fuse.bias, fuse.activation), [IMAGES], [(2, 2, 4, 3), (4,)], {"BiasAdd": 1, "Activation": 1}, {}),
@@ -258,6 +293,26 @@ def test_one_pass_for_loss_and_gradient_has_the_bits_of_its_unfused_twin(graph, 
 
     (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
     assert [name for name in plain if name not in ("MeanGradient", "SoftmaxCrossentropyGradient")] == fused
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
+
+
+def two_branches(x, v, w):
+    """The sum of two gradients arrives at an activation that another op applies."""
+    y = ops.relu(ops.dense(x, v))
+    return [mse(ops.add(y, ops.dense(y, w)))]
+
+
+def test_the_sum_of_gradients_has_the_bits_of_its_unfused_twin():
+    def values(patterns):
+        w = weights((9, 40), (40, 40))
+        targets = two_branches(*gathers(x=ROWS), *w)
+        fuse.fuse(targets)
+        targets += differentiate(targets[0], w)
+        fuse.fuse(targets, patterns)
+        return names(targets), run(targets, {"x": ROWS}, threads=2)
+
+    (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
+    assert plain.count("Add") == fused.count("Add") + 1
     assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
 
 

@@ -9,23 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dlcore.graph.graph import consumers, take_output, topological
-from dlcore.ops.activations import Activation
+from dlcore.ops.activations import Activation, ActivationGradient
 from dlcore.ops.base import Op, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
 from dlcore.ops.depthwise import DepthwiseConv2D
-from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
+from dlcore.ops.elementwise import Add, BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
-from dlcore.ops.normalization import FoldBias, FoldKernel, MovingCoefficients, Normalize
+from dlcore.ops.normalization import ACTIVATIONS, FoldBias, FoldKernel, MovingCoefficients, Normalize
 from dlcore.ops.pooling import MaxPool2D
 from dlcore.ops.shape import Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 
 Readers = dict[Tensor, list[Op]]
 EPILOGUES = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Narrow)  # add a bias and apply an activation at the end
+ACTIVE = (*EPILOGUES, Normalize, Add)  # apply an activation at the end
 
 
 def _only_reader(op: Op, readers: Readers) -> Op | None:
@@ -92,15 +93,34 @@ def normalization(op: Op, readers: Readers) -> bool:
 
 
 def activation(op: Op, readers: Readers) -> bool:
-    """conv or dense, then an activation: it is applied before the tile is stored. A reshape may stand between them, as
-    in convolutions over one axis."""
+    """conv, dense, batch normalisation or a sum, then an activation: it is applied before anything is stored. A reshape
+    may stand between them, as in convolutions over one axis."""
     last, reader = op, _only_reader(op, readers)
     if isinstance(reader, Reshape):
         last, reader = reader, _only_reader(reader, readers)
-    if not (isinstance(op, EPILOGUES) and op.activation == "linear" and isinstance(reader, Activation)):
+    if not (isinstance(op, ACTIVE) and op.activation == "linear" and isinstance(reader, Activation)):
+        return False
+    if isinstance(op, Normalize) and reader.kind not in ACTIVATIONS:
         return False
     op.activation = reader.kind
     take_output(last, reader.output)
+    return True
+
+
+def residual(op: Op, readers: Readers) -> bool:
+    """batch normalisation, then the sum with another tensor: one pass."""
+    reader = _only_reader(op, readers)
+    if not (
+        isinstance(op, Normalize)
+        and op.activation == "linear"
+        and not op.adds
+        and isinstance(reader, Add)
+        and reader.activation == "linear"
+    ):
+        return False
+    op.inputs.append(reader.inputs[1 if reader.inputs[0] is op.output else 0])
+    op.adds = True
+    take_output(op, reader.output)
     return True
 
 
@@ -180,12 +200,29 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
     return True
 
 
+def gradient_sum(op: Op, readers: Readers) -> bool:
+    """the sum of two gradients, then that of an activation."""
+    reader = _only_reader(op, readers)
+    if not (
+        isinstance(op, Add)
+        and op.activation == "linear"
+        and isinstance(reader, ActivationGradient)
+        and len(reader.inputs) == 2
+        and reader.inputs[0] is op.output
+    ):
+        return False
+    dy, more = op.inputs
+    reader.inputs = [dy, reader.inputs[1], more]
+    return True
+
+
 # Losses come first: what they leave may still go into an epilogue.
 PATTERNS: list[Callable[[Op, Readers], bool]] = [
     softmax_crossentropy,
     sigmoid_crossentropy,
     padding,
     bias,
+    residual,
     activation,
     reshapes,
     conv_pool,
@@ -196,7 +233,7 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
 INFERENCE = [pattern for one in PATTERNS for pattern in ([one, normalization] if one is bias else [one])]
 
 # for a graph that has its gradients
-BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient]
+BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient, gradient_sum]
 
 
 def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:

@@ -130,7 +130,7 @@ def dense_forward(x, packed, b, y, int activation=0):
         packed: `pack(w)` of w (k, n).
         b: (n,) float32 or None.
         y: (rows, n), overwritten.
-        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
+        activation: one of `activations.KINDS`.
     """
     return bind("dense_forward", "x", "y", x, packed, b, y, activation)
 

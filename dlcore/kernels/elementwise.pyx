@@ -12,6 +12,9 @@ ctypedef struct Rows:
     const float *bias
     Py_ssize_t size, n     # floats of a sample, of a row
     float alpha, offset
+    int activation
+
+cdef Py_ssize_t PIECE = 4096   # floats that a second pass finds in L1
 
 
 cdef Step bind(Leaf leaf, Rows *a, str what, x, other, y, keep):
@@ -28,12 +31,22 @@ cdef Step bind(Leaf leaf, Rows *a, str what, x, other, y, keep):
 
 cdef void add_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Rows *a = <const Rows *>args
-    a.tiles.add(<const float *>at(&a.a, begin, slot), <const float *>at(&a.b, begin, slot),
-                <float *>at(&a.y, begin, slot), (end - begin) * a.size)
+    cdef const float *x = <const float *>at(&a.a, begin, slot)
+    cdef const float *b = <const float *>at(&a.b, begin, slot)
+    cdef float *y = <float *>at(&a.y, begin, slot)
+    cdef Py_ssize_t i = 0, n = (end - begin) * a.size, count
+    while i < n:
+        count = min(PIECE, n - i) if a.activation else n
+        a.tiles.add(x + i, b + i, y + i, count)
+        if a.activation:
+            a.tiles.activate(a.activation, y + i, y + i, count)
+        i += count
 
-def add(a, b, y):
-    """y = a + b, elementwise, (n, ...) of one shape; y overwritten, y may be a or b. One task per sample."""
+def add(a, b, y, int activation=0):
+    """y = act(a + b), elementwise, (n, ...) of one shape; y overwritten, y may be a or b; activation one of
+    `activations.KINDS`. One task per sample."""
     cdef Rows args
+    args.activation = activation
     return bind(add_leaf, &args, "add", a, b, y, None)
 
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "dlcore.h" nogil:
-    enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH
+    enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH, DLC_RELU6
     enum: DLC_ABS, DLC_SIGN, DLC_SQUARE, DLC_SQRT, DLC_RSQRT, DLC_RECIPROCAL, DLC_EXP, DLC_EXPM1, DLC_LOG, DLC_LOG1P
     enum: DLC_POWER, DLC_CLIP, DLC_FLOOR, DLC_CEIL, DLC_ROUND, DLC_SIN, DLC_COS, DLC_ERF, DLC_SOFTPLUS, DLC_LOG_SIGMOID
     enum: DLC_RAMP, DLC_ELU, DLC_CELU, DLC_GELU, DLC_GELU_TANH, DLC_SILU, DLC_MISH, DLC_SOFTSIGN, DLC_HARD_SIGMOID
@@ -156,12 +156,12 @@ cdef extern from "dlcore.h" nogil:
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil
-        void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift, const float *scale,
-                       const float *offset, float *y) noexcept nogil
-        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
+        void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c, int linear, const float *add,
+                       int activation, float *y) noexcept nogil
+        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c, int activation,
                             float *sums) noexcept nogil
-        void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
-                                const float *lines, float *dx) noexcept nogil
+        void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c,
+                                int activation, const float *lines, float *dx) noexcept nogil
         void (*row_moments)(const float *x, Py_ssize_t n, int centre, double *out) noexcept nogil
         void (*row_affine)(const float *x, Py_ssize_t n, const float *s, const float *gamma, const float *beta,
                            float *y) noexcept nogil

@@ -230,6 +230,8 @@ class Op:
             read: it runs when they changed, not at each step. With one input, `block` is then that of the input.
         updates: the parameter that a step changes, or None.
         follows: the parameter that the op reads or changes after its update, in one task with it, or None.
+        cheap: True when the op is one pass over what it reads, no slower than fetching its output from memory: the
+            backward pass may compute it again.
         constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
@@ -241,6 +243,7 @@ class Op:
     prepares = False
     updates: Parameter | None = None
     follows: Parameter | None = None
+    cheap = False
     constant = False
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
