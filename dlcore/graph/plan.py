@@ -105,6 +105,13 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     return p
 
 
+def levels(ops: list[Op]) -> dict[Op, int]:
+    """The stage of each op, in the order of `topological`."""
+    readers = consumers(ops)
+    leads = _leads(ops, readers)
+    return _levels(ops, readers, leads, _once(ops, _chains(ops, leads)))
+
+
 def _gap(a: Op, b: Op) -> int:
     return int(a.axis == BATCH_WIDE or b.axis == BATCH_WIDE)
 
