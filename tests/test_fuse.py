@@ -243,16 +243,23 @@ def folded_conv(x, w, b, *norm):
     return [ops.normalize_by(ops.conv2d(x, w), *norm[:2])]
 
 
+def folded_depthwise(x, w, b, *norm):
+    return [ops.relu6(ops.normalize_by(ops.bias_add(ops.depthwise_conv2d(x, w, strides=(1, 2)), b), *norm))]
+
+
 def folded_dense(x, w, b, *norm):
     return [ops.tanh(ops.normalize_by(ops.bias_add(ops.dense(x, w), b), *norm))]
 
 
 @pytest.mark.parametrize("graph, x, shape, left", [
     (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 6), ["Conv2D"]),
+    (folded_depthwise, IMAGES, (3, 2, 3, 2), ["DepthwiseConv2D"]),
+    (folded_depthwise, IMAGES, (3, 2, 3, 1), ["DepthwiseConv2D"]),
     (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
 ])  # fmt: skip
 def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):
-    w, norm = weights(shape, shape[-1:]), moving(shape[-1])
+    channels = shape[2] * shape[3] if graph is folded_depthwise else shape[-1]
+    w, norm = weights(shape, (channels,)), moving(channels)
     plain, fused = (graph(*gathers(x=x), *w, *norm) for _ in range(2))
     fuse.fuse(fused, fuse.INFERENCE)
     prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from dlcore.graph.graph import consumers, take_output, topological
 from dlcore.ops.activations import Activation, ActivationGradient
-from dlcore.ops.base import Op, Tensor
+from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
@@ -68,11 +68,11 @@ def bias(op: Op, readers: Readers) -> bool:
 
 
 def normalization(op: Op, readers: Readers) -> bool:
-    """conv or dense, then batch normalisation by moving statistics: both are linear, so that kernel and bias, made
-    once, do the work of both. Not for training: the gradients are those of the folded kernel."""
+    """conv (depthwise, too) or dense, then batch normalisation by moving statistics: both are linear, so that kernel
+    and bias, made once, do the work of both. Not for training: the gradients are those of the folded kernel."""
     reader = _only_reader(op, readers)
     if not (
-        isinstance(op, (Conv2D, Dense, Narrow))
+        isinstance(op, (Conv2D, Dense, DepthwiseConv2D, Narrow))
         and op.activation == "linear"
         and isinstance(reader, Normalize)
         and reader.inputs[0] is op.output
@@ -85,6 +85,8 @@ def normalization(op: Op, readers: Readers) -> bool:
         op.inputs[1] = Pack(kernel, packing.transpose, packing.groups).output
     elif isinstance(packing, Transpose):
         op.inputs[1] = Transpose(FoldKernel(packing.inputs[0], coefficients).output).output
+    elif isinstance(op, DepthwiseConv2D) and isinstance(op.inputs[1], Parameter):
+        op.inputs[1] = FoldKernel(op.inputs[1], coefficients).output
     else:
         return False
     op.inputs[2:] = [FoldBias(coefficients, op.inputs[2] if len(op.inputs) > 2 else None).output]

@@ -201,16 +201,20 @@ def normalize_by(
 
 
 class FoldKernel(Op):
-    """The kernel of a linear layer, each output's part by the scale of its channel."""
+    """The kernel of a linear layer, each output's part by the scale of its channel. The outputs of a depthwise
+    convolution are the last two axes of a parameter; they become one."""
 
     axis = BATCH_WIDE
     prepares = constant = True
 
     def __init__(self, w: Tensor, coefficients: Tensor):
-        super().__init__([w, coefficients], w.shape)
+        outputs = coefficients.shape[1]
+        super().__init__([w, coefficients], w.shape if w.shape[-1] == outputs else (*w.shape[:-2], 1, outputs))
 
     def bind(self, at):
         w, coefficients = (at.buffer(tensor) for tensor in self.inputs)
+        if isinstance(self.inputs[0], Parameter):
+            w = w.reshape(self.output.shape)
         return kernels.normalize(w, coefficients, at.buffer(self.output), linear=True)
 
 
