@@ -142,6 +142,10 @@ class Function:
         if rest:
             yield self.program(rest), 1
 
+    def release(self) -> None:
+        """Give back the memory of all programs; they are bound again when they are needed."""
+        self.programs.clear()
+
     def clear(self) -> None:
         """Let go of the arrays that the feeds point at."""
         for feed in self.feeds.values():
