@@ -345,6 +345,11 @@ INLINE vq vquarter(vf a) { return a; }
 /* The lanes as integers, for what has no name above. */
 typedef int32_t vbits __attribute__((vector_size(4 * VW)));
 
+/* Asks for what will be read soon, into L2; the address may be any. FAR ahead is soon enough from memory, where a pass does
+ * little: processors guess, but not beyond the end of a page. */
+enum { FAR = 2048 };
+INLINE void vfetch(const float *p) { __builtin_prefetch(p, 0, 2); }
+
 INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
 INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
 INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }
