@@ -15,6 +15,7 @@ from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv as kernels
 from dlcore.kernels import conv_narrow as narrow_kernels
 from dlcore.kernels import conv_weight_gradient as weight_kernels
+from dlcore.kernels import simd
 from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.activations import activation_gradient
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor, split_evenly
@@ -36,12 +37,17 @@ if _forced not in ("auto", "direct", *TILES):
 
 
 def algorithm(
-    direction: str, x_shape: tuple[Any, ...], w_shape: tuple[int, ...], y_shape: tuple[Any, ...], geometry: dict[str, Any]
+    direction: str,
+    x_shape: tuple[Any, ...],
+    w_shape: tuple[int, ...],
+    y_shape: tuple[Any, ...],
+    geometry: dict[str, Any],
 ) -> str:
     """How to convolve in one direction, for a convolution of x with w that gives y.
 
     "winograd" needs 2.25 times fewer multiplications, "winograd4" four times (but not for the weight gradient). Each
-    channel of each tile is transformed for it, and there must be enough channels on the other side to pay for that.
+    channel of each tile is transformed for it, a vector of channels at a time: a vector of them on either side pays for
+    that, with AVX2 and AVX-512.
     "winograd4" also has some ten times the rounding errors: `config.set_precision("fast")` has to allow it.
     "overlap", an input gradient, has sums for the pixels under each window and adds them up where windows overlap: with
     few input channels these fill vectors better than sums for each pixel do.
@@ -58,10 +64,11 @@ def algorithm(
     if (kh, kw) == (3, 3) and geometry["strides"] == geometry["dilation"] == (1, 1) and groups == 1:
         if _forced in TILES:
             return "winograd" if direction == WEIGHT_GRADIENT else _forced
-        if _forced == "auto" and min(ic, oc) >= 16:
-            written = x_shape if direction == INPUT_GRADIENT else y_shape
-            fast = config.get_precision() == "fast" and direction != WEIGHT_GRADIENT
-            return "winograd4" if fast and min(written[1:3]) >= 4 else "winograd"
+        size = x_shape[1:3] if direction == INPUT_GRADIENT else y_shape[1:3]
+        missed = direction == INPUT_GRADIENT and min(size) < 2  # by most taps, which "direct" never visits
+        if _forced == "auto" and min(ic, oc) >= max(8, simd.nr() // 2) and not missed:
+            fast = config.get_precision() == "fast" and direction != WEIGHT_GRADIENT and min(size) > 4
+            return "winograd4" if fast and _products(4, size) < 0.75 * _products(2, size) else "winograd"
     if direction == INPUT_GRADIENT and groups == 1:  # count multiply-adds of a vector
         windows = prod(y_shape[1:3]) * kh * (oc + 1) * narrow_kernels.vectors(kw * ic)
         pixels = prod(x_shape[1:3]) * kh * kw / (sh * sw) * oc * narrow_kernels.vectors(ic)
@@ -69,6 +76,11 @@ def algorithm(
     if direction == WEIGHT_GRADIENT and prod(w_shape) > SLAB_SAMPLES * (prod(x_shape[1:]) + prod(y_shape[1:])):
         return "batch"
     return "direct"
+
+
+def _products(m: int, size: tuple[int, ...]) -> int:
+    """Multiplications of Winograd from one channel to one channel, with what hangs over of tiles of m x m outputs."""
+    return int((m + 2) ** 2 * -(-size[0] // m) * -(-size[1] // m))
 
 
 class _Geometry(Op):
@@ -107,7 +119,13 @@ class _Product(_Geometry):
     def operands(self, at):
         """Image, weights, bias or None, output, and the kernels' other arguments."""
         image, weights, *bias = (at.buffer(tensor) for tensor in self.inputs)
-        return image, weights, bias[0] if bias else None, at.buffer(self.output), activation_kernels.KINDS[self.activation]
+        return (
+            image,
+            weights,
+            bias[0] if bias else None,
+            at.buffer(self.output),
+            activation_kernels.KINDS[self.activation],
+        )
 
 
 class Conv2D(_Product):
