@@ -13,7 +13,8 @@ from harness import uniform
 
 import dlcore
 from dlcore import config, layers, ops
-from dlcore.ops import conv
+from dlcore.kernels import simd
+from dlcore.ops import conv_algorithm as conv
 from dlcore.ops.base import Parameter
 
 ONE = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
@@ -28,33 +29,53 @@ def unchanged():
     config.set_precision(before[1])
 
 
-def chosen(*shape, size=(16, 16), **other):
-    w = Parameter(shape, np.zeros(shape), "w")
-    return [conv.algorithm(direction, w, size, ONE | other) for direction in DIRECTIONS]
+def chosen(kh, kw, ic, oc, size=(16, 16), **other):
+    """The algorithms of the three directions, where the images that are read and written have the same size."""
+    shapes = (None, *size, ic), (kh, kw, ic, oc), (None, *size, oc)
+    return [conv.algorithm(direction, *shapes, ONE | other) for direction in DIRECTIONS]
+
+
+TWO, FOUR = ["winograd"] * 3, ["winograd4", "winograd4", "winograd"]
+
+
+def none_by_winograd(found):
+    return not any(name.startswith("winograd") for name in found)
 
 
 def test_many_channels_go_by_winograd():
-    assert chosen(3, 3, 64, 64) == [2, 2, 2]
+    assert chosen(3, 3, 64, 64) == TWO
     config.set_precision("fast")
-    assert chosen(3, 3, 64, 64) == [4, 4, 2]
+    assert chosen(3, 3, 64, 64) == chosen(3, 3, 64, 64, size=(7, 7)) == FOUR
+    assert chosen(3, 3, 64, 64, size=(6, 6)) == TWO  # tiles of 4x4 would hang over too far
+    assert chosen(3, 3, 64, 64, size=(4, 4)) == TWO
 
 
-def test_few_channels_go_directly():
-    assert chosen(3, 3, 3, 64) == chosen(3, 3, 64, 3) == [0, 0, 0]
+def test_a_vector_of_channels_is_enough():
+    with simd.use(simd.usable()[-1]):
+        least = max(8, simd.nr() // 2)
+        assert chosen(3, 3, least, least) == TWO
+        assert none_by_winograd(chosen(3, 3, least - 1, least) + chosen(3, 3, least, least - 1))
+    assert none_by_winograd(chosen(3, 3, 3, 64) + chosen(3, 3, 64, 3))
+
+
+def test_an_image_that_most_taps_miss_has_its_gradient_directly():
+    assert chosen(3, 3, 64, 64, size=(1, 1))[1] == "direct"
 
 
 @pytest.mark.parametrize("forced", ["auto", "winograd", "winograd4"])
-def test_what_winograd_cannot_do_goes_directly(forced):
+def test_what_winograd_cannot_do_goes_another_way(forced):
     conv._forced = forced
     for other in (dict(strides=(2, 1)), dict(dilation=(1, 2)), dict(groups=2)):
-        assert chosen(3, 3, 64, 64, **other) == [0, 0, 0]
-    assert chosen(5, 5, 64, 64) == chosen(1, 1, 64, 64) == chosen(3, 64, 64) == [0, 0, 0]
+        assert none_by_winograd(chosen(3, 3, 64, 64, **other))
+    assert none_by_winograd(chosen(5, 5, 64, 64) + chosen(1, 1, 64, 64) + chosen(1, 3, 64, 64))
 
 
-@pytest.mark.parametrize("forced, expected", [("direct", [0, 0, 0]), ("winograd", [2, 2, 2]), ("winograd4", [4, 4, 2])])
+@pytest.mark.parametrize("forced, expected", [("winograd", TWO), ("winograd4", FOUR)])
 def test_one_algorithm_can_be_forced(forced, expected):
     conv._forced = forced
     assert chosen(3, 3, 64, 64) == chosen(3, 3, 1, 2) == expected
+    conv._forced = "direct"
+    assert none_by_winograd(chosen(3, 3, 64, 64))
 
 
 def python(code, **environ):
@@ -65,13 +86,13 @@ def python(code, **environ):
 
 
 @pytest.mark.parametrize("variable, known", [
-    ("DLCORE_CONV", "auto, direct, winograd, winograd4"),
-    ("DLCORE_PRECISION", "default, fast"),
+    ("DLCORE_CONV", "auto, direct, winograd or winograd4"),
+    ("DLCORE_PRECISION", "one of default, fast"),
 ])  # fmt: skip
 def test_the_environment_is_checked(variable, known):
     done = python("import dlcore", **{variable: "best"})
-    assert f"ImportError: {variable} must be one of {known}. Received: 'best'" in done.stderr
-    show = "from dlcore.ops import conv; from dlcore import config; print(conv._forced, config.get_precision())"
+    assert f"ImportError: {variable} must be {known}. Received: 'best'" in done.stderr
+    show = "from dlcore.ops import conv_algorithm as conv; from dlcore import config; print(conv._forced, config.get_precision())"
     done = python(show, DLCORE_CONV="winograd", DLCORE_PRECISION="fast")
     assert done.stdout.split() == ["winograd", "fast"]
 

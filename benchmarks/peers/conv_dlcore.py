@@ -20,7 +20,7 @@ def build(x, y, threads, forced=None):
     from dlcore.graph.gradient import gradients
     from dlcore.graph.program import build as program
     from dlcore.kernels.executor import Clock
-    from dlcore.ops import conv
+    from dlcore.ops import conv_algorithm as conv
     from dlcore.ops.base import BATCH, Tensor
 
     if forced and not hasattr(conv, "algorithm"):

@@ -84,7 +84,9 @@ def normalization(op: Op, readers: Readers) -> bool:
     packing, coefficients = op.inputs[1].op, reader.inputs[1]
     if isinstance(packing, (Pack, TransformWeights, Transpose)):
         op.inputs[1] = packing.of(FoldKernel(packing.inputs[0], coefficients).output)
-    elif isinstance(op.inputs[1], Parameter) and (isinstance(op, DepthwiseConv2D) or isinstance(op, Dense) and op.lying):
+    elif isinstance(op.inputs[1], Parameter) and (
+        isinstance(op, DepthwiseConv2D) or isinstance(op, Dense) and op.lying
+    ):
         op.inputs[1] = FoldKernel(op.inputs[1], coefficients).output
     else:
         return False

@@ -1,85 +1,28 @@
-"""2-D convolution in NHWC with HWIO weights, and its transpose.
-
-Environment:
-    DLCORE_CONV=auto|direct|winograd|winograd4   the algorithm of all convolutions that it fits; see `algorithm`
-"""
+"""2-D convolution in NHWC with HWIO weights, and its transpose."""
 
 from __future__ import annotations
 
-import os
 from math import prod
 from typing import Any
 
-from dlcore import config
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv as kernels
 from dlcore.kernels import conv_narrow as narrow_kernels
-from dlcore.kernels import conv_weight_gradient as weight_kernels
 from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor, split_evenly
+from dlcore.ops.base import Op, Tensor, split_evenly
+from dlcore.ops.conv_algorithm import FORWARD, INPUT_GRADIENT, TILES, algorithm
+from dlcore.ops.conv_weight_gradient import weight_gradient
 from dlcore.ops.dense import pack
 from dlcore.ops.depthwise import DepthwiseConv2D
-from dlcore.ops.elementwise import bias_gradient, reduce_chunks
-from dlcore.ops.shape import Reshape
+from dlcore.ops.elementwise import bias_gradient
 from dlcore.ops.windows import UNPADDED, Padding, Pair, image_kernel, output_size
 from dlcore.ops.winograd_conv import transform_weights
 
-FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
-TILES = {"winograd": 2, "winograd4": 4}  # outputs of a Winograd tile, one side
-SLAB_SAMPLES = 6  # in a slab of most networks
 TASK_PIXELS = 12  # of a task at least, when a sample is split: rows of the register tile
 
-_forced = os.environ.get("DLCORE_CONV", "") or "auto"
-if _forced not in ("auto", "direct", *TILES):
-    raise ImportError(f"DLCORE_CONV must be auto, direct, winograd or winograd4. Received: {_forced!r}")
 
-
-def algorithm(
-    direction: str, x_shape: tuple[Any, ...], w_shape: tuple[int, ...], y_shape: tuple[Any, ...], geometry: dict[str, Any]
-) -> str:
-    """How to convolve in one direction, for a convolution of x with w that gives y.
-
-    "winograd" needs 2.25 times fewer multiplications, "winograd4" four times (but not for the weight gradient). Each
-    channel of each tile is transformed for it, and there must be enough channels on the other side to pay for that.
-    "winograd4" also has some ten times the rounding errors: `config.set_precision("fast")` has to allow it.
-    "overlap", an input gradient, has sums for the pixels under each window and adds them up where windows overlap: with
-    few input channels these fill vectors better than sums for each pixel do.
-    "batch", a weight gradient, sums over the whole batch at once. Partial sums for each slab would be larger than what
-    they are made from, x and dy of the slab.
-    "direct" is none of them: sums over the taps for each pixel, or over the pixels of a slab for each weight.
-
-    Args:
-        direction: FORWARD, INPUT_GRADIENT or WEIGHT_GRADIENT.
-        w_shape: (kh, kw, ic / groups, oc).
-    """
-    kh, kw, ic, oc = w_shape
-    (sh, sw), groups = geometry["strides"], geometry["groups"]
-    if (kh, kw) == (3, 3) and geometry["strides"] == geometry["dilation"] == (1, 1) and groups == 1:
-        if _forced in TILES:
-            return "winograd" if direction == WEIGHT_GRADIENT else _forced
-        if _forced == "auto" and min(ic, oc) >= 16:
-            written = x_shape if direction == INPUT_GRADIENT else y_shape
-            fast = config.get_precision() == "fast" and direction != WEIGHT_GRADIENT
-            return "winograd4" if fast and min(written[1:3]) >= 4 else "winograd"
-    if direction == INPUT_GRADIENT and groups == 1:  # count multiply-adds of a vector
-        windows = prod(y_shape[1:3]) * kh * (oc + 1) * narrow_kernels.vectors(kw * ic)
-        pixels = prod(x_shape[1:3]) * kh * kw / (sh * sw) * oc * narrow_kernels.vectors(ic)
-        return "overlap" if windows < 0.8 * pixels else "direct"
-    if direction == WEIGHT_GRADIENT and prod(w_shape) > SLAB_SAMPLES * (prod(x_shape[1:]) + prod(y_shape[1:])):
-        return "batch"
-    return "direct"
-
-
-class _Geometry(Op):
-    """What forward and both gradients share."""
-
-    def __init__(self, inputs, output, kernel, geometry):
-        self.kernel, self.geometry = kernel, geometry
-        super().__init__(inputs, output)
-
-
-class _Product(_Geometry):
+class _Product(Op):
     """An image by weights that are prepared for it, forward or back. Of the convolution, `x_shape` is what it reads and
     `y_shape` what it gives, whichever of them is an input here."""
 
@@ -92,7 +35,8 @@ class _Product(_Geometry):
         else:
             weights = pack(w, back, geometry["groups"], self.algorithm == "overlap")
         self.work = prod(y_shape[1:]) * prod(shape[:3])
-        super().__init__([image, weights], x_shape if back else y_shape, shape[:2], geometry)
+        self.kernel, self.geometry = shape[:2], geometry
+        super().__init__([image, weights], x_shape if back else y_shape)
 
     def splits(self, batch):
         if self.algorithm == "overlap":
@@ -107,7 +51,8 @@ class _Product(_Geometry):
     def operands(self, at):
         """Image, weights, bias or None, output, and the kernels' other arguments."""
         image, weights, *bias = (at.buffer(tensor) for tensor in self.inputs)
-        return image, weights, bias[0] if bias else None, at.buffer(self.output), activation_kernels.KINDS[self.activation]
+        b, output = bias[0] if bias else None, at.buffer(self.output)
+        return image, weights, b, output, activation_kernels.KINDS[self.activation]
 
 
 class Conv2D(_Product):
@@ -167,47 +112,6 @@ class Conv2DTranspose(Conv2DInputGradient):
         dx = Conv2D(dz, self.w, **self.geometry).output if wanted[0] else None
         dw = weight_gradient(dz, self.inputs[0], self.w, self.geometry) if wanted[1] else None
         return [dx, dw] + [bias_gradient(dz)] * (len(self.inputs) - 2)
-
-
-class Conv2DWeightGradient(_Geometry):
-    """Partial sums, one for each slab."""
-
-    def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
-        self.algorithm = algorithm(WEIGHT_GRADIENT, x.shape, w_shape, dy.shape, geometry)
-        super().__init__([x, dy], (CHUNKS, *w_shape), w_shape[:2], geometry)
-
-    def bind(self, at):
-        x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
-        if self.algorithm in TILES:
-            return winograd.conv2d_weight_gradient(x, dy, dw, at.grain, self.geometry["padding"])
-        return weight_kernels.conv2d_weight_gradient(x, dy, dw, at.grain, **self.geometry)
-
-
-class Conv2DBatchWeightGradient(_Geometry):
-    """The sum over the batch, rows of weights by rows of weights."""
-
-    axis = BATCH_WIDE
-
-    def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
-        self.block = weight_kernels.weight_rows() * w_shape[3]
-        super().__init__([x, dy], w_shape, w_shape[:2], geometry)
-
-    def bind(self, at):
-        x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
-        return weight_kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
-
-    def grain(self, tasks):
-        return max(1, min(weight_kernels.SHARING_ROWS // weight_kernels.weight_rows(), tasks // 8))
-
-
-def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
-    """The gradient of the weights of a convolution of x, from that of its output."""
-    shape = image_kernel(w)
-    if algorithm(WEIGHT_GRADIENT, x.shape, shape, dy.shape, geometry) == "batch":
-        dw = Conv2DBatchWeightGradient(x, dy, shape, geometry).output
-        return dw if w.ndim == 4 else Reshape(dw, w.shape).output
-    parts = Conv2DWeightGradient(x, dy, shape, geometry).output
-    return reduce_chunks(parts if w.ndim == 4 else Reshape(parts, (CHUNKS, *w.shape)).output)
 
 
 def conv2d(

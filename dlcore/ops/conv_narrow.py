@@ -7,7 +7,8 @@ from dlcore.kernels import conv_narrow as kernels
 from dlcore.kernels import dense as dense_kernels
 from dlcore.ops.activations import activation_gradient
 from dlcore.ops.base import BATCH_WIDE, Op, Tensor
-from dlcore.ops.conv import Conv2D, Conv2DInputGradient, weight_gradient
+from dlcore.ops.conv import Conv2D, Conv2DInputGradient
+from dlcore.ops.conv_weight_gradient import weight_gradient
 from dlcore.ops.elementwise import bias_gradient
 from dlcore.ops.shape import Copy, Reshape
 

@@ -6,15 +6,9 @@ from __future__ import annotations
 from dlcore.kernels import conv_pool as kernels
 from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.base import CHUNKS, Op, Tensor, split_evenly
-from dlcore.ops.conv import (
-    TASK_PIXELS,
-    TILES,
-    WEIGHT_GRADIENT,
-    Conv2D,
-    Conv2DInputGradient,
-    algorithm,
-    weight_gradient,
-)
+from dlcore.ops.conv import TASK_PIXELS, Conv2D, Conv2DInputGradient
+from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm
+from dlcore.ops.conv_weight_gradient import weight_gradient
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.pooling import MaxPool2D, MaxPool2DGradient
 from dlcore.ops.shape import Reshape

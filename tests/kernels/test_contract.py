@@ -56,8 +56,8 @@ from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
     activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
-    elementwise, embedding, gemm, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling,
-    random, reduction, resize, shape, softmax, unary, winograd_conv,
+    elementwise, embedding, gemm, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers,
+    pooling, random, reduction, resize, shape, softmax, unary, winograd_conv,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -350,7 +350,7 @@ def cases(n=3, c=7):
         yield Case(winograd_conv.conv2d_forward, "y", x=x, u=u, b=b, y=out, **same)
         pooled, won = uniform(n, 2, 2, 9), np.zeros((n, 2, 2, 9), np.uint8)
         yield Case(winograd_conv.conv_pool2d_forward, "y index", x=x, u=u, b=b, y=pooled, index=won, **same)
-        yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, **same)
+        yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, b=uniform(c), **same)
     parts = dict(dw=uniform(min(n, 1), *w.shape), grain=max(n, 1))
     yield Case(winograd_conv.conv2d_weight_gradient, "dw", x=x, dy=out, **parts, **same)
 
@@ -428,6 +428,7 @@ ALLOWED = {
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
     *(("gemm.pack_b", "b", what) for what in ("rank", "longer rows")),  # any number of matrices; likewise
+    ("winograd_conv.transform_weights", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
     ("conv_narrow.merge", "w", "longer rows"),  # likewise
     # operands broadcast, in any number of dimensions

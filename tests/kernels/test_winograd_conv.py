@@ -20,8 +20,8 @@ CASES = [  # x shape, oc, padding
     ((1, 1, 127, 15), 8, ((1, 1), (0, 0))),
     ((1, 6, 5, 127), 65, ((2, 2), (2, 2))),
 ]
-# Largest errors, in roundings of (largest pixel) * (largest weight) * sqrt(length of the sum): those of the sums, and those
-# of the transforms, which F(4x4, 3x3) multiplies by some ten.
+# Largest errors, in roundings of (largest pixel) * (largest weight) * sqrt(length of the sum): those of the sums, and
+# those of the transforms, which F(4x4, 3x3) multiplies by some ten.
 ROUNDINGS = {2: 16, 4: 128}
 
 
@@ -148,7 +148,7 @@ def test_shapes_are_checked():
         winograd.conv2d_forward(x, turned, b, y, P1)
     with pytest.raises(ValueError, match=r"conv2d_forward: expected b of shape \(8,\)"):
         winograd.conv2d_forward(x, u, blank(7), y, P1)
-    with pytest.raises(ValueError, match="conv2d_forward: expected splits of 1 or more. Received: 0"):
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected splits of 1 or more\. Received: 0"):
         winograd.conv2d_forward(x, u, b, y, P1, splits=0)
     with pytest.raises(ValueError, match=r"conv2d_input_gradient: expected u of shape"):
         winograd.conv2d_input_gradient(y, u, x, P1)
