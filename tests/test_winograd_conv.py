@@ -92,7 +92,7 @@ def python(code, **environ):
 def test_the_environment_is_checked(variable, known):
     done = python("import dlcore", **{variable: "best"})
     assert f"ImportError: {variable} must be {known}. Received: 'best'" in done.stderr
-    show = "from dlcore.ops import conv_algorithm as conv; from dlcore import config; print(conv._forced, config.get_precision())"
+    show = "from dlcore import config, ops; print(ops.conv_algorithm._forced, config.get_precision())"
     done = python(show, DLCORE_CONV="winograd", DLCORE_PRECISION="fast")
     assert done.stdout.split() == ["winograd", "fast"]
 

@@ -85,7 +85,7 @@ def normalization(op: Op, readers: Readers) -> bool:
     if isinstance(packing, (Pack, TransformWeights, Transpose)):
         op.inputs[1] = packing.of(FoldKernel(packing.inputs[0], coefficients).output)
     elif isinstance(op.inputs[1], Parameter) and (
-        isinstance(op, DepthwiseConv2D) or isinstance(op, Dense) and op.lying
+        isinstance(op, DepthwiseConv2D) or (isinstance(op, Dense) and op.lying)
     ):
         op.inputs[1] = FoldKernel(op.inputs[1], coefficients).output
     else:
