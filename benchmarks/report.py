@@ -353,6 +353,7 @@ def markdown(results):
         for row in me["rows"]
     ]
     quiet = [train["quiet"], me["quiet"], results["start"]["quiet"], *(result["quiet"] for result in predict.values())]
+    larger = "".join(part(results) for part in (models_section, gemm_section, conv_section, memory_section))
     noise = "" if all(quiet) else f"\n{NOISY}\n"
     return f"""# Benchmarks
 
@@ -407,7 +408,7 @@ The same network, softmax included.
 
 {contest_table(predict["many"])}
 
-{models_section(results)}{gemm_section(results)}{conv_section(results)}{memory_section(results)}## From process start to 97.5 % of the test set
+{larger}## From process start to 97.5 % of the test set
 
 Import, read the four files, train with evaluation after each epoch; page cache warm.
 
