@@ -31,12 +31,14 @@ enum { DLC_SUM, DLC_MAX, DLC_MIN };
 #define DLC_NR_MAX 32  /* the widest tile; the table in use says its own nr */
 
 /* c[r][j] (+)= sum over segments s and k < kc of a[r][a_segment[s] + k*a_step] * b[b_segment[s] + k*b_step + j],
- * then + bias[j], then the activation, for r < m and j < n. */
+ * then + bias[j], then + add, then the activation, for r < m and j < n. */
 typedef struct {
     const float *const *a;       /* m pointers */
     float *const *c;
     const float *b;
     const float *bias;           /* NULL: none */
+    const float *add;            /* lies as c does: what is added to c[r][j] is add[c[r] + j - origin]; NULL: nothing */
+    const float *origin;
     const ptrdiff_t *a_segment;
     const ptrdiff_t *b_segment;
     ptrdiff_t segments, kc, a_step, b_step;
@@ -165,6 +167,7 @@ typedef struct {
     float *tile;                 /* tile[point*point_step + panel*panel_step + i*width + j], channel panel*width + j of tile i */
     ptrdiff_t point_step, panel_step;
     const float *bias;           /* (n,) or NULL */
+    const float *add;            /* added to the output, as which it lies, before the activation; NULL: nothing */
     int activation;
 } dlc_winograd_tile;
 

@@ -57,6 +57,16 @@ def residual_of_two_norms(x, w, other):
     return [mse(ops.add(y, z)), mse(x)]
 
 
+def residual_conv(x, w, b, other):
+    y = ops.bias_add(ops.conv2d(x, w, padding=((1, 1), (1, 1))), b)
+    return [mse(ops.relu(ops.add(ops.conv2d(x, other), y)))]
+
+
+def doubled_conv(x, w):
+    y = ops.conv2d(x, w)
+    return [mse(ops.add(y, y))]
+
+
 def sum_sigmoid(x, w, other):
     return [mse(ops.sigmoid(ops.add(ops.dense(x, w), ops.dense(x, other))))]
 
@@ -165,6 +175,11 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (residual_block, (fuse.residual, fuse.activation), [IMAGES], [(3, 3, 3, 3), (3,), (3,)],
      {"Add": 1, "Activation": 1}, {}),
     (residual_of_two_norms, fuse.residual, [IMAGES], [(3, 2, 3, 5), (3, 2, 3, 5)], {"Add": 1}, {}),
+    (residual_conv, (fuse.bias, fuse.residual, fuse.activation), [IMAGES], [(3, 3, 3, 40), (40,), (1, 1, 3, 40)],
+     {"BiasAdd": 1, "Add": 1, "Activation": 1}, {}),
+    (residual_conv, (fuse.bias, fuse.residual, fuse.activation), [uniform(N, 6, 5, 16)],
+     [(3, 3, 16, 40), (40,), (1, 1, 16, 40)], {"BiasAdd": 1, "Add": 1, "Activation": 1}, {}),
+    (doubled_conv, fuse.residual, [IMAGES], [(3, 3, 3, 40)], {}, {}),
     (sum_sigmoid, fuse.activation, [ROWS], [(9, 40), (9, 40)], {"Activation": 1}, {}),
     (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
     (depthwise, (fuse.bias, fuse.activation), [IMAGES], [(3, 2, 3, 2), (6,)], {"BiasAdd": 1, "Activation": 1}, {}),
@@ -255,6 +270,11 @@ def folded_depthwise(x, w, b, *norm):
     return [ops.relu6(ops.normalize_by(ops.bias_add(ops.depthwise_conv2d(x, w, strides=(1, 2)), b), *norm))]
 
 
+def folded_residual(x, w, b, *norm):
+    y = ops.normalize_by(ops.bias_add(ops.conv2d(x, w, padding=((1, 1), (1, 1))), b), *norm)
+    return [ops.relu(ops.add(x, y))]
+
+
 def folded_dense(x, w, b, *norm):
     return [ops.tanh(ops.normalize_by(ops.bias_add(ops.dense(x, w), b), *norm))]
 
@@ -262,6 +282,8 @@ def folded_dense(x, w, b, *norm):
 @pytest.mark.parametrize("graph, x, shape, left", [
     (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 33), ["Conv2D"]),
     (folded_conv, IMAGES, (3, 2, 3, 2), ["MergedConv2D", "Reshape"]),
+    (folded_residual, uniform(N, 6, 5, 16), (3, 3, 16, 16), ["Conv2D"]),
+    (folded_residual, uniform(N, 6, 5, 33), (3, 3, 33, 33), ["Conv2D"]),
     (folded_depthwise, IMAGES, (3, 2, 3, 2), ["DepthwiseConv2D"]),
     (folded_depthwise, IMAGES, (3, 2, 3, 1), ["DepthwiseConv2D"]),
     (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
@@ -272,6 +294,7 @@ def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):
     plain, fused = (graph(*gathers(x=x), *w, *norm) for _ in range(2))
     fuse.fuse(fused, fuse.INFERENCE)
     prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose", "Merge", "Repeat"}
+    prepared.add("TransformWeights")
     assert [name for name in names(fused) if name not in prepared] == ["Gather", *left]
     feeds = {"x": Feed("f", x[0].size), "y": Feed("f", int(np.prod(fused[0].shape[1:])))}
     out = np.empty((N, *fused[0].shape[1:]), np.float32)

@@ -35,7 +35,7 @@ def build(x, y, threads, model, intra, spinning, bound):
             return lambda: session.run(None, {"x": images})
         binding, out = session.io_binding(), np.empty((n, 10), np.float32)
         binding.bind_ortvalue_input("x", ort.OrtValue.ortvalue_from_numpy(images))
-        binding.bind_output("y", "cpu", 0, np.float32, out.shape, out.ctypes.data)
+        binding.bind_output(session.get_outputs()[0].name, "cpu", 0, np.float32, out.shape, out.ctypes.data)
         run = session.run_with_iobinding
 
         def call():

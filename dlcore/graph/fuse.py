@@ -111,10 +111,10 @@ def activation(op: Op, readers: Readers) -> bool:
 
 
 def residual(op: Op, readers: Readers) -> bool:
-    """batch normalisation, then the sum with another tensor: one pass."""
+    """batch normalisation or conv, then the sum with another tensor: one pass."""
     reader = _only_reader(op, readers)
     if not (
-        isinstance(op, Normalize)
+        (isinstance(op, Normalize) or (type(op) is Conv2D and merged_pixels(op) == 1))
         and op.activation == "linear"
         and not op.adds
         and isinstance(reader, Add)
@@ -154,7 +154,7 @@ def conv_pool(op: Op, readers: Readers) -> bool:
 def few_channels(op: Op, readers: Readers) -> bool:
     """conv with fewer output channels than a vector has lanes: some neighbours of a row become one pixel."""
     packing = op.inputs[1].op if type(op) is Conv2D else None
-    if not (isinstance(op, Conv2D) and isinstance(packing, Pack) and (pixels := merged_pixels(op)) > 1):
+    if not (isinstance(op, Conv2D) and not op.adds and isinstance(packing, Pack) and (pixels := merged_pixels(op)) > 1):
         return False
     fused = MergedConv2D(op, packing.inputs[0], pixels)
     take_output(Reshape(fused.output, op.output.shape), op.output)

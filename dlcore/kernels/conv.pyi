@@ -30,6 +30,7 @@ def conv2d_forward(
     groups: int = 1,
     activation: int = 0,
     splits: int = 1,
+    residual: _Operand | None = None,
 ) -> Step: ...
 def conv2d_input_gradient(
     dy: _Operand,

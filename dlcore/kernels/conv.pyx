@@ -40,7 +40,7 @@ ctypedef struct Phase:
 
 ctypedef struct Conv:
     const dlc_tiles *tiles
-    Ref x, y
+    Ref x, y, residual
     const float *packed
     const float *b
     Border border
@@ -52,12 +52,15 @@ ctypedef struct Conv:
     Py_ssize_t pass_segments
     Py_ssize_t a_group                    # input channels of one group
     int groups, activation, phases
+    bint adds                             # the residual
     Phase phase[1]                        # as many as there are, segments after them
 
 # What of the samples, and of each of their phases, is computed.
 ctypedef struct Part:
     Py_ssize_t samples, block, blocks     # one block of pixels, of so many
     Py_ssize_t first_panel, last_panel
+    const float *add                      # of the residual and of y: the first of these samples
+    const float *origin
 
 cdef inline Py_ssize_t block_begin(const Conv *a, Py_ssize_t pixels, Py_ssize_t block, Py_ssize_t blocks) noexcept nogil:
     """Whole tiles to each block, but for the last one."""
@@ -68,6 +71,7 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     cdef const Conv *a = <const Conv *>args
     cdef const float *x = <const float *>at(&a.x, begin, slot)
     cdef float *y = <float *>at(&a.y, begin, slot)
+    cdef const float *residual = <const float *>at(&a.residual, begin, slot) if a.adds else NULL
     cdef const float *image
     cdef Py_ssize_t first = 0, i
     cdef Part part
@@ -79,6 +83,7 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
             image = <const float *>slot
             for i in range(part.samples):
                 bordered(&a.border, x + (first + i) * a.x_size, <float *>slot + i * a.image_size, first == 0)
+        part.add, part.origin = residual + first * a.y_size if a.adds else NULL, y + first * a.y_size
         conv_part(a, &part, image, y + first * a.y_size)
         first += part.samples
 
@@ -87,6 +92,7 @@ cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *s
     """A task is a block of pixels and panels of a sample."""
     cdef const Conv *a = <const Conv *>args
     cdef const float *image
+    cdef float *y
     cdef Py_ssize_t task, low, high, width = a.border.pw * a.border.c
     cdef Part part
     for task in range(begin, end):
@@ -100,7 +106,10 @@ cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *s
             if low < high:
                 copy_rows(&a.border, image, <float *>slot, low // width, ceildiv(high, width), True)
             image = <const float *>slot
-        conv_part(a, &part, image, <float *>at(&a.y, task // a.splits, slot))
+        y = <float *>at(&a.y, task // a.splits, slot)
+        part.add = <const float *>at(&a.residual, task // a.splits, slot) if a.adds else NULL
+        part.origin = y
+        conv_part(a, &part, image, y)
 
 
 cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *high) noexcept nogil:
@@ -164,7 +173,7 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, 
     cdef bint done
     cdef const float *bias
     memset(&t, 0, sizeof(t))
-    t.kc, t.a_step, t.b_step, t.b_padded = a.kc, 1, nr, 1
+    t.kc, t.a_step, t.b_step, t.b_padded, t.origin = a.kc, 1, nr, 1, part.origin
     for r in range(count if part.first_panel > 0 else 0):
         target[r] += part.first_panel * nr
     for panel in range(part.first_panel, part.last_panel):
@@ -181,6 +190,7 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, 
             segment += t.segments
             done = segment == p.segments
             t.bias = bias if done else NULL
+            t.add = part.add if done else NULL
             t.activation = a.activation if done else 0
             tile = 0
             while tile < count:
@@ -231,7 +241,7 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize
     if has_border(&a.border):
         a.image_size = a.border.ph * a.border.pw * a.border.c
         a.together = max(1, min(ceildiv(ROWS, pixels), n, BORDER_BYTES // border_bytes(&a.border)))
-    if splits < 1 or splits > 1 and (a.x.base == NULL or a.y.base == NULL):
+    if splits < 1 or splits > 1 and (a.x.base == NULL or a.y.base == NULL or a.adds and a.residual.base == NULL):
         raise ValueError(f"{what}: expected splits of 1 or more, and of 1 on slab tensors. Received: {splits}")
     a.splits, a.panel_splits = splits, 1
     if a.groups * a.k * a.n * <Py_ssize_t>sizeof(float) > SPLIT_WEIGHTS or pixels < splits * DLC_MR:
@@ -251,9 +261,9 @@ def check(what, x, w, y, strides, padding, dilation, groups):
 
 
 def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int groups=1,
-                   int activation=0, Py_ssize_t splits=1):
+                   int activation=0, Py_ssize_t splits=1, residual=None):
     """y[n, oy, ox, o] = act(b[o] + sum over ky, kx, i of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i]
-    * w[ky, kx, i, o]), zero outside x; with groups, o sums only over its own group's i. `splits` tasks per sample.
+    * w[ky, kx, i, o] + residual[n, oy, ox, o]), zero outside x; with groups, o sums only over its own group's i. `splits` tasks per sample.
 
     Args:
         x: (n, ih, iw, ic) float32.
@@ -263,9 +273,10 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
         kernel: (kh, kw).
         padding: ((top, bottom), (left, right)).
         splits: tasks per sample: more than one needs tensors of the whole batch. The bits are the same for any.
+        residual: of y's shape, apart from y, or None.
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), pb = buffer(packed, "packed", "f", 4), yb = buffer(y, "y", "f", 4, True)
-    cdef Buffer bb = None
+    cdef Buffer bb = None, rb = None if residual is None else buffer(residual, "residual", "f", 4)
     cdef Conv a
     n, ih, iw, ic = xb.shape
     oh, ow, oc = yb.shape[1:]
@@ -283,6 +294,10 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
         if bb.shape[0] != oc:
             raise ValueError(f"conv2d_forward: expected b of shape ({oc},). Received: {bb.shape}")
         a.b = <const float *>bb.whole()
+    if rb is not None:
+        if rb.shape != yb.shape:
+            raise ValueError(f"conv2d_forward: expected residual of shape {yb.shape}. Received: {rb.shape}")
+        a.residual, a.adds = rb.rows(), True
     (top, bottom), (left, right) = padding
     a.border = make_border(ih, iw, ic, top, bottom, left, right)
     a.x_size, a.y_size = xb.row_size(), yb.row_size()
@@ -295,7 +310,7 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
         taps = [((ky * dilation[0] * pw + kx * dilation[1]) * ic, (ky * kw + kx) * icg * a.tiles.nr)
                 for ky in range(kh) for kx in range(kw)]
     phase = (oh, ow, 0, strides[0] * pw * ic, strides[1] * ic, 0, ow * oc, oc, taps)
-    return make_conv(&a, [phase], <double>yb.size() * a.k, n, splits, "conv2d_forward", (xb, pb, bb, yb))
+    return make_conv(&a, [phase], <double>yb.size() * a.k, n, splits, "conv2d_forward", (xb, pb, bb, yb, rb))
 
 
 def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),

@@ -8,7 +8,7 @@ rest is the same loop over m times as many channels.
 """
 from libc.string cimport memset
 
-from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
+from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
@@ -29,6 +29,8 @@ ctypedef struct Depthwise:
     Border border                         # of x, with c channels
     Py_ssize_t x_size, y_size             # floats in a sample as it lies
     Py_ssize_t c, multiplier, x_step, phases
+    Py_ssize_t splits                     # tasks of a sample, each with some rows of y
+    Py_ssize_t stride, reach              # rows of x from one of these to the next, and under each of them
     Py_ssize_t sums                       # floats in a sample of y before the channels of a multiplier are summed
     bint gradient
     int activation
@@ -48,6 +50,28 @@ cdef const float *widened(const Border *b, Py_ssize_t multiplier, const dlc_tile
     for y in range(b.h):
         words.spread(x + y * row, row, multiplier, copy + ((y + b.top) * b.pw + b.left) * b.c)
     return copy
+
+
+cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    """A task is some rows of a sample; forward, with a multiplier of 1."""
+    cdef const Depthwise *a = <const Depthwise *>args
+    cdef const Phase *p = a.phase
+    cdef const float *image
+    cdef float *y
+    cdef Py_ssize_t task, row, first, last
+    cdef dlc_depthwise t
+    memset(&t, 0, sizeof(t))
+    t.x_step, t.c, t.w, t.bias, t.activation = a.x_step, a.c, a.w, a.b, a.activation
+    t.x_tap, t.w_tap, t.taps, t.pixels, t.y_step = a.x_tap, a.w_tap, p.taps, p.cols, p.y_step
+    for task in range(begin, end):
+        image, y = <const float *>at(&a.x, task // a.splits, slot), <float *>at(&a.y, task // a.splits, slot)
+        first, last = p.rows * (task % a.splits) // a.splits, p.rows * (task % a.splits + 1) // a.splits
+        if has_border(&a.border) and first < last:
+            copy_rows(&a.border, image, <float *>slot, first * a.stride, (last - 1) * a.stride + a.reach, True)
+            image = <const float *>slot
+        for row in range(first, last):
+            t.x, t.y = image + row * p.x_row, y + row * p.y_row
+            a.tiles.depthwise(&t)
 
 
 cdef void leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -95,7 +119,7 @@ cdef Step make_depthwise(Depthwise *head, list phases, double work, Py_ssize_t t
             used += 1
     head.phase, head.phases = p, len(phases)
     head.x_tap, head.w_tap = &lists[0], &lists[0] + taps
-    return make_step(leaf, head, sizeof(Depthwise), tasks, work, scratch, (keep, lists, view))
+    return make_step(leaf if head.splits <= 1 else split_leaf, head, sizeof(Depthwise), tasks * max(head.splits, 1), work, scratch, (keep, lists, view))
 
 
 cdef tuple kernel_of(str what, Buffer w, kernel, c):
@@ -113,9 +137,10 @@ cdef tuple kernel_of(str what, Buffer w, kernel, c):
     return kh, kw, multiplier
 
 
-def depthwise_forward(x, w, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int activation=0):
+def depthwise_forward(x, w, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int activation=0,
+                      Py_ssize_t splits=1):
     """y[n, oy, ox, i*m + q] = act(b[i*m + q] + sum over ky, kx of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i]
-    * w[ky, kx, i, q]), zero outside x. One task per sample.
+    * w[ky, kx, i, q]), zero outside x. `splits` tasks per sample, each of some rows.
 
     Args:
         x: (n, ih, iw, c) float32.
@@ -124,6 +149,7 @@ def depthwise_forward(x, w, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0
         y: (n, oh, ow, c*m), overwritten.
         kernel: (kh, kw).
         padding: ((top, bottom), (left, right)).
+        splits: more than one needs tensors of the whole batch, and m = 1. The bits are the same for any.
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), wb = buffer(w, "w", "f"), yb = buffer(y, "y", "f", 4, True), bb = None
     cdef Depthwise a
@@ -142,6 +168,10 @@ def depthwise_forward(x, w, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0
     a.border = make_border(ih, iw, oc, top, bottom, left, right)
     a.x_size, a.y_size, a.c, a.multiplier = xb.row_size(), yb.row_size(), oc, m
     a.x_step = strides[1] * oc
+    if splits < 1 or splits > 1 and (m > 1 or a.x.base == NULL or a.y.base == NULL):
+        raise ValueError("depthwise_forward: expected splits of 1 or more, and of 1 on slab tensors or with several outputs "
+                         f"per channel. Received: {splits}")
+    a.splits, a.stride, a.reach = splits, strides[0], (kh - 1) * dilation[0] + 1
     pw = a.border.pw
     taps = [((ky * dilation[0] * pw + kx * dilation[1]) * oc, (ky * kw + kx) * oc) for ky in range(kh) for kx in range(kw)]
     phase = (oh, ow, 0, strides[0] * pw * oc, 0, ow * oc, oc, taps)

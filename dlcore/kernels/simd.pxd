@@ -20,6 +20,8 @@ cdef extern from "dlcore.h" nogil:
         float *const *c
         const float *b
         const float *bias
+        const float *add
+        const float *origin
         const Py_ssize_t *a_segment
         const Py_ssize_t *b_segment
         Py_ssize_t segments, kc, a_step, b_step
@@ -123,6 +125,7 @@ cdef extern from "dlcore.h" nogil:
         float *tile
         Py_ssize_t point_step, panel_step
         const float *bias
+        const float *add
         int activation
 
     ctypedef struct dlc_tiles:

@@ -16,6 +16,7 @@ def conv2d_forward(
     padding: _Padding = ((0, 0), (0, 0)),
     activation: int = 0,
     splits: int = 1,
+    residual: _Operand | None = None,
 ) -> Step: ...
 def conv_pool2d_forward(
     x: _Operand,

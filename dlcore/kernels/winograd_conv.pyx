@@ -17,6 +17,7 @@ from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, dlc_tiles, dlc_winograd_tile, tiles
+from dlcore.kernels.winograd_tiles cimport Tile, Tiling, advance, crop, first_tile, locate, make_tiling
 
 cdef Py_ssize_t BLOCK_BYTES = 96 * 1024    # of the transformed tiles of a block: L2 holds products and weights, too
 cdef Py_ssize_t GRADIENT_BYTES = 512 * 1024   # the same for the weight gradient, whose sums it reads and writes per block
@@ -28,58 +29,6 @@ cdef Py_ssize_t WEIGHT_ROWS = 32           # rows of weights per task
 
 # ---------------------------------------------------------------------------------------------------------------------
 # tiles
-
-# The tiles of a batch of images, row by row, and the samples' rows one after the other.
-ctypedef struct Tiling:
-    int m, size                           # output and input pixels of a tile, one side
-    Py_ssize_t ih, iw, oh, ow             # of the images
-    Py_ssize_t top, left                  # padding, negative where the first pixels are cropped
-    Py_ssize_t rows, cols                 # tiles of a sample
-    Py_ssize_t splits                     # tasks of a sample: each has its share of the rows
-
-# Tiles first..last-1, and where the first one lies.
-ctypedef struct Tile:
-    Py_ssize_t sample, row, col
-
-
-cdef Tiling make_tiling(int m, x_shape, y_shape, padding, Py_ssize_t splits):
-    cdef Tiling g
-    g.m, g.size, g.splits = m, m + 2, splits
-    _, g.ih, g.iw, _ = x_shape
-    _, g.oh, g.ow, _ = y_shape
-    g.top, g.left = padding
-    g.rows, g.cols = ceildiv(g.oh, m), ceildiv(g.ow, m)
-    return g
-
-
-cdef inline Py_ssize_t first_tile(const Tiling *g, Py_ssize_t task) noexcept nogil:
-    """The first tile of a task, counted from sample 0."""
-    return (task // g.splits * g.rows + task % g.splits * g.rows // g.splits) * g.cols
-
-
-cdef inline Tile locate(const Tiling *g, Py_ssize_t tile) noexcept nogil:
-    cdef Tile t
-    t.sample, t.row, t.col = tile // (g.rows * g.cols), tile // g.cols % g.rows, tile % g.cols
-    return t
-
-
-cdef inline void advance(const Tiling *g, Tile *t, Py_ssize_t run) noexcept nogil:
-    """`run` tiles on, at most to the end of the row."""
-    t.col += run
-    if t.col == g.cols:
-        t.col = 0
-        t.row += 1
-        if t.row == g.rows:
-            t.row = 0
-            t.sample += 1
-
-
-cdef inline void crop(dlc_winograd_tile *p, Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t y, Py_ssize_t x, Py_ssize_t h,
-                      Py_ssize_t w) noexcept nogil:
-    """Which of rows x cols pixels from (y, x) on are inside an image of h x w."""
-    p.top, p.left = <int>min(max(-y, 0), rows), <int>min(max(-x, 0), cols)
-    p.bottom, p.right = <int>max(min(h - y, rows), 0), <int>max(min(w - x, cols), 0)
-
 
 cdef inline Py_ssize_t block_tiles(Py_ssize_t left, Py_ssize_t most) noexcept nogil:
     """Tiles in the next block when `left` are left: equal blocks."""
@@ -178,27 +127,42 @@ def transform_weights(w, u, bint transpose=False):
 
 ctypedef struct Conv:
     const dlc_tiles *tiles
-    Ref x, y, index
+    Ref x, y, index, residual
     const float *u
     const float *b
     Tiling tiling
-    Py_ssize_t ic, oc, panels
+    Py_ssize_t ic, oc, panels, panel_splits   # tasks of a sample: blocks of rows times blocks of panels
     Py_ssize_t x_tile, y_tile             # floats of a sample for each of its tiles, roughly
     Py_ssize_t most                       # tiles in a block
     Py_ssize_t panel_step, v_point, m_point   # floats from one to the next in the slot
     Py_ssize_t products                   # float of the slot where the products begin
     Py_ssize_t zeros                      # byte of the slot where a vector of zeros begins
     int activation
-    bint pool, indexed
+    bint pool, indexed, adds
 
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Conv *a = <const Conv *>args
+    cdef Py_ssize_t blocks = a.tiling.splits, task, block, part
+    if a.panel_splits == 1:
+        conv_tiles(a, first_tile(&a.tiling, begin), first_tile(&a.tiling, end), 0, a.panels, slot)
+        return
+    for task in range(begin, end):
+        block = task // (blocks * a.panel_splits) * blocks + task % blocks
+        part = task // blocks % a.panel_splits
+        conv_tiles(a, first_tile(&a.tiling, block), first_tile(&a.tiling, block + 1), a.panels * part // a.panel_splits,
+                   a.panels * (part + 1) // a.panel_splits, slot)
+
+
+cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t first_panel, Py_ssize_t last_panel,
+                     char *slot) noexcept nogil:
+    """Some panels of output channels of the tiles tile..last-1, counted from sample 0."""
     cdef const Tiling *g = &a.tiling
-    cdef Py_ssize_t sample = begin // g.splits, tile, last, count, panel, point, width = a.tiles.width
+    cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, panel, point, width = a.tiles.width
     cdef Py_ssize_t points = g.size * g.size, u_panel = points * a.ic * width
     cdef const float *x = <const float *>at(&a.x, sample, slot)
     cdef float *y = <float *>at(&a.y, sample, slot)
+    cdef const float *residual = <const float *>at(&a.residual, sample, slot) if a.adds else NULL
     cdef uint8_t *index = <uint8_t *>at(&a.index, sample, slot) if a.indexed else NULL
     cdef float *v = <float *>slot
     cdef float *m = <float *>slot + a.products
@@ -209,35 +173,39 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     p.n, p.pixel_step, p.row_step, p.point_step, p.panel_step = a.ic, a.ic, g.iw * a.ic, a.v_point, a.panel_step
     memset(slot + a.zeros, 0, width * sizeof(float))
     p.zeros = <const float *>(slot + a.zeros)
-    tile, last = first_tile(g, begin) - sample * g.rows * g.cols, first_tile(g, end) - sample * g.rows * g.cols
+    tile -= sample * g.rows * g.cols
+    last -= sample * g.rows * g.cols
     while tile < last:
         count = block_tiles(last - tile, a.most)
         t = locate(g, tile)
         transform_block(g, a.tiles, x, t, count, p, v)
         share = ceildiv(count, points)
-        for panel in range(0, a.panels, 2):
+        for panel in range(first_panel, last_panel, 2):
             for point in range(points):
-                if panel == 0:  # while this multiplies, memory brings what comes next
+                if panel == first_panel:  # while this multiplies, memory brings what comes next
                     a.tiles.prefetch(y + (tile + point * share) * a.y_tile, share * a.y_tile, 1)
                     if tile + count < last:
                         a.tiles.prefetch(x + (tile + count + point * share) * a.x_tile, share * a.x_tile, 0)
                 a.tiles.winograd_multiply(v + point * a.v_point, a.panel_step, a.ic,
                                           a.u + panel * u_panel + point * a.ic * width, u_panel, m + point * a.m_point,
-                                          a.panel_step, ceildiv(count, 4) * 4, a.oc - panel * width)
-            store_block(a, y + panel * width, index + panel * width if a.indexed else NULL, m, t, count, panel)
+                                          a.panel_step, ceildiv(count, 4) * 4,
+                                          min(a.oc, last_panel * width) - panel * width)
+            store_block(a, y + panel * width, residual + panel * width if a.adds else NULL,
+                        index + panel * width if a.indexed else NULL, m, t, count, panel, last_panel)
         tile += count
 
 
-cdef inline void store_block(const Conv *a, float *y, uint8_t *index, float *m, Tile t, Py_ssize_t count,
-                             Py_ssize_t panel) noexcept nogil:
-    """y = act(b + A' m A) of `count` tiles from t on and two panels, or what 2x2 max pooling leaves of it."""
+cdef inline void store_block(const Conv *a, float *y, const float *residual, uint8_t *index, float *m, Tile t,
+                             Py_ssize_t count, Py_ssize_t panel, Py_ssize_t last_panel) noexcept nogil:
+    """y = act(b + A' m A + residual) of `count` tiles from t on and two panels, or what 2x2 max pooling leaves of it."""
     cdef const Tiling *g = &a.tiling
     cdef dlc_winograd_tile p
     cdef Py_ssize_t run, y0, x0, out, width = a.tiles.width
     cdef int side = g.m // 2 if a.pool else g.m
     cdef Py_ssize_t oh = g.oh // 2 if a.pool else g.oh, ow = g.ow // 2 if a.pool else g.ow
     memset(&p, 0, sizeof(p))
-    p.n, p.pixel_step, p.row_step, p.point_step = min(a.oc - panel * width, 2 * width), a.oc, ow * a.oc, a.m_point
+    p.n = min(a.oc, min(panel + 2, last_panel) * width) - panel * width
+    p.pixel_step, p.row_step, p.point_step = a.oc, ow * a.oc, a.m_point
     p.bias, p.activation, p.panel_step = a.b + panel * width if a.b != NULL else NULL, a.activation, a.panel_step
     while count > 0:
         run = min(count, g.cols - t.col)
@@ -248,6 +216,7 @@ cdef inline void store_block(const Conv *a, float *y, uint8_t *index, float *m, 
         if a.pool:
             a.tiles.winograd_conv_pool(g.m, &p, y + out, index + out if index != NULL else NULL)
         else:
+            p.add = residual + out if residual != NULL else NULL
             a.tiles.winograd_conv_output(g.m, &p, y + out)
         advance(g, &t, run)
         m += run * width
@@ -255,7 +224,7 @@ cdef inline void store_block(const Conv *a, float *y, uint8_t *index, float *m, 
 
 
 cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, padding, int activation, Py_ssize_t splits,
-                    bint pool=False, Buffer index=None):
+                    bint pool=False, Buffer index=None, Buffer residual=None):
     """y = x convolved with the weights of u, with this padding before the image, which may be negative."""
     cdef Conv a
     cdef Py_ssize_t points, in_panels, width = tiles().width
@@ -273,10 +242,15 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
         a.b = <const float *>bb.whole()
     a.tiles, a.x, a.y, a.u = tiles(), xb.rows(), yb.rows(), <const float *>ub.whole()
     y_shape = (n, 2 * yb.shape[1], 2 * yb.shape[2], oc) if pool else yb.shape
-    a.tiling = make_tiling(m, xb.shape, y_shape, padding, splits)
+    a.panel_splits = panel_splits_of(splits, ceildiv(y_shape[1], m) * ceildiv(y_shape[2], m), ub.shape[0])
+    a.tiling = make_tiling(m, xb.shape, y_shape, padding, splits // a.panel_splits)
     a.ic, a.oc, a.panels, a.activation, a.pool, a.indexed = ic, oc, ub.shape[0], activation, pool, index is not None
     if a.indexed:
         a.index = index.rows()
+    if residual is not None:
+        if residual.shape != yb.shape:
+            raise ValueError(f"{what}: expected residual of shape {yb.shape}. Received: {residual.shape}")
+        a.residual, a.adds = residual.rows(), True
     a.x_tile = xb.row_size() // (a.tiling.rows * a.tiling.cols)
     a.y_tile = yb.row_size() // (a.tiling.rows * a.tiling.cols)
     points, in_panels = (m + 2) ** 2, ceildiv(a.ic, width)
@@ -288,7 +262,16 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
     a.zeros = points * (a.v_point + a.m_point) * <Py_ssize_t>sizeof(float)
     return make_step(conv_leaf, &a, sizeof(a), n * splits,
                      <double>n * y_shape[1] * y_shape[2] * 9 * a.ic * a.oc,
-                     a.zeros + width * sizeof(float), (xb, ub, bb, yb, index))
+                     a.zeros + width * sizeof(float), (xb, ub, bb, yb, index, residual))
+
+
+cdef Py_ssize_t panel_splits_of(Py_ssize_t splits, Py_ssize_t tiles_of_sample, Py_ssize_t panels):
+    """Into how many blocks to cut the panels: as few as leave enough tiles to a task. Each transforms its tiles anew."""
+    cdef Py_ssize_t i
+    for i in range(1, splits):
+        if splits % i == 0 and i <= panels and tiles_of_sample >= splits // i * ROWS:
+            return i
+    return max([i for i in range(1, splits + 1) if splits % i == 0 and i <= panels])
 
 
 cdef Py_ssize_t most_tiles(Py_ssize_t floats, Py_ssize_t nbytes, Py_ssize_t all_tiles):
@@ -297,9 +280,9 @@ cdef Py_ssize_t most_tiles(Py_ssize_t floats, Py_ssize_t nbytes, Py_ssize_t all_
     return max(ceildiv(min(most, all_tiles), ROWS), 1) * ROWS
 
 
-def conv2d_forward(x, u, b, y, padding=((0, 0), (0, 0)), int activation=0, Py_ssize_t splits=1):
-    """y[n, oy, ox, o] = act(b[o] + sum over ky, kx, i of x[n, oy + ky - top, ox + kx - left, i] * w[ky, kx, i, o]), zero
-    outside x. `splits` tasks per sample, each of some rows of tiles.
+def conv2d_forward(x, u, b, y, padding=((0, 0), (0, 0)), int activation=0, Py_ssize_t splits=1, residual=None):
+    """y[n, oy, ox, o] = act(b[o] + sum over ky, kx, i of x[n, oy + ky - top, ox + kx - left, i] * w[ky, kx, i, o]
+    + residual[n, oy, ox, o]), zero outside x. `splits` tasks per sample, each of some rows of tiles and output channels.
 
     Args:
         x: (n, ih, iw, ic) float32.
@@ -307,11 +290,14 @@ def conv2d_forward(x, u, b, y, padding=((0, 0), (0, 0)), int activation=0, Py_ss
         b: (oc,) float32 or None.
         y: (n, oh, ow, oc), overwritten.
         padding: ((top, bottom), (left, right)).
+        residual: of y's shape, apart from y, or None.
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), ub = buffer(u, "u", "f", 4), yb = buffer(y, "y", "f", 4, True)
     cdef Buffer bb = None if b is None else buffer(b, "b", "f", 1)
+    cdef Buffer rb = None if residual is None else buffer(residual, "residual", "f", 4)
     check_windows("conv2d_forward", xb.shape, (3, 3, xb.shape[3], yb.shape[3]), yb.shape, (1, 1), padding, (1, 1), 1)
-    return make_conv("conv2d_forward", xb, ub, bb, yb, (padding[0][0], padding[1][0]), activation, splits)
+    return make_conv("conv2d_forward", xb, ub, bb, yb, (padding[0][0], padding[1][0]), activation, splits, False, None,
+                     rb)
 
 
 def conv_pool2d_forward(x, u, b, y, index, padding=((0, 0), (0, 0)), bint relu=False, Py_ssize_t splits=1):

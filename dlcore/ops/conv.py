@@ -10,7 +10,7 @@ from dlcore.kernels import conv as kernels
 from dlcore.kernels import conv_narrow as narrow_kernels
 from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import Op, Tensor, split_evenly
+from dlcore.ops.base import Op, Shape, Tensor, split_evenly
 from dlcore.ops.conv_algorithm import FORWARD, INPUT_GRADIENT, TILES, algorithm
 from dlcore.ops.conv_weight_gradient import weight_gradient
 from dlcore.ops.dense import pack
@@ -22,9 +22,20 @@ from dlcore.ops.winograd_conv import transform_weights
 TASK_PIXELS = 12  # of a task at least, when a sample is split: rows of the register tile
 
 
+def split_tiles(batch: int, work: float, m: int, shape: Shape, panels: int) -> int:
+    """For `Op.splits`, by Winograd's tiles of m x m pixels of this shape: where they are too few, by panels, too."""
+    rows = min(shape[1] // m, prod(shape[1:3]) // (m * m * TASK_PIXELS))
+    return split_evenly(batch, work, max(rows, 1) * panels)
+
+
 class _Product(Op):
     """An image by weights that are prepared for it, forward or back. Of the convolution, `x_shape` is what it reads and
-    `y_shape` what it gives, whichever of them is an input here."""
+    `y_shape` what it gives, whichever of them is an input here.
+
+    `graph.fuse` may append a bias to the inputs, and set an activation; for a Conv2D it may also append a tensor of the
+    output's shape, which is added before that, and say so (`adds`)."""
+
+    adds = False
 
     def __init__(self, direction, image: Tensor, w: Tensor, x_shape, y_shape, geometry):
         shape, back = image_kernel(w), direction == INPUT_GRADIENT
@@ -43,14 +54,13 @@ class _Product(Op):
             return 1
         pixels = prod(self.output.shape[1:3])
         if self.algorithm in TILES:
-            m = TILES[self.algorithm]
-            return split_evenly(batch, self.work, min(self.output.shape[1] // m, pixels // (m * m * TASK_PIXELS)))
+            return split_tiles(batch, self.work, TILES[self.algorithm], self.output.shape, self.inputs[1].shape[0])
         panels = self.inputs[1].shape[1]
         return split_evenly(batch, self.work, max(1, pixels // TASK_PIXELS) * panels)
 
     def operands(self, at):
         """Image, weights, bias or None, output, and the kernels' other arguments."""
-        image, weights, *bias = (at.buffer(tensor) for tensor in self.inputs)
+        image, weights, *bias = (at.buffer(tensor) for tensor in self.inputs[: -1 if self.adds else None])
         b, output = bias[0] if bias else None, at.buffer(self.output)
         return image, weights, b, output, activation_kernels.KINDS[self.activation]
 
@@ -71,13 +81,17 @@ class Conv2D(_Product):
         dz = activation_gradient(grads[0], self.output, self.activation)
         dx = Conv2DInputGradient(dz, self.w, x.shape, self.geometry).output if wanted[0] else None
         dw = weight_gradient(x, dz, self.w, self.geometry) if wanted[1] else None
-        return [dx, dw] + [bias_gradient(dz)] * (len(self.inputs) - 2)
+        bias = [bias_gradient(dz)] * (len(self.inputs) - 2 - self.adds)
+        return [dx, dw, *bias] + [dz] * self.adds
 
     def bind(self, at):
         x, weights, b, y, activation = self.operands(at)
+        more = {"activation": activation, "splits": at.splits}
+        if self.adds:
+            more["residual"] = at.buffer(self.inputs[-1])
         if self.algorithm in TILES:
-            return winograd.conv2d_forward(x, weights, b, y, self.geometry["padding"], activation, at.splits)
-        more = {**self.geometry, "activation": activation, "splits": at.splits}
+            return winograd.conv2d_forward(x, weights, b, y, self.geometry["padding"], **more)
+        more.update(self.geometry)
         return kernels.conv2d_forward(x, weights, b, y, self.kernel, **more)
 
 

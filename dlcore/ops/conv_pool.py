@@ -6,7 +6,7 @@ from __future__ import annotations
 from dlcore.kernels import conv_pool as kernels
 from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.base import CHUNKS, Op, Tensor, split_evenly
-from dlcore.ops.conv import TASK_PIXELS, Conv2D, Conv2DInputGradient
+from dlcore.ops.conv import Conv2D, Conv2DInputGradient, split_tiles
 from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm
 from dlcore.ops.conv_weight_gradient import weight_gradient
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
@@ -21,6 +21,7 @@ def fits(conv: Conv2D, pool: MaxPool2D) -> bool:
     window, strides, padding = pool.window
     return (
         conv.activation in ("linear", "relu")
+        and not conv.adds
         and conv.geometry["groups"] == 1
         and window == strides
         and padding == ((0, 0), (0, 0))
@@ -39,9 +40,10 @@ class ConvPool2D(Op):
         super().__init__(conv.inputs, *((tensor.shape, tensor.dtype) for tensor in pool.outputs))
 
     def splits(self, batch):
-        _, rows, cols, _ = self.output.shape
-        windows = TASK_PIXELS if self.algorithm in TILES else 1
-        return split_evenly(batch, self.work, min(rows, rows * cols // windows))
+        rows = self.output.shape[1]
+        if self.algorithm in TILES:
+            return split_tiles(batch, self.work, TILES[self.algorithm], self.conv_shape, self.inputs[1].shape[0])
+        return split_evenly(batch, self.work, rows)
 
     def gradient(self, grads, wanted):
         x, (dy, index) = self.inputs[0], (grads[0], self.outputs[1])

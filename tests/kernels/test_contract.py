@@ -135,6 +135,7 @@ def cases(n=3, c=7):
         grain=max(n, 1),
         **PADDED,
     )
+    yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, residual=uniform(*y.shape), **both)
     # without padding, the image itself is read
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=uniform(n, 3, 2, 9), kernel=(3, 3))
     yield Case(
@@ -183,6 +184,8 @@ def cases(n=3, c=7):
     for m in (1, 2):
         each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
         yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
+        if m == 1:
+            yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c), y=many, splits=2, **both)
         yield Case(depthwise.depthwise_input_gradient, "dx", dy=many, w=each, dx=x, **both)
         parts = dict(dw=uniform(min(n, 1), *each.shape), grain=max(n, 1))
         yield Case(depthwise.depthwise_weight_gradient, "dw", x=x, dy=many, **parts, **PADDED)
@@ -348,6 +351,8 @@ def cases(n=3, c=7):
         yield Case(winograd_conv.transform_weights, "u", w=w, u=u)
         yield Case(winograd_conv.transform_weights, "u", w=w, u=turned, transpose=True)
         yield Case(winograd_conv.conv2d_forward, "y", x=x, u=u, b=b, y=out, **same)
+        more = dict(residual=uniform(*out.shape), splits=2)
+        yield Case(winograd_conv.conv2d_forward, "y", x=x, u=u, b=b, y=out, **same, **more)
         pooled, won = uniform(n, 2, 2, 9), np.zeros((n, 2, 2, 9), np.uint8)
         yield Case(winograd_conv.conv_pool2d_forward, "y index", x=x, u=u, b=b, y=pooled, index=won, **same)
         yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, b=uniform(c), **same)

@@ -34,12 +34,12 @@ CASES = [  # x shape, kernel, oc, strides, padding, dilation, groups
 CASES += [((2, 3, 4, SIZES[-i]), (2, 2), n, S1, P0, S1, 1) for i, n in enumerate(SIZES, 1)]
 
 
-def forward(x, w, b, how, activation=0, splits=1):
+def forward(x, w, b, how, activation=0, splits=1, residual=None):
     n, ih, iw, _ = x.shape
     size = [ref.out_size(d, k, s, p, dil) for d, k, s, p, dil in zip((ih, iw), w.shape, *how[:3], strict=False)]
     p, groups = packed(w, groups=how[3]), how[3]
     y = blank(n, *size, w.shape[3])
-    geometry = w.shape[:2], *how[:3], groups, activation, splits
+    geometry = w.shape[:2], *how[:3], groups, activation, splits, residual
     return results(lambda y: conv.conv2d_forward(x, p, b, y, *geometry), y)
 
 
@@ -132,6 +132,18 @@ def test_fused_activation_equals_its_unfused_twin(kind, oc):
 
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("kind", activations.KINDS)
+@pytest.mark.parametrize("x_shape, kernel, oc, strides, padding, dilation, groups", [*CASES, LARGE[0]])
+def test_a_residual_is_added_before_the_activation(kind, x_shape, kernel, oc, strides, padding, dilation, groups):
+    how = strides, padding, dilation, groups
+    x, w, b, residual = arrays(uniform, x_shape, kernel, oc, *how)
+    twin = blank(*residual.shape)
+    activations.forward(forward(x, w, b, how) + residual, twin, kind).run()
+    for splits in (1, 2, 4):
+        np.testing.assert_array_equal(forward(x, w, b, how, activations.KINDS[kind], splits, residual), twin)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("kind", activations.KINDS)
 @pytest.mark.parametrize("c", [1, 7, 33])
 def test_transposed_convolution_is_the_input_gradient_with_bias_and_activation(kind, c):
     x_shape, how = (2, 9, 8, c), ((2, 3), ((1, 0), (0, 2)), S1, 1)  # some pixels see no tap: they get act(b)
@@ -201,6 +213,8 @@ def test_refuses_other_packed_weights():
         conv.conv2d_input_gradient(y, packed(whole(3, 3, 4, 8)), x, (3, 3), padding=P1)
     with pytest.raises(ValueError, match=r"expected b of shape \(8,\)"):
         conv.conv2d_forward(x, packed(whole(3, 3, 4, 8)), blank(7), y, (3, 3), padding=P1)
+    with pytest.raises(ValueError, match=r"expected residual of shape \(2, 5, 6, 8\)"):
+        conv.conv2d_forward(x, packed(whole(3, 3, 4, 8)), b, y, (3, 3), padding=P1, residual=x)
     slab = slot_buffer(-x.nbytes, x.shape, "f")
     for a, splits in ((x, 0), (slab, 2)):
         with pytest.raises(ValueError, match=f"splits of 1 or more, and of 1 on slab tensors. Received: {splits}"):

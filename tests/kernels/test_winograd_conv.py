@@ -41,10 +41,18 @@ def assert_close(got, expected, terms, m):
     assert error <= ROUNDINGS[m] * HALF_ULP * (1 + np.sqrt(terms)), error / (HALF_ULP * (1 + np.sqrt(terms)))
 
 
-def forward(x, w, b, padding, m, activation=0, splits=1):
+def forward(x, w, b, padding, m, activation=0, splits=1, residual=None):
     u = transformed(w, m)
     y = blank(*ref.conv2d(x[:, :, :, :1], w[:, :, :1], None, *geometry(padding)).shape)
-    return results(lambda y: winograd.conv2d_forward(x, u, b, y, padding, activation, splits), y)
+    return results(lambda y: winograd.conv2d_forward(x, u, b, y, padding, activation, splits, residual), y)
+
+
+def pooled(x, w, b, m, relu, splits=1, indexed=True):
+    u, shape = transformed(w, m), (len(x), x.shape[1] // 2, x.shape[2] // 2, w.shape[3])
+    if not indexed:
+        return results(lambda y: winograd.conv_pool2d_forward(x, u, b, y, None, P1, relu, splits), blank(*shape))
+    both = blank(*shape), blank(*shape, dtype=np.uint8)
+    return results(lambda y, index: winograd.conv_pool2d_forward(x, u, b, y, index, P1, relu, splits), *both)
 
 
 @pytest.mark.usefixtures("isa")
@@ -79,15 +87,12 @@ def test_weight_gradient_against_reference(x_shape, oc, padding):
 @pytest.mark.parametrize("m, shape", [(2, (3, 9, 8, 5)), (4, (3, 9, 8, 5)), (4, (2, 13, 14, 33)), (2, (4, 2, 3, 1))])
 def test_pooling_is_that_of_the_convolution(m, shape, relu, indexed):
     x, w, b = uniform(*shape), uniform(3, 3, shape[3], 19, seed=1), uniform(19, seed=2)
-    z, u = forward(x, w, b, P1, m), transformed(w, m)
-    size = z.shape[1] // 2, z.shape[2] // 2
-    y, index = blank(len(x), *size, 19), blank(len(x), *size, 19, dtype=np.uint8)
+    z, got = forward(x, w, b, P1, m), pooled(x, w, b, m, relu, indexed=indexed)
     if indexed:
-        got, won = results(lambda y, i: winograd.conv_pool2d_forward(x, u, b, y, i, P1, relu), y, index)
-    else:
-        got = results(lambda y: winograd.conv_pool2d_forward(x, u, b, y, None, P1, relu), y)
+        got, won = got
+    size = got.shape[1:3]
     four = z[:, : 2 * size[0], : 2 * size[1]].reshape(len(x), size[0], 2, size[1], 2, 19)
-    four = four.transpose(0, 1, 3, 5, 2, 4).reshape(*y.shape, 4)
+    four = four.transpose(0, 1, 3, 5, 2, 4).reshape(*got.shape, 4)
     best = four.max(axis=-1)
     np.testing.assert_array_equal(got, np.maximum(best, 0) if relu else best)
     if indexed:
@@ -98,8 +103,25 @@ def test_pooling_is_that_of_the_convolution(m, shape, relu, indexed):
 @pytest.mark.parametrize("m", [2, 4])
 @pytest.mark.parametrize("splits", [2, 3, 7])
 def test_splits_of_a_sample_give_the_same_bits(m, splits):
-    x, w, b = uniform(2, 13, 10, 20), uniform(3, 3, 20, 35, seed=1), uniform(35, seed=2)
-    np.testing.assert_array_equal(forward(x, w, b, P1, m, 1, splits), forward(x, w, b, P1, m, 1))
+    for size in ((13, 10), (4, 4)):  # by rows of tiles, and by channels where these are few
+        x, w, b = uniform(2, *size, 20), uniform(3, 3, 20, 70, seed=1), uniform(70, seed=2)
+        residual = uniform(2, *size, 70, seed=3)
+        one, many = (forward(x, w, b, P1, m, 1, n, residual) for n in (1, splits))
+        np.testing.assert_array_equal(many, one)
+        for one, many in zip(pooled(x, w, b, m, True), pooled(x, w, b, m, True, splits), strict=True):
+            np.testing.assert_array_equal(many, one)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("kind", activations.KINDS)
+@pytest.mark.parametrize("x_shape, oc, padding", CASES)
+def test_a_residual_is_added_before_the_activation(x_shape, oc, padding, kind, m):
+    x, w, b = uniform(*x_shape), uniform(3, 3, x_shape[3], oc, seed=1), uniform(oc, seed=2)
+    plain = forward(x, w, b, padding, m)
+    residual, twin = uniform(*plain.shape, seed=3), blank(*plain.shape)
+    activations.forward(plain + residual, twin, kind).run()
+    np.testing.assert_array_equal(forward(x, w, b, padding, m, activations.KINDS[kind], 1, residual), twin)
 
 
 @pytest.mark.usefixtures("isa")
@@ -148,6 +170,8 @@ def test_shapes_are_checked():
         winograd.conv2d_forward(x, turned, b, y, P1)
     with pytest.raises(ValueError, match=r"conv2d_forward: expected b of shape \(8,\)"):
         winograd.conv2d_forward(x, u, blank(7), y, P1)
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected residual of shape \(2, 5, 6, 8\)"):
+        winograd.conv2d_forward(x, u, b, y, P1, residual=x)
     with pytest.raises(ValueError, match=r"conv2d_forward: expected splits of 1 or more\. Received: 0"):
         winograd.conv2d_forward(x, u, b, y, P1, splits=0)
     with pytest.raises(ValueError, match=r"conv2d_input_gradient: expected u of shape"):
