@@ -17,7 +17,7 @@ from dlcore.kernels.simd cimport DLC_RELU, dlc_matmul, dlc_tiles, tiles
 
 # A cut of k, in equal parts of at most this: MM_NR columns of b of such height are half of L1 or all of it, and c passes by
 # once for each. It decides the last bits of a result, so it is the same on every machine.
-cdef Py_ssize_t KC = int(os.environ.get('TK','384'))
+cdef Py_ssize_t KC = 384
 
 
 def _cache(name, default):
@@ -30,18 +30,16 @@ def _cache(name, default):
 
 # What a task packs stays in L2: rows of a, and columns of b where no other step packed it.
 cdef Py_ssize_t L2 = max(_cache("SC_LEVEL2_CACHE_SIZE", 1 << 19), 1 << 18)
-cdef Py_ssize_t MC = int(os.environ.get('TM',min(L2 * 3 // 8 // (4 * KC), 512)))
-cdef Py_ssize_t NC = int(os.environ.get('TN',min(L2 // 2 // (4 * KC), 1024)))
+cdef Py_ssize_t MC = min(L2 * 3 // 8 // (4 * KC), 512)
+cdef Py_ssize_t NC = min(L2 // 2 // (4 * KC), 1024)
 
-cdef Py_ssize_t TASKS = int(os.environ.get('TT',24))     # blocks that large products are cut into at least, to keep many threads busy
-cdef double TASK = float(os.environ.get('TW',1<<19))     # multiply-adds that a block is worth
-cdef double SMALL = float(os.environ.get('TS',1<<20))    # products of so many multiply-adds are over before packing would pay
-
-cdef Py_ssize_t LIES = int(os.environ.get('TB', 1<<18))
-cdef double LIESW = float(os.environ.get('TBW', 1<<27))
+cdef Py_ssize_t TASKS = 24      # blocks that large products are cut into at least, to keep many threads busy
+cdef double TASK = 1 << 19      # multiply-adds that a block is worth
+cdef Py_ssize_t LIES = 1 << 18  # floats of b that stay in L2, so that tiles may read them as they lie
+cdef double MUCH = 1 << 27      # multiply-adds from which on an a that lies transposed is worth packing
 
 cdef enum Path:
-    LYING    # both as they lie: small ones, few rows, one column of weights per pass
+    LYING    # both as they lie: where b is small or has few readers
     TALL     # a as it lies, b packed: few columns
     PACKED   # both packed
     DOT      # sums in lanes of k: one column, or few columns of long rows
@@ -66,7 +64,7 @@ cdef Path path_of(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, 
     if not a_across and k >= 4 * t.width and n <= 4 and (n == 1 or b_across):
         return DOT
     if not b_across and (m <= t.matmul_lying or (m <= 2 * t.matmul_rows and k <= KC) or k <= 16
-                         or <double>m * n * k <= SMALL or (k * n <= LIES and (not a_across or <double>m * n * k <= LIESW))):
+                         or (k * n <= LIES and (not a_across or <double>m * n * k <= MUCH))):
         return LYING
     if n <= 2 * t.matmul_nr:
         return TALL
@@ -86,7 +84,7 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
     if g.path == LYING and g.m <= g.tiles.matmul_wide:
         nr = 8 * g.tiles.width
         if g.m == 1 and g.n >= 1024:
-            nr = int(os.environ.get('TR',512))  # half a page of each row of b, one after the other
+            nr = 512  # half a page of each row of b, one after the other
     row_tiles, col_tiles = max(ceildiv(g.m, mr), 1), max(ceildiv(g.n, nr), 1)
     r, c = min(row_tiles, max(MC // mr, 1)), col_tiles
     if g.packed == NULL:
