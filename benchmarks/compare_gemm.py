@@ -16,6 +16,28 @@ import gemm_shapes
 from peak import Peak
 
 
+def chart(cells, file):
+    """Ratios to OpenBLAS, the worst first."""
+    from matplotlib.figure import Figure
+
+    cells = sorted(cells, key=lambda cell: cell["ratio"])
+    figure = Figure(figsize=(8, 0.2 * len(cells) + 1), layout="constrained")
+    axes = figure.subplots()
+    shown = [min(cell["ratio"], 3.0) for cell in cells]
+    axes.barh([cell["shape"] for cell in cells], shown, color="#d1495b")
+    for place, (cell, length) in enumerate(zip(cells, shown, strict=True)):
+        axes.annotate(
+            f"{cell['ratio']:.2f}×", (length, place), (4, 0), textcoords="offset points", va="center", fontsize=7
+        )
+    axes.axvline(1, color="#333333", linewidth=1)
+    axes.set_xlim(0, 3.4)
+    axes.invert_yaxis()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0, labelsize=7)
+    axes.set_xlabel("times as fast as NumPy with OpenBLAS, bars end at 3")
+    figure.savefig(file, dpi=150)
+
+
 def main():
     parser = compare.parser(__doc__, ["numpy"], rounds=7, turn=0.1)
     parser.add_argument("--shapes", default="", metavar="REGEX", help="only shapes that match")

@@ -7,32 +7,15 @@ cache what the one before wrote, as in any run; looking at the clock costs some 
 """
 
 import argparse
-import pathlib
-import sys
 import time
 
 import numpy as np
-
-import dlcore
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-import networks
-from network import mnist_cnn
-
-MODELS = {
-    "headline": ((28, 28, 1), mnist_cnn),
-    "lenet5": ((28, 28, 1), lambda: networks.lenet5(dlcore)),
-    "vgg": ((32, 32, 3), lambda: networks.vgg16(dlcore, classes=10, blocks=(2, 2), units=256)),
-    "resnet20": ((32, 32, 3), lambda: networks.resnet20(dlcore)),
-    "mobilenet": ((32, 32, 3), lambda: networks.mobilenet(dlcore, classes=10)),
-    "mobilenet96": ((96, 96, 3), lambda: networks.mobilenet(dlcore, (96, 96, 3), classes=10)),
-    "mlp": ((784,), lambda: networks.mlp(dlcore)),
-}
+import specs
+from network import MODELS, compiled
 
 
 def training(model, x, y):
     """The program of a training step, fed."""
-    model.compile("adam", "sparse_categorical_crossentropy")
     model.train_on_batch(x, y)
     function = model._function(x.dtype.char, (None,), training=True).function
     function.feeds["x0"].set(x)
@@ -60,11 +43,11 @@ def main():
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--rows", type=int, default=40, help="lines to print (default: %(default)s)")
     options = options.parse_args()
-    shape, build = MODELS[options.model]
     random = np.random.default_rng(0)
-    x = random.random((options.batch, *shape), np.float32)
+    x = random.random((options.batch, *specs.NETWORKS[options.model].shape), np.float32)
     y = random.integers(0, 10, options.batch, np.int32)
-    function = prediction(build(), x) if options.predict else training(build(), x, y)
+    model = compiled(MODELS[options.model]())
+    function = prediction(model, x) if options.predict else training(model, x, y)
     program, times = function.program(options.batch), []
     prepared = "weights" if options.predict and not options.cold else None
     for _ in range(options.steps + 2):

@@ -15,6 +15,7 @@ import tempfile
 
 import compare
 import compare_conv
+import compare_gemm
 import compare_predict
 import compare_train
 import conv_shapes
@@ -22,8 +23,11 @@ import specs
 
 HERE = pathlib.Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
-PARTS = ["train", "predict", "start", "self", "conv", "memory"]
+PARTS = ["train", "predict", "start", "self", "gemm", "conv", "memory"]
 ALL_MODELS = ("train", "predict")
+STEPS = {"vgg": 1.5, "lenet5": 6, "resnet20": 2, "mobilenet": 2, "mobilenet96": 2, "mlp": 1.5}  # targets, in times
+IMAGES = {"lenet5": 2, "vgg": 1.2, "resnet20": 1.5}
+SQUARES = ("square 1024", "square 2048")
 NOISY = "**NOISY: others used the machine meanwhile; do not quote.**"
 
 
@@ -35,7 +39,7 @@ def measure(options):
             file = pathlib.Path(folder, "results.json")
             command = [sys.executable, HERE / f"compare_{part}.py", "--dlcore-python", options.dlcore_python]
             command += ["--json", file] + (["--rounds", str(options.rounds)] if options.rounds else [])
-            command += ["--model", "all"] if part in ALL_MODELS else []
+            command += ["--model", "all", "--configs", options.configs] if part in ALL_MODELS else []
             print(f"\n=== compare_{part}.py", flush=True)
             subprocess.run(command, check=True)
             results[part] = json.loads(file.read_text())
@@ -97,10 +101,37 @@ def targets(results):
     peak = {"ratio": memory[len(memory) // 2], "ratio_interval": (memory[0], memory[-1])}
     what = "peak memory of a training process over NumPy plus the data"
     row(what, "at most 40 MB", peak, lambda r: r <= 40, "self", "{:.1f} MB")
+    for model, least in STEPS.items():
+        if model in results["train"]["models"]:
+            best = fastest(peers_of(results["train"]["models"][model]["results"]["step"]["rows"]))
+            what = f"training step of {specs.NETWORKS[model].title}, against {name_of(best)}"
+            row(what, f"at least {least}x", best, lambda r, k=least: r >= k, "train")
+    for model, least in IMAGES.items():
+        if model in results["predict"]["models"]:
+            rows = results["predict"]["models"][model]["results"]["one"]["rows"]
+            best = fastest(peers_of(rows, "onnxruntime"))
+            what = f"{specs.NETWORKS[model].title} predicts one image, against {name_of(best)}"
+            row(what, f"at least {least}x", best, lambda r, k=least: r >= k, "predict")
+    if "gemm" in results:
+        mean, worst = results["gemm"]["mean"], min(results["gemm"]["cells"], key=lambda cell: cell["ratio"])
+        squares = [gemm_share(results, cell) for cell in results["gemm"]["cells"] if cell["shape"] in SQUARES]
+        found.append(("matrix products, geometric mean, against OpenBLAS", "at least 1.10x", f"{mean:.2f}x", "",
+                      mean >= 1.1, "compare_gemm.py"))  # fmt: skip
+        row(f"the worst of them: {worst['shape']}", "at least 0.85x",
+            {"ratio": worst["ratio"], "ratio_interval": worst["interval"]}, lambda r: r >= 0.85, "gemm")  # fmt: skip
+        found.append(("squares of 1024 and 2048, share of the peak", "at least 85 %",
+                      ", ".join(f"{share:.0%}" for share in squares), "", min(squares) >= 0.85,
+                      "compare_gemm.py"))  # fmt: skip
+    if "conv" in results:
+        cells = conv_rows(results)
+        mean, worst = statistics.geometric_mean([cell["ratio"] for cell in cells]), cells[0]
+        found.append(("convolutions, geometric mean, against PyTorch's better layout", "at least 1.5x",
+                      f"{mean:.2f}x", "", mean >= 1.5, "compare_conv.py"))  # fmt: skip
+        row(f"the worst of them: {worst['cell']}", "at least 0.9x", worst, lambda r: r >= 0.9, "conv")
     if "memory" in results:
         what = "memory of ResNet-20 training steps, batch 128, against PyTorch's"
         row(what, "at most 0.7x", results["memory"]["results"], lambda r: r <= 0.7, "memory")
-    return found
+    return sorted(found, key=lambda row: row[4])  # the missed ones first
 
 
 def number(value):
@@ -232,6 +263,40 @@ run. GFLOP/s count the operations of the definition; the peak is that of multipl
 """
 
 
+def gemm_share(results, cell):
+    return cell["gflops"][0] / results["gemm"]["peak"]
+
+
+def gemm_section(results):
+    """Matrix products, where they were measured."""
+    if "gemm" not in results:
+        return ""
+    rows = [
+        [
+            cell["shape"],
+            *(number(rate) for rate in cell["gflops"]),
+            f"{gemm_share(results, cell):.0%}",
+            f"{cell['ratio']:.2f}x",
+            "{:.2f} .. {:.2f}".format(*cell["interval"]),
+            "" if cell["quiet"] else "noisy",
+        ]
+        for cell in sorted(results["gemm"]["cells"], key=lambda cell: cell["ratio"])
+    ]
+    header = ["worst first", "dlcore GFLOP/s", "OpenBLAS GFLOP/s", "dlcore, of peak", "ratio", "95 % interval", ""]
+    return f"""## Matrix products
+
+Operands and result lie in memory; what dlcore packs, it packs each time. Geometric mean of the ratios:
+{results["gemm"]["mean"]:.2f}.
+
+`python benchmarks/compare_gemm.py --dlcore-python PYTHON`
+
+![Ratios of matrix products](benchmarks-gemm.png)
+
+{table(header, rows)}
+
+"""
+
+
 def conv_rows(results):
     return compare_conv.summary(results["conv"]["results"], results["conv"]["flops"])
 
@@ -288,6 +353,7 @@ def markdown(results):
         for row in me["rows"]
     ]
     quiet = [train["quiet"], me["quiet"], results["start"]["quiet"], *(result["quiet"] for result in predict.values())]
+    larger = "".join(part(results) for part in (models_section, gemm_section, conv_section, memory_section))
     noise = "" if all(quiet) else f"\n{NOISY}\n"
     return f"""# Benchmarks
 
@@ -342,7 +408,7 @@ The same network, softmax included.
 
 {contest_table(predict["many"])}
 
-{models_section(results)}{conv_section(results)}{memory_section(results)}## From process start to 97.5 % of the test set
+{larger}## From process start to 97.5 % of the test set
 
 Import, read the four files, train with evaluation after each epoch; page cache warm.
 
@@ -379,6 +445,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--dlcore-python", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--rounds", type=int, help="of every comparison; default: its own")
+    parser.add_argument("--configs", default="", metavar="REGEX", help="only peers' configurations that match")
     parser.add_argument("--from-json", action="store_true", help="measure nothing, use docs/benchmarks.json")
     parser.add_argument("--parts", default=",".join(PARTS), help="what to measure anew, default: %(default)s")
     options = parser.parse_args()
@@ -393,6 +460,8 @@ def main():
         module.chart({"headline": results[part]["models"]["headline"]}, DOCS / f"benchmarks-{part}.png")
     if len(results["train"]["models"]) > 1:
         models_chart(results, DOCS / "benchmarks-models.png")
+    if "gemm" in results:
+        compare_gemm.chart(results["gemm"]["cells"], DOCS / "benchmarks-gemm.png")
     if "conv" in results:
         compare_conv.chart(conv_rows(results), DOCS / "benchmarks-conv.png")
     for what, target, value, _, good, _ in targets(results):

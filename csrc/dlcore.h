@@ -156,14 +156,15 @@ typedef struct {
     int relu;
 } dlc_winograd_pool;
 
-/* One tile of an image and its transform, for convolution in Winograd's domain; see winograd_conv.inc. */
+/* A run of tiles side by side in an image and their transforms, for convolution in Winograd's domain; see winograd_conv.inc. */
 typedef struct {
-    const float *x;              /* the first pixel of the tile, n channels; need not be inside the image */
+    const float *x;              /* the first pixel of the first tile, n channels; need not be inside the image */
     ptrdiff_t row_step, pixel_step;
-    const float *zeros;          /* n of them, for pixels outside of the image */
-    int top, bottom, left, right; /* rows top..bottom-1 and columns left..right-1 of the tile are inside the image */
+    const float *zeros;          /* a vector of them, for pixels outside of the image */
+    int count;                   /* tiles */
+    int top, bottom, left, right; /* rows top..bottom-1 and columns left..right-1 of the run are inside the image */
     ptrdiff_t n;
-    float *tile;                 /* tile[point*point_step + panel*panel_step + j] for channel panel*nr + j */
+    float *tile;                 /* tile[point*point_step + panel*panel_step + i*width + j], channel panel*width + j of tile i */
     ptrdiff_t point_step, panel_step;
     const float *bias;           /* (n,) or NULL */
     const float *add;            /* added to the output, as which it lies, before the activation; NULL: nothing */
@@ -277,10 +278,10 @@ typedef struct {
     void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t);
     void (*winograd_conv_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
     void (*prefetch)(const float *x, ptrdiff_t n, int write);
-    void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, float *c, ptrdiff_t rows,
-                              ptrdiff_t n);
-    void (*winograd_multiply_transposed)(const float *a, ptrdiff_t k, const float *b, float *c, ptrdiff_t rows, ptrdiff_t n,
-                                         int accumulate);
+    void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
+                              ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n);
+    void (*winograd_multiply_transposed)(const float *a, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
+                                         ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n, int accumulate);
 
     /* norms */
     float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);

@@ -119,6 +119,7 @@ cdef extern from "dlcore.h" nogil:
         const float *x
         Py_ssize_t row_step, pixel_step
         const float *zeros
+        int count
         int top, bottom, left, right
         Py_ssize_t n
         float *tile
@@ -220,10 +221,11 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_conv_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
                                       Py_ssize_t u_step) noexcept nogil
         void (*prefetch)(const float *x, Py_ssize_t n, int write) noexcept nogil
-        void (*winograd_multiply)(const float *a, Py_ssize_t a_panel, Py_ssize_t k, const float *b, float *c,
-                                  Py_ssize_t rows, Py_ssize_t n) noexcept nogil
-        void (*winograd_multiply_transposed)(const float *a, Py_ssize_t k, const float *b, float *c, Py_ssize_t rows,
-                                             Py_ssize_t n, int accumulate) noexcept nogil
+        void (*winograd_multiply)(const float *a, Py_ssize_t a_panel, Py_ssize_t k, const float *b, Py_ssize_t b_panel,
+                                  float *c, Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n) noexcept nogil
+        void (*winograd_multiply_transposed)(const float *a, Py_ssize_t k, const float *b, Py_ssize_t b_panel, float *c,
+                                             Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n,
+                                             int accumulate) noexcept nogil
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil

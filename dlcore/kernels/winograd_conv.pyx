@@ -3,7 +3,8 @@
 
 F(2x2, 3x3) needs 16 multiplications for four outputs instead of 36, F(4x4, 3x3) 36 for sixteen instead of 144, at the price
 of transforms, and of rounding errors relative to the largest pixel and weight of a tile: some 2 and 10 times those of
-`conv`. A NaN or an infinity reaches all outputs of its tiles.
+`conv`. A NaN or an infinity reaches all outputs of its tiles. `Step.work` counts the multiply-adds of the definition, as for
+any other convolution.
 
 A block of tiles is transformed, multiplied point by point and transformed back, so that what is between lies in L2.
 A block takes whatever tiles come next, from several samples where images are small, and images are never copied: a tile at
@@ -37,13 +38,16 @@ cdef inline Py_ssize_t block_tiles(Py_ssize_t left, Py_ssize_t most) noexcept no
 cdef inline void transform_block(const Tiling *g, const dlc_tiles *tiles, const float *x, Tile t, Py_ssize_t count,
                                  dlc_winograd_tile p, float *v) noexcept nogil:
     """v = B' x B of `count` tiles from t on."""
-    cdef Py_ssize_t i, y0, x0
-    for i in range(count):
+    cdef Py_ssize_t run, y0, x0
+    while count > 0:
+        run = min(count, g.cols - t.col)
         y0, x0 = t.row * g.m - g.top, t.col * g.m - g.left
-        crop(&p, g.size, y0, x0, g.ih, g.iw)
-        p.x, p.tile = x + ((t.sample * g.ih + y0) * g.iw + x0) * p.pixel_step, v + i * 2 * tiles.width
+        crop(&p, g.size, run * g.m + 2, y0, x0, g.ih, g.iw)
+        p.x, p.tile, p.count = x + ((t.sample * g.ih + y0) * g.iw + x0) * p.pixel_step, v, <int>run
         tiles.winograd_conv_input(g.m, &p)
-        advance(g, &t)
+        advance(g, &t, run)
+        v += run * tiles.width
+        count -= run
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -60,44 +64,44 @@ ctypedef struct Transform:
 
 cdef void transform_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Transform *a = <const Transform *>args
-    cdef Py_ssize_t task, panel, first, rows, i, tap, n, step, nr = a.tiles.nr
+    cdef Py_ssize_t task, panel, first, rows, i, tap, n, step, width = a.tiles.width
     cdef int points = (a.m + 2) * (a.m + 2)
     cdef float *u
-    cdef float *turned = <float *>slot     # (rows, 3, 3, nr)
+    cdef float *turned = <float *>slot     # (rows, 3, 3, width)
     cdef const float *w
     for task in range(begin, end):
         panel, first = task // a.blocks, task % a.blocks * WEIGHT_ROWS
-        rows, n = min(a.k - first, WEIGHT_ROWS), min(a.n - panel * nr, nr)
+        rows, n = min(a.k - first, WEIGHT_ROWS), min(a.n - panel * width, width)
         if a.transpose:
-            if n < nr:
-                memset(turned, 0, rows * 9 * nr * sizeof(float))
+            if n < width:
+                memset(turned, 0, rows * 9 * width * sizeof(float))
             for tap in range(9):
-                a.tiles.transpose(a.w + ((8 - tap) * a.ic + panel * nr) * a.oc + first, a.oc, n, rows, turned + tap * nr,
-                                  9 * nr)
+                a.tiles.transpose(a.w + ((8 - tap) * a.ic + panel * width) * a.oc + first, a.oc, n, rows,
+                                  turned + tap * width, 9 * width)
         for i in range(rows):
-            u = a.u + ((panel * points) * a.k + first + i) * nr
+            u = a.u + ((panel * points) * a.k + first + i) * width
             if a.transpose:
-                w, step = turned + i * 9 * nr, nr
+                w, step = turned + i * 9 * width, width
             else:
-                w, step = a.w + (first + i) * a.oc + panel * nr, a.ic * a.oc
-                if n < nr:
+                w, step = a.w + (first + i) * a.oc + panel * width, a.ic * a.oc
+                if n < width:
                     for tap in range(points):
-                        memset(u + tap * a.k * nr, 0, nr * sizeof(float))
+                        memset(u + tap * a.k * width, 0, width * sizeof(float))
             if a.m == 2:
-                a.tiles.winograd_weights(w, step, nr if a.transpose else n, u, a.k * nr)
+                a.tiles.winograd_weights(w, step, width if a.transpose else n, u, a.k * width)
             else:
-                a.tiles.winograd_conv_weights(w, step, nr if a.transpose else n, u, a.k * nr)
+                a.tiles.winograd_conv_weights(w, step, width if a.transpose else n, u, a.k * width)
 
 
 def weights_shape(k, n, int m=2):
     """Shape of transformed weights for k channels that are read and n that are written, with the instruction set in use:
-    (panels, points, k, nr)."""
-    return ceildiv(n, tiles().nr), (m + 2) ** 2, k, tiles().nr
+    (panels, points, k, width)."""
+    return ceildiv(n, tiles().width), (m + 2) ** 2, k, tiles().width
 
 
 def transform_weights(w, u, bint transpose=False):
-    """u[panel, :, i, j] = G w[:, :, i, panel*nr + j] G', zero beyond the last channel; with `transpose`, of
-    w[2 - ky, 2 - kx, panel*nr + j, i], as the input gradient reads them. One task per panel and 32 rows.
+    """u[panel, :, i, j] = G w[:, :, i, panel*width + j] G', zero beyond the last channel; with `transpose`, of
+    w[2 - ky, 2 - kx, panel*width + j, i], as the input gradient reads them. One task per panel and 32 rows.
 
     Args:
         w: (3, 3, ic, oc) float32.
@@ -115,7 +119,7 @@ def transform_weights(w, u, bint transpose=False):
     a.tiles, a.w, a.u = tiles(), <const float *>wb.whole(), <float *>ub.whole()
     a.blocks = ceildiv(a.k, WEIGHT_ROWS)
     return make_step(transform_leaf, &a, sizeof(a), ub.shape[0] * a.blocks, <double>wb.size() * 4,
-                     WEIGHT_ROWS * 9 * a.tiles.nr * sizeof(float) if transpose else 0, (wb, ub))
+                     WEIGHT_ROWS * 9 * a.tiles.width * sizeof(float) if transpose else 0, (wb, ub))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -130,9 +134,9 @@ ctypedef struct Conv:
     Py_ssize_t ic, oc, panels, panel_splits   # tasks of a sample: blocks of rows times blocks of panels
     Py_ssize_t x_tile, y_tile             # floats of a sample for each of its tiles, roughly
     Py_ssize_t most                       # tiles in a block
-    Py_ssize_t v_panel, v_point, m_point  # floats from one to the next in the slot
+    Py_ssize_t panel_step, v_point, m_point   # floats from one to the next in the slot
     Py_ssize_t products                   # float of the slot where the products begin
-    Py_ssize_t zeros                      # byte of the slot where ic zeros begin
+    Py_ssize_t zeros                      # byte of the slot where a vector of zeros begins
     int activation
     bint pool, indexed, adds
 
@@ -154,8 +158,8 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
                      char *slot) noexcept nogil:
     """Some panels of output channels of the tiles tile..last-1, counted from sample 0."""
     cdef const Tiling *g = &a.tiling
-    cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, panel, point, nr = a.tiles.nr
-    cdef Py_ssize_t points = g.size * g.size
+    cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, panel, point, width = a.tiles.width
+    cdef Py_ssize_t points = g.size * g.size, u_panel = points * a.ic * width
     cdef const float *x = <const float *>at(&a.x, sample, slot)
     cdef float *y = <float *>at(&a.y, sample, slot)
     cdef const float *residual = <const float *>at(&a.residual, sample, slot) if a.adds else NULL
@@ -166,8 +170,8 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     cdef dlc_winograd_tile p
     cdef Py_ssize_t share
     memset(&p, 0, sizeof(p))
-    p.n, p.pixel_step, p.row_step, p.point_step, p.panel_step = a.ic, a.ic, g.iw * a.ic, a.v_point, a.v_panel
-    memset(slot + a.zeros, 0, a.ic * sizeof(float))
+    p.n, p.pixel_step, p.row_step, p.point_step, p.panel_step = a.ic, a.ic, g.iw * a.ic, a.v_point, a.panel_step
+    memset(slot + a.zeros, 0, width * sizeof(float))
     p.zeros = <const float *>(slot + a.zeros)
     tile -= sample * g.rows * g.cols
     last -= sample * g.rows * g.cols
@@ -176,49 +180,54 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
         t = locate(g, tile)
         transform_block(g, a.tiles, x, t, count, p, v)
         share = ceildiv(count, points)
-        for panel in range(first_panel, last_panel):
+        for panel in range(first_panel, last_panel, 2):
             for point in range(points):
                 if panel == first_panel:  # while this multiplies, memory brings what comes next
                     a.tiles.prefetch(y + (tile + point * share) * a.y_tile, share * a.y_tile, 1)
                     if tile + count < last:
                         a.tiles.prefetch(x + (tile + count + point * share) * a.x_tile, share * a.x_tile, 0)
-                a.tiles.winograd_multiply(v + point * a.v_point, a.v_panel, a.ic,
-                                          a.u + (panel * points + point) * a.ic * nr, m + point * a.m_point,
-                                          ceildiv(count, 4) * 4, min(a.oc - panel * nr, nr))
-            store_block(a, y + panel * nr, residual + panel * nr if a.adds else NULL,
-                        index + panel * nr if a.indexed else NULL, m, t, count, panel)
+                a.tiles.winograd_multiply(v + point * a.v_point, a.panel_step, a.ic,
+                                          a.u + panel * u_panel + point * a.ic * width, u_panel, m + point * a.m_point,
+                                          a.panel_step, ceildiv(count, 4) * 4,
+                                          min(a.oc, last_panel * width) - panel * width)
+            store_block(a, y + panel * width, residual + panel * width if a.adds else NULL,
+                        index + panel * width if a.indexed else NULL, m, t, count, panel, last_panel)
         tile += count
 
 
 cdef inline void store_block(const Conv *a, float *y, const float *residual, uint8_t *index, float *m, Tile t,
-                             Py_ssize_t count, Py_ssize_t panel) noexcept nogil:
-    """y = act(b + A' m A + residual) of `count` tiles from t on, or what 2x2 max pooling leaves of it."""
+                             Py_ssize_t count, Py_ssize_t panel, Py_ssize_t last_panel) noexcept nogil:
+    """y = act(b + A' m A + residual) of `count` tiles from t on and two panels, or what 2x2 max pooling leaves of it."""
     cdef const Tiling *g = &a.tiling
     cdef dlc_winograd_tile p
-    cdef Py_ssize_t i, y0, x0, out, nr = a.tiles.nr
+    cdef Py_ssize_t run, y0, x0, out, width = a.tiles.width
     cdef int side = g.m // 2 if a.pool else g.m
     cdef Py_ssize_t oh = g.oh // 2 if a.pool else g.oh, ow = g.ow // 2 if a.pool else g.ow
     memset(&p, 0, sizeof(p))
-    p.n, p.pixel_step, p.row_step, p.point_step = min(a.oc - panel * nr, nr), a.oc, ow * a.oc, a.m_point
-    p.bias, p.activation = a.b + panel * nr if a.b != NULL else NULL, a.activation
-    for i in range(count):
+    p.n = min(a.oc, min(panel + 2, last_panel) * width) - panel * width
+    p.pixel_step, p.row_step, p.point_step = a.oc, ow * a.oc, a.m_point
+    p.bias, p.activation, p.panel_step = a.b + panel * width if a.b != NULL else NULL, a.activation, a.panel_step
+    while count > 0:
+        run = min(count, g.cols - t.col)
         y0, x0 = t.row * side, t.col * side
-        crop(&p, side, y0, x0, oh, ow)
-        p.tile = m + i * nr
+        crop(&p, side, run * side, y0, x0, oh, ow)
+        p.tile = m
         out = ((t.sample * oh + y0) * ow + x0) * a.oc
         if a.pool:
             a.tiles.winograd_conv_pool(g.m, &p, y + out, index + out if index != NULL else NULL)
         else:
             p.add = residual + out if residual != NULL else NULL
             a.tiles.winograd_conv_output(g.m, &p, y + out)
-        advance(g, &t)
+        advance(g, &t, run)
+        m += run * width
+        count -= run
 
 
 cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, padding, int activation, Py_ssize_t splits,
                     bint pool=False, Buffer index=None, Buffer residual=None):
     """y = x convolved with the weights of u, with this padding before the image, which may be negative."""
     cdef Conv a
-    cdef Py_ssize_t points, nr = tiles().nr
+    cdef Py_ssize_t points, in_panels, width = tiles().width
     n, _, _, ic = xb.shape
     oc = yb.shape[3]
     m = 4 if ub.shape[1] == 36 else 2
@@ -244,16 +253,16 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
         a.residual, a.adds = residual.rows(), True
     a.x_tile = xb.row_size() // (a.tiling.rows * a.tiling.cols)
     a.y_tile = yb.row_size() // (a.tiling.rows * a.tiling.cols)
-    points = (m + 2) ** 2
-    a.most = most_tiles(points * ceildiv(a.ic, nr) * nr, BLOCK_BYTES, n * a.tiling.rows * a.tiling.cols)
-    a.v_panel = a.most * nr
-    a.v_point = ceildiv(a.ic, nr) * a.v_panel + APART
-    a.m_point = a.most * nr + APART
+    points, in_panels = (m + 2) ** 2, ceildiv(a.ic, width)
+    a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, n * a.tiling.rows * a.tiling.cols)
+    a.panel_step = a.most * width
+    a.v_point = in_panels * a.panel_step + APART
+    a.m_point = min(a.panels, 2) * a.panel_step + APART
     a.products = points * a.v_point
     a.zeros = points * (a.v_point + a.m_point) * <Py_ssize_t>sizeof(float)
     return make_step(conv_leaf, &a, sizeof(a), n * splits,
-                     <double>n * a.tiling.rows * a.tiling.cols * points * a.ic * a.oc,
-                     a.zeros + a.ic * sizeof(float), (xb, ub, bb, yb, index, residual))
+                     <double>n * y_shape[1] * y_shape[2] * 9 * a.ic * a.oc,
+                     a.zeros + width * sizeof(float), (xb, ub, bb, yb, index, residual))
 
 
 cdef Py_ssize_t panel_splits_of(Py_ssize_t splits, Py_ssize_t tiles_of_sample, Py_ssize_t panels):
@@ -355,13 +364,13 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     cdef float *d = <float *>(slot + a.products)
     cdef float *s = <float *>(slot + a.sums)
     cdef float *dw = a.dw + begin // a.grain * a.dw_size
-    cdef Py_ssize_t tile = 0, last = (end - begin) * g.rows * g.cols, count, point, i, panel, nr = a.tiles.nr
+    cdef Py_ssize_t tile = 0, last = (end - begin) * g.rows * g.cols, count, point, i, panel, width = a.tiles.width
     cdef Tile t
     cdef dlc_winograd_tile p, q
     memset(&p, 0, sizeof(p))
-    memset(slot + a.zeros, 0, max(a.ic, a.oc) * sizeof(float))
+    memset(slot + a.zeros, 0, width * sizeof(float))
     p.zeros = <const float *>(slot + a.zeros)
-    p.panel_step = a.most * nr
+    p.panel_step = a.most * width
     q = p
     p.n, p.pixel_step, p.row_step, p.point_step = a.ic, a.ic, g.iw * a.ic, a.x_point
     q.n, q.pixel_step, q.row_step, q.point_step = a.oc, a.oc, g.ow * a.oc, a.dy_point
@@ -371,29 +380,33 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
         transform_block(g, a.tiles, x, t, count, p, v)
         transform_gradient(g, a.tiles, dy, t, count, q, d)
         for point in range(16):
-            for panel in range(a.dy_panels):
+            for panel in range(0, a.dy_panels, 2):
                 for i in range(a.x_panels):
                     a.tiles.winograd_multiply_transposed(
                         v + point * a.x_point + i * p.panel_step, count, d + point * a.dy_point + panel * p.panel_step,
-                        s + ((panel * 16 + point) * a.rows + i * nr) * nr, min(a.rows - i * nr, nr),
-                        min(a.oc - panel * nr, nr), tile > 0)
+                        p.panel_step, s + ((panel * 16 + point) * a.rows + i * width) * width, 16 * a.rows * width,
+                        min(a.rows - i * width, width), a.oc - panel * width, tile > 0)
         tile += count
     for i in range(a.ic):
         for panel in range(a.dy_panels):
-            a.tiles.winograd_weight_gradient(s + (panel * 16 * a.rows + i) * nr, a.rows * nr, min(a.oc - panel * nr, nr),
-                                             dw + i * a.oc + panel * nr, a.ic * a.oc)
+            a.tiles.winograd_weight_gradient(s + (panel * 16 * a.rows + i) * width, a.rows * width,
+                                             min(a.oc - panel * width, width), dw + i * a.oc + panel * width,
+                                             a.ic * a.oc)
 
 
 cdef inline void transform_gradient(const Tiling *g, const dlc_tiles *tiles, const float *dy, Tile t, Py_ssize_t count,
                                     dlc_winograd_tile p, float *d) noexcept nogil:
     """d = A dy A' of `count` tiles from t on."""
-    cdef Py_ssize_t i, y0, x0
-    for i in range(count):
+    cdef Py_ssize_t run, y0, x0
+    while count > 0:
+        run = min(count, g.cols - t.col)
         y0, x0 = t.row * 2, t.col * 2
-        crop(&p, 2, y0, x0, g.oh, g.ow)
-        p.x, p.tile = dy + ((t.sample * g.oh + y0) * g.ow + x0) * p.pixel_step, d + i * 2 * tiles.width
+        crop(&p, 2, run * 2, y0, x0, g.oh, g.ow)
+        p.x, p.tile = dy + ((t.sample * g.oh + y0) * g.ow + x0) * p.pixel_step, d
         tiles.winograd_conv_output_gradient(&p)
-        advance(g, &t)
+        advance(g, &t, run)
+        d += run * tiles.width
+        count -= run
 
 
 def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))):
@@ -408,7 +421,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 5, True)
     cdef WeightGradient a
-    cdef Py_ssize_t nr = tiles().nr
+    cdef Py_ssize_t width = tiles().width
     n, _, _, ic = xb.shape
     oc, chunks = gb.shape[3], wb.shape[0]
     check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, (1, 1), padding, (1, 1), 1)
@@ -419,13 +432,12 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))
     a.tiles, a.x, a.dy, a.dw, a.dw_size = tiles(), xb.rows(), gb.rows(), <float *>wb.whole(), wb.row_size()
     a.tiling = make_tiling(2, xb.shape, gb.shape, (padding[0][0], padding[1][0]), 1)
     a.grain, a.ic, a.oc = grain, ic, oc
-    a.x_panels, a.dy_panels = ceildiv(a.ic, nr), ceildiv(a.oc, nr)
-    a.most = most_tiles(16 * (a.x_panels + a.dy_panels) * nr, GRADIENT_BYTES, grain * a.tiling.rows * a.tiling.cols)
-    a.x_point, a.dy_point = a.x_panels * a.most * nr + APART, a.dy_panels * a.most * nr + APART
+    a.x_panels, a.dy_panels = ceildiv(a.ic, width), ceildiv(a.oc, width)
+    a.most = most_tiles(16 * (a.x_panels + a.dy_panels) * width, GRADIENT_BYTES, grain * a.tiling.rows * a.tiling.cols)
+    a.x_point, a.dy_point = a.x_panels * a.most * width + APART, a.dy_panels * a.most * width + APART
     a.rows = ceildiv(a.ic, 4) * 4
     a.products = 16 * a.x_point * <Py_ssize_t>sizeof(float)
     a.sums = a.products + 16 * a.dy_point * <Py_ssize_t>sizeof(float)
-    a.zeros = a.sums + 16 * a.dy_panels * a.rows * nr * <Py_ssize_t>sizeof(float)
+    a.zeros = a.sums + 16 * a.dy_panels * a.rows * width * <Py_ssize_t>sizeof(float)
     return make_step(weight_gradient_leaf, &a, sizeof(a), n,
-                     <double>n * a.tiling.rows * a.tiling.cols * 16 * a.ic * a.oc,
-                     a.zeros + max(a.ic, a.oc) * sizeof(float), (xb, gb, wb), grain)
+                     <double>gb.size() * 9 * a.ic, a.zeros + width * sizeof(float), (xb, gb, wb), grain)

@@ -37,8 +37,9 @@ cdef inline Tile locate(const Tiling *g, Py_ssize_t tile) noexcept nogil:
     return t
 
 
-cdef inline void advance(const Tiling *g, Tile *t) noexcept nogil:
-    t.col += 1
+cdef inline void advance(const Tiling *g, Tile *t, Py_ssize_t run) noexcept nogil:
+    """`run` tiles on, at most to the end of the row."""
+    t.col += run
     if t.col == g.cols:
         t.col = 0
         t.row += 1
@@ -47,7 +48,8 @@ cdef inline void advance(const Tiling *g, Tile *t) noexcept nogil:
             t.sample += 1
 
 
-cdef inline void crop(dlc_winograd_tile *p, int size, Py_ssize_t y, Py_ssize_t x, Py_ssize_t h, Py_ssize_t w) noexcept nogil:
-    """Which pixels of the tile at (y, x) are inside an image of h x w."""
-    p.top, p.left = <int>min(max(-y, 0), size), <int>min(max(-x, 0), size)
-    p.bottom, p.right = <int>max(min(h - y, size), 0), <int>max(min(w - x, size), 0)
+cdef inline void crop(dlc_winograd_tile *p, Py_ssize_t rows, Py_ssize_t cols, Py_ssize_t y, Py_ssize_t x, Py_ssize_t h,
+                      Py_ssize_t w) noexcept nogil:
+    """Which of rows x cols pixels from (y, x) on are inside an image of h x w."""
+    p.top, p.left = <int>min(max(-y, 0), rows), <int>min(max(-x, 0), cols)
+    p.bottom, p.right = <int>max(min(h - y, rows), 0), <int>max(min(w - x, cols), 0)

@@ -38,6 +38,7 @@ uint8_t *random_bytes(ptrdiff_t n, int below);
 double *doubles(ptrdiff_t n);           /* zeros */
 ptrdiff_t random_below(ptrdiff_t n);
 float *copy(const float *x, ptrdiff_t n);
+void release(void);                     /* before the test ends, where it has thousands of cases */
 
 /* Says what differs, `tolerance` relative to the larger of |want| and 1; 0 asks for the very number. A NaN is a NaN. */
 void expect(const char *what, const float *got, const double *want, ptrdiff_t n, double tolerance);

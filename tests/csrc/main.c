@@ -9,16 +9,20 @@
 
 #include "check.h"
 
-extern const word gemm_words[], depthwise_words[], narrow_words[], rows_words[], elementwise_words[], unary_words[],
-    pooling_words[], conv_pool_words[], winograd_words[], normalization_words[], optimizers_words[], random_words_[];
-static const word *const families[] = {gemm_words, depthwise_words, narrow_words, rows_words, elementwise_words, unary_words,
-                                       pooling_words, conv_pool_words, winograd_words, normalization_words, optimizers_words,
-                                       random_words_};
+extern const word gemm_words[], weight_gradient_words[], matmul_words[], depthwise_words[], narrow_words[], rows_words[],
+    elementwise_words[], unary_words[], pooling_words[], conv_narrow_words[], conv_pool_words[], winograd_words[],
+    winograd_conv_words[], normalization_words[], optimizers_words[], random_words_[];
+static const word *const families[] = {
+    gemm_words, weight_gradient_words, matmul_words, depthwise_words, narrow_words, rows_words, elementwise_words, unary_words,
+    pooling_words, conv_narrow_words, conv_pool_words, winograd_words, winograd_conv_words, normalization_words, optimizers_words,
+    random_words_};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* members of the table that are numbers, not words */
-static const size_t numbers[] = {offsetof(dlc_tiles, isa), offsetof(dlc_tiles, width), offsetof(dlc_tiles, nr),
-                                 offsetof(dlc_tiles, masked_fma)};
+static const size_t numbers[] = {
+    offsetof(dlc_tiles, isa), offsetof(dlc_tiles, width), offsetof(dlc_tiles, nr), offsetof(dlc_tiles, outer_rows),
+    offsetof(dlc_tiles, matmul_rows), offsetof(dlc_tiles, matmul_nr), offsetof(dlc_tiles, matmul_lying),
+    offsetof(dlc_tiles, matmul_wide), offsetof(dlc_tiles, masked_fma)};
 
 static int failures, failures_of_word;
 static const char *now_isa, *now_word;
@@ -44,7 +48,7 @@ static void *before_guard(size_t bytes) {
     return p + whole - bytes;
 }
 
-static void release(void) {
+void release(void) {
     while (mapped > 0) {
         mapped--;
         munmap(mappings[mapped].start, mappings[mapped].size);
@@ -96,6 +100,7 @@ float *copy(const float *x, ptrdiff_t n) { return memcpy(blank(n), x, (size_t)n 
 double activated(int kind, double x) {
     switch (kind) {
     case DLC_RELU: return x < 0 ? 0 : x;
+    case DLC_RELU6: return x < 0 ? 0 : x > 6 ? 6 : x;
     case DLC_SIGMOID: return 1 / (1 + exp(-x));
     case DLC_TANH: return tanh(x);
     default: return x;

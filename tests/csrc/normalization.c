@@ -16,31 +16,35 @@ static void test_moments(const dlc_tiles *t) {
     }
 }
 
+/* quarters, so that the argument of the activation, and whether it is cut off, is exact */
 static void test_affine(const dlc_tiles *t) {
-    EACH(ptrdiff_t, n, SIZES) EACH(ptrdiff_t, rows, 0, 1, 3, 70) {
-        const ptrdiff_t size = rows * n;
-        const float *x = quarters(size), *dy = quarters(size), *shift = quarters(n), *scale = quarters(n), *offset = quarters(n);
-        const float *lines = quarters(3 * n);
-        float *y = blank(size), *plain = blank(size), *dx = blank(size), *sums = blank(2 * n);
-        double *want = doubles(size), *scaled = doubles(size), *slope = doubles(size), *sum = doubles(2 * n);
-        for (ptrdiff_t i = 0; i < size; i++) {
-            const ptrdiff_t j = i % n;
-            const double d = x[i] - shift[j];
-            want[i] = d * scale[j] + offset[j];
-            scaled[i] = x[i] * scale[j];
-            slope[i] = dy[i] * lines[j] + d * lines[n + j] + lines[2 * n + j];
-            sum[j] += dy[i];
-            sum[n + j] += dy[i] * d;
+    EACH(ptrdiff_t, n, SIZES) EACH(ptrdiff_t, rows, 0, 1, 3, 70) EACH(int, activation, DLC_LINEAR, DLC_RELU, DLC_RELU6)
+        EACH(int, added, 0, 1) {
+            const ptrdiff_t size = rows * n;
+            const float *x = added ? wild(size) : quarters(size), *add = added ? quarters(size) : NULL;
+            const float *dy = quarters(size), *c = quarters(3 * n), *lines = quarters(3 * n);
+            float *y = blank(size), *plain = blank(size), *dx = blank(size), *sums = blank(2 * n);
+            double *want = doubles(size), *scaled = doubles(size), *slope = doubles(size), *sum = doubles(2 * n);
+            for (ptrdiff_t i = 0; i < size; i++) {
+                const ptrdiff_t j = i % n;
+                const double d = (double)x[i] - c[j], a = d * c[n + j] + c[2 * n + j], more = add ? add[i] : 0;
+                const int cut = activation != DLC_LINEAR && (a <= 0 || (activation == DLC_RELU6 && a >= 6));
+                const double g = cut ? 0 : dy[i];
+                want[i] = activated(activation, a + more);
+                scaled[i] = activated(activation, (double)x[i] * c[n + j] + more);
+                slope[i] = g * lines[j] + (d * lines[n + j] + lines[2 * n + j]);
+                sum[j] += g;
+                sum[n + j] += g * d;
+            }
+            t->affine(x, rows, n, c, 0, add, activation, y);
+            t->affine(x, rows, n, c, 1, add, activation, plain);
+            t->affine_gradient(dy, x, rows, n, c, activation, lines, dx);
+            t->affine_sums(dy, x, rows, n, c, activation, sums);
+            expect("y", y, want, size, 0);
+            expect("y of linear", plain, scaled, size, 0);
+            expect("dx", dx, slope, size, 0);
+            expect("sums", sums, sum, 2 * n, 0);
         }
-        t->affine(x, rows, n, shift, scale, offset, y);
-        t->affine(x, rows, n, NULL, scale, NULL, plain);
-        t->affine_gradient(dy, x, rows, n, shift, lines, dx);
-        t->affine_sums(dy, x, rows, n, shift, sums);
-        expect("y", y, want, size, 0);
-        expect("y without shift", plain, scaled, size, 0);
-        expect("dx", dx, slope, size, 0);
-        expect("sums", sums, sum, 2 * n, 0);
-    }
 }
 
 static void test_row(const dlc_tiles *t) {

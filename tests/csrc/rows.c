@@ -2,7 +2,8 @@
 #include "check.h"
 
 static void test_activate(const dlc_tiles *t) {
-    EACH(ptrdiff_t, n, SIZES) EACH(int, kind, DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH) {
+    EACH(ptrdiff_t, n, SIZES) EACH(int, kind, DLC_LINEAR, DLC_RELU, DLC_RELU6, DLC_SIGMOID, DLC_TANH) {
+        const int exact = kind == DLC_LINEAR || kind == DLC_RELU || kind == DLC_RELU6;
         const float *x = n % 2 ? wild(n) : uniform(n, -20, 20), *dy = quarters(n);
         float *y = blank(n), *dx = blank(n);
         double *want = doubles(n), *slope = doubles(n);
@@ -10,11 +11,12 @@ static void test_activate(const dlc_tiles *t) {
         t->activate_gradient(kind, dy, y, dx, n);
         for (ptrdiff_t i = 0; i < n; i++) {
             const double a = want[i] = activated(kind, x[i]);
-            slope[i] = kind == DLC_RELU ? a > 0 || isnan(a) ? dy[i] : 0 : kind == DLC_SIGMOID ? dy[i] * a * (1 - a)
+            slope[i] = kind == DLC_RELU ? a > 0 || isnan(a) ? dy[i] : 0
+                     : kind == DLC_RELU6 ? (a > 0 && a < 6) || isnan(a) ? dy[i] : 0 : kind == DLC_SIGMOID ? dy[i] * a * (1 - a)
                      : kind == DLC_TANH ? dy[i] * (1 - a * a) : dy[i];
         }
-        expect("y", y, want, n, kind == DLC_LINEAR || kind == DLC_RELU ? 0 : 1e-6);
-        expect("dx", dx, slope, n, kind == DLC_LINEAR || kind == DLC_RELU ? 0 : 1e-6);
+        expect("y", y, want, n, exact ? 0 : 1e-6);
+        expect("dx", dx, slope, n, exact ? 0 : 1e-6);
     }
 }
 

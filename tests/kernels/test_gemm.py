@@ -116,8 +116,8 @@ def test_refusals():
         gemm.gemm(a, b, c, bias=uniform(4))
     with pytest.raises(ValueError, match="gemm: expected packed of shape"):
         gemm.gemm(a, b, c, packed=blank(1, 1, 4, 3))
-    with pytest.raises(ValueError, match=r"gemm: expected activation from 0 to 3. Received: 4"):
-        gemm.gemm(a, b, c, activation=4)
+    with pytest.raises(ValueError, match=r"gemm: expected activation from 0 to 4. Received: 5"):
+        gemm.gemm(a, b, c, activation=5)
     with pytest.raises(ValueError, match="gemm: rows must not be negative"):
         gemm.gemm(a, b, c, rows=-1)
     with pytest.raises(ValueError, match="pack_b: expected packed of shape"):
