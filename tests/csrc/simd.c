@@ -110,6 +110,9 @@ static void movement(void) {
     CHECK(even, 2 * a);
     CHECK(odd, 2 * a + 1);
     CHECK(vload4s(memory, 12), memory[(int)a / 4 * 12 + (int)a % 4]);
+    const float *row[VW];
+    for (int i = 0; i < VW; i++) row[i] = memory + 3 * i;
+    CHECK(vgather4(row, 2), memory[(int)a / 4 * 12 + 2 + (int)a % 4]);
     memset(to, 0, sizeof to);
     vstore4s(to, 12, vload(as));
     CHECK(vload4s(to, 12), a);
