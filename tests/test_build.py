@@ -71,8 +71,8 @@ def test_build_is_of_these_sources():
 
 
 def test_extensions_are_small():
-    """The wheel shall stay under 5 MB. It compresses what is measured here to less than half; most of that are the modules
-    that Cython makes, some 100 KB each, and a fifth the tiles of three instruction sets."""
+    """The wheel shall stay under 5 MB. It compresses what is measured here to less than half; most of it are the
+    modules that Cython makes, some 100 KB each, and a fifth the tiles of three instruction sets."""
     assert EXTENSIONS
     if _build_config.DEBUG:
         pytest.skip("debug symbols may be large")
