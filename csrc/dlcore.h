@@ -86,7 +86,7 @@ typedef struct {
     const float *bias;           /* (n,) or NULL */
     float alpha, beta;
     int packed, relu;            /* packed: a is, and so is b */
-    int plain;                   /* c = a b and nothing else */
+    int plain;                   /* c = a b or c += a b, and nothing else */
 } dlc_matmul;
 
 /* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
