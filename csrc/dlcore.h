@@ -156,7 +156,7 @@ typedef struct {
     int relu;
 } dlc_winograd_pool;
 
-/* A run of tiles side by side in an image and their transforms, for convolution in Winograd's domain; see winograd_conv.inc. */
+/* A run of tiles side by side and their transforms, for convolution in Winograd's domain; see winograd_conv.inc. */
 typedef struct {
     const float *x;              /* the first pixel of the first tile, n channels; need not be inside the image */
     ptrdiff_t row_step, pixel_step;
@@ -164,7 +164,7 @@ typedef struct {
     int count;                   /* tiles */
     int top, bottom, left, right; /* rows top..bottom-1 and columns left..right-1 of the run are inside the image */
     ptrdiff_t n;
-    float *tile;                 /* tile[point*point_step + panel*panel_step + i*width + j], channel panel*width + j of tile i */
+    float *tile;                 /* tile[point*point_step + panel*panel_step + i*width + j]: channel panel*width + j, tile i */
     ptrdiff_t point_step, panel_step;
     const float *bias;           /* (n,) or NULL */
     const float *add;            /* added to the output, as which it lies, before the activation; NULL: nothing */

@@ -194,7 +194,7 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),
     (conv_pool, (fuse.bias, fuse.activation, fuse.conv_pool), [IMAGES], [(3, 2, 3, 5), (5,)],
      {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
-    (conv_pool_of_many_taps, fuse.conv_pool, [uniform(N, 7, 6, 11)], [(3, 3, 11, 17)], {"Conv2D": 1, "MaxPool2D": 1},
+    (conv_pool_of_many_taps, fuse.conv_pool, [uniform(N, 7, 6, 11)], [(3, 4, 11, 17)], {"Conv2D": 1, "MaxPool2D": 1},
      {"ConvPool2D": 1}),
     (conv_pool_with_a_layer_below, (fuse.bias, fuse.activation, fuse.conv_pool), [ROWS], [(9, 90), (3, 2, 3, 8), (8,)],
      {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),

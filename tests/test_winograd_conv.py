@@ -50,12 +50,16 @@ def test_many_channels_go_by_winograd():
     assert chosen(3, 3, 64, 64, size=(4, 4)) == TWO
 
 
-def test_a_vector_of_channels_is_enough():
-    with simd.use(simd.usable()[-1]):
-        least = max(8, simd.nr() // 2)
-        assert chosen(3, 3, least, least) == TWO
-        assert none_by_winograd(chosen(3, 3, least - 1, least) + chosen(3, 3, least, least - 1))
-    assert none_by_winograd(chosen(3, 3, 3, 64) + chosen(3, 3, 64, 3))
+@pytest.mark.parametrize("isa", simd.usable())
+def test_a_vector_of_channels_is_enough(isa):
+    with simd.use(isa):
+        assert chosen(3, 3, 16, 16) == chosen(3, 3, 12, 24) == TWO
+        assert none_by_winograd(chosen(3, 3, 7, 64) + chosen(3, 3, 64, 7))
+
+
+def test_weights_of_small_images_take_the_whole_batch_at_once():
+    assert chosen(3, 3, 64, 64, size=(2, 2)) == ["winograd", "winograd", "batch"]
+    assert chosen(3, 3, 512, 512, size=(4, 4)) == TWO
 
 
 def test_an_image_that_most_taps_miss_has_its_gradient_directly():

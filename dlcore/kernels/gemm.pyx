@@ -33,12 +33,13 @@ cdef Py_ssize_t L2 = max(_cache("SC_LEVEL2_CACHE_SIZE", 1 << 19), 1 << 18)
 cdef Py_ssize_t MC = min(L2 * 3 // 8 // (4 * KC), 512)
 cdef Py_ssize_t NC = min(L2 // 2 // (4 * KC), 1024)
 
-cdef Py_ssize_t TASKS = 24     # blocks that large products are cut into at least, to keep many threads busy
-cdef double TASK = 1 << 19     # multiply-adds that a block is worth
-cdef double SMALL = 1 << 20    # products of so many multiply-adds are over before packing would pay
+cdef Py_ssize_t TASKS = 24      # blocks that large products are cut into at least, to keep many threads busy
+cdef double TASK = 1 << 19      # multiply-adds that a block is worth
+cdef Py_ssize_t LIES = 1 << 18  # floats of b that stay in L2, so that tiles may read them as they lie
+cdef double MUCH = 1 << 27      # multiply-adds from which on an a that lies transposed is worth packing
 
 cdef enum Path:
-    LYING    # both as they lie: small ones, few rows, one column of weights per pass
+    LYING    # both as they lie: where b is small or has few readers
     TALL     # a as it lies, b packed: few columns
     PACKED   # both packed
     DOT      # sums in lanes of k: one column, or few columns of long rows
@@ -62,7 +63,8 @@ cdef Path path_of(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, 
     """How to multiply (m, k) by (k, n); `across` says that a matrix lies transposed."""
     if not a_across and k >= 4 * t.width and n <= 4 and (n == 1 or b_across):
         return DOT
-    if not b_across and (m <= t.matmul_lying or (m <= 2 * t.matmul_rows and k <= KC) or k <= 16 or <double>m * n * k <= SMALL):
+    if not b_across and (m <= t.matmul_lying or (m <= 2 * t.matmul_rows and k <= KC) or k <= 16
+                         or (k * n <= LIES and (not a_across or <double>m * n * k <= MUCH))):
         return LYING
     if n <= 2 * t.matmul_nr:
         return TALL
@@ -105,9 +107,7 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
     if rows:
         g.rows, c = rows, col_tiles
     else:
-        g.rows = mr * ceildiv(row_tiles, ceildiv(row_tiles, r))  # equal blocks
-        if g.rows > g.m:
-            g.rows = max(g.m, 1)
+        g.rows = max(ceildiv(g.m, ceildiv(row_tiles, r)), 1)  # equal blocks
     g.cols = nr * ceildiv(col_tiles, ceildiv(col_tiles, c))
     g.row_blocks, g.col_blocks = ceildiv(g.m, g.rows), ceildiv(g.n, g.cols)
 
@@ -143,7 +143,7 @@ cdef void block(const Gemm *g, Py_ssize_t task, float *scratch) noexcept nogil:
         t.beta = g.beta if k0 == 0 else 1.0
         t.bias = bias if k0 + t.k == g.k else NULL
         t.relu = g.activation == DLC_RELU and k0 + t.k == g.k
-        t.plain = t.alpha == 1 and t.beta == 0 and t.bias == NULL and not t.relu
+        t.plain = t.alpha == 1 and (t.beta == 0 or t.beta == 1) and t.bias == NULL and not t.relu
         if g.lying:
             t.b, t.b_step, t.b_panel = b + k0 * g.b_step, g.b_step, 0
         elif g.packed != NULL:
@@ -230,7 +230,7 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
         c: (..., m, n), overwritten; read only where beta is not 0. With `transpose_a` and c (m, n), a (..., m) and
             b (..., n) are summed over all axes but the last.
         bias: (n,) or None.
-        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
+        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH or DLC_RELU6.
         packed: `pack_b` of b, for products with many blocks of rows (see `shares_b`), or None: each task packs what it
             needs.
         rows: rows of c to a block, all columns wide; 0: as is best.
@@ -260,8 +260,8 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
                          f"{' transposed' if transpose_b else ''} and c {cb.shape} do not fit together")
     if rows < 0:
         raise ValueError(f"gemm: rows must not be negative. Received: {rows}")
-    if not 0 <= activation <= 3:
-        raise ValueError(f"gemm: expected activation from 0 to 3. Received: {activation}")
+    if not 0 <= activation <= 4:
+        raise ValueError(f"gemm: expected activation from 0 to 4. Received: {activation}")
     if bias is not None:
         vb = buffer(bias, "bias", "f", 1)
         if vb.shape[0] != g.n:

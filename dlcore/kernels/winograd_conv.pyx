@@ -21,6 +21,7 @@ from dlcore.kernels.winograd_tiles cimport Tile, Tiling, advance, crop, first_ti
 
 cdef Py_ssize_t BLOCK_BYTES = 96 * 1024    # of the transformed tiles of a block: L2 holds products and weights, too
 cdef Py_ssize_t GRADIENT_BYTES = 512 * 1024   # the same for the weight gradient, whose sums it reads and writes per block
+cdef Py_ssize_t SUMS_BYTES = 4 << 20       # of the weight gradient: more columns take another walk over the tiles
 cdef Py_ssize_t LEAST_TILES = 24           # in a block, or weights would be read more often than L3 can give them
 cdef Py_ssize_t ROWS = 12                  # a block is cut so that tiles fill the register tile
 cdef Py_ssize_t APART = 16                 # floats between points, which would else fall into the same few sets of L1
@@ -35,16 +36,19 @@ cdef inline Py_ssize_t block_tiles(Py_ssize_t left, Py_ssize_t most) noexcept no
     return min(left, ceildiv(ceildiv(left, ceildiv(left, most)), ROWS) * ROWS)
 
 
-cdef inline void transform_block(const Tiling *g, const dlc_tiles *tiles, const float *x, Tile t, Py_ssize_t count,
-                                 dlc_winograd_tile p, float *v) noexcept nogil:
-    """v = B' x B of `count` tiles from t on."""
-    cdef Py_ssize_t run, y0, x0
+cdef inline void transform_block(const Tiling *g, const dlc_tiles *tiles, const float *image, Tile t, Py_ssize_t count,
+                                 dlc_winograd_tile p, float *v, bint gradient) noexcept nogil:
+    """v = B' x B of `count` tiles from t on, or A dy A', the image being the gradient of what they give."""
+    cdef Py_ssize_t run, y0, x0, more = 0 if gradient else 2, h = g.oh if gradient else g.ih, w = g.ow if gradient else g.iw
     while count > 0:
         run = min(count, g.cols - t.col)
-        y0, x0 = t.row * g.m - g.top, t.col * g.m - g.left
-        crop(&p, g.size, run * g.m + 2, y0, x0, g.ih, g.iw)
-        p.x, p.tile, p.count = x + ((t.sample * g.ih + y0) * g.iw + x0) * p.pixel_step, v, <int>run
-        tiles.winograd_conv_input(g.m, &p)
+        y0, x0 = t.row * g.m - (0 if gradient else g.top), t.col * g.m - (0 if gradient else g.left)
+        crop(&p, g.m + more, run * g.m + more, y0, x0, h, w)
+        p.x, p.tile, p.count = image + ((t.sample * h + y0) * w + x0) * p.pixel_step, v, <int>run
+        if gradient:
+            tiles.winograd_conv_output_gradient(&p)
+        else:
+            tiles.winograd_conv_input(g.m, &p)
         advance(g, &t, run)
         v += run * tiles.width
         count -= run
@@ -94,8 +98,7 @@ cdef void transform_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, cha
 
 
 def weights_shape(k, n, int m=2):
-    """Shape of transformed weights for k channels that are read and n that are written, with the instruction set in use:
-    (panels, points, k, width)."""
+    """Shape of transformed weights for k channels read and n written: (panels, points, k, floats of a vector)."""
     return ceildiv(n, tiles().width), (m + 2) ** 2, k, tiles().width
 
 
@@ -158,7 +161,7 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
                      char *slot) noexcept nogil:
     """Some panels of output channels of the tiles tile..last-1, counted from sample 0."""
     cdef const Tiling *g = &a.tiling
-    cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, panel, point, width = a.tiles.width
+    cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, share, panel, point, width = a.tiles.width
     cdef Py_ssize_t points = g.size * g.size, u_panel = points * a.ic * width
     cdef const float *x = <const float *>at(&a.x, sample, slot)
     cdef float *y = <float *>at(&a.y, sample, slot)
@@ -168,7 +171,6 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     cdef float *m = <float *>slot + a.products
     cdef Tile t
     cdef dlc_winograd_tile p
-    cdef Py_ssize_t share
     memset(&p, 0, sizeof(p))
     p.n, p.pixel_step, p.row_step, p.point_step, p.panel_step = a.ic, a.ic, g.iw * a.ic, a.v_point, a.panel_step
     memset(slot + a.zeros, 0, width * sizeof(float))
@@ -178,7 +180,7 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     while tile < last:
         count = block_tiles(last - tile, a.most)
         t = locate(g, tile)
-        transform_block(g, a.tiles, x, t, count, p, v)
+        transform_block(g, a.tiles, x, t, count, p, v, False)
         share = ceildiv(count, points)
         for panel in range(first_panel, last_panel, 2):
             for point in range(points):
@@ -337,8 +339,7 @@ def conv2d_input_gradient(dy, u, dx, padding=((0, 0), (0, 0)), b=None, int activ
     cdef Buffer gb = buffer(dy, "dy", "f", 4), ub = buffer(u, "u", "f", 4), xb = buffer(dx, "dx", "f", 4, True)
     cdef Buffer bb = None if b is None else buffer(b, "b", "f", 1)
     check_windows("conv2d_input_gradient", xb.shape, (3, 3, xb.shape[3], gb.shape[3]), gb.shape, (1, 1), padding, (1, 1), 1)
-    return make_conv("conv2d_input_gradient", gb, ub, bb, xb, (2 - padding[0][0], 2 - padding[1][0]),
-                     activation, splits)
+    return make_conv("conv2d_input_gradient", gb, ub, bb, xb, (2 - padding[0][0], 2 - padding[1][0]), activation, splits)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -350,6 +351,7 @@ ctypedef struct WeightGradient:
     float *dw                             # (chunks, 3, 3, ic, oc)
     Tiling tiling
     Py_ssize_t grain, dw_size, ic, oc, x_panels, dy_panels
+    Py_ssize_t part                       # panels of dy at a time, so that the sums do not grow with both channels
     Py_ssize_t most, x_point, dy_point    # tiles in a block; floats from one point to the next in the slot
     Py_ssize_t rows                       # of the sums of a point and panel: ic, and some more for the register tile
     Py_ssize_t products, sums, zeros      # bytes of the slot where A dy A', the sums, and zeros begin
@@ -364,7 +366,8 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     cdef float *d = <float *>(slot + a.products)
     cdef float *s = <float *>(slot + a.sums)
     cdef float *dw = a.dw + begin // a.grain * a.dw_size
-    cdef Py_ssize_t tile = 0, last = (end - begin) * g.rows * g.cols, count, point, i, panel, width = a.tiles.width
+    cdef Py_ssize_t tile, last = (end - begin) * g.rows * g.cols, count, point, i, panel, width = a.tiles.width
+    cdef Py_ssize_t first = 0, s_panel = 16 * a.rows * width
     cdef Tile t
     cdef dlc_winograd_tile p, q
     memset(&p, 0, sizeof(p))
@@ -373,40 +376,29 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     p.panel_step = a.most * width
     q = p
     p.n, p.pixel_step, p.row_step, p.point_step = a.ic, a.ic, g.iw * a.ic, a.x_point
-    q.n, q.pixel_step, q.row_step, q.point_step = a.oc, a.oc, g.ow * a.oc, a.dy_point
-    while tile < last:
-        count = block_tiles(last - tile, a.most)
-        t = locate(g, tile)
-        transform_block(g, a.tiles, x, t, count, p, v)
-        transform_gradient(g, a.tiles, dy, t, count, q, d)
-        for point in range(16):
-            for panel in range(0, a.dy_panels, 2):
-                for i in range(a.x_panels):
-                    a.tiles.winograd_multiply_transposed(
-                        v + point * a.x_point + i * p.panel_step, count, d + point * a.dy_point + panel * p.panel_step,
-                        p.panel_step, s + ((panel * 16 + point) * a.rows + i * width) * width, 16 * a.rows * width,
-                        min(a.rows - i * width, width), a.oc - panel * width, tile > 0)
-        tile += count
-    for i in range(a.ic):
-        for panel in range(a.dy_panels):
-            a.tiles.winograd_weight_gradient(s + (panel * 16 * a.rows + i) * width, a.rows * width,
-                                             min(a.oc - panel * width, width), dw + i * a.oc + panel * width,
-                                             a.ic * a.oc)
-
-
-cdef inline void transform_gradient(const Tiling *g, const dlc_tiles *tiles, const float *dy, Tile t, Py_ssize_t count,
-                                    dlc_winograd_tile p, float *d) noexcept nogil:
-    """d = A dy A' of `count` tiles from t on."""
-    cdef Py_ssize_t run, y0, x0
-    while count > 0:
-        run = min(count, g.cols - t.col)
-        y0, x0 = t.row * 2, t.col * 2
-        crop(&p, 2, run * 2, y0, x0, g.oh, g.ow)
-        p.x, p.tile = dy + ((t.sample * g.oh + y0) * g.ow + x0) * p.pixel_step, d
-        tiles.winograd_conv_output_gradient(&p)
-        advance(g, &t, run)
-        d += run * tiles.width
-        count -= run
+    q.pixel_step, q.row_step, q.point_step = a.oc, g.ow * a.oc, a.dy_point
+    while first < a.dy_panels:
+        q.n = min(a.oc - first * width, a.part * width)
+        tile = 0
+        while tile < last:
+            count = block_tiles(last - tile, a.most)
+            t = locate(g, tile)
+            transform_block(g, a.tiles, x, t, count, p, v, False)
+            transform_block(g, a.tiles, dy + first * width, t, count, q, d, True)
+            for point in range(16):
+                for panel in range(0, ceildiv(q.n, width), 2):
+                    for i in range(a.x_panels):
+                        a.tiles.winograd_multiply_transposed(
+                            v + point * a.x_point + i * p.panel_step, count, d + point * a.dy_point + panel * p.panel_step,
+                            p.panel_step, s + panel * s_panel + (point * a.rows + i * width) * width, s_panel,
+                            min(a.rows - i * width, width), q.n - panel * width, tile > 0)
+            tile += count
+        for i in range(a.ic):
+            for panel in range(ceildiv(q.n, width)):
+                a.tiles.winograd_weight_gradient(s + panel * s_panel + i * width, a.rows * width,
+                                                 min(q.n - panel * width, width),
+                                                 dw + i * a.oc + (first + panel) * width, a.ic * a.oc)
+        first += a.part
 
 
 def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))):
@@ -421,7 +413,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 5, True)
     cdef WeightGradient a
-    cdef Py_ssize_t width = tiles().width
+    cdef Py_ssize_t sums, width = tiles().width
     n, _, _, ic = xb.shape
     oc, chunks = gb.shape[3], wb.shape[0]
     check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, (1, 1), padding, (1, 1), 1)
@@ -433,11 +425,13 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))
     a.tiling = make_tiling(2, xb.shape, gb.shape, (padding[0][0], padding[1][0]), 1)
     a.grain, a.ic, a.oc = grain, ic, oc
     a.x_panels, a.dy_panels = ceildiv(a.ic, width), ceildiv(a.oc, width)
-    a.most = most_tiles(16 * (a.x_panels + a.dy_panels) * width, GRADIENT_BYTES, grain * a.tiling.rows * a.tiling.cols)
-    a.x_point, a.dy_point = a.x_panels * a.most * width + APART, a.dy_panels * a.most * width + APART
     a.rows = ceildiv(a.ic, 4) * 4
+    sums = 16 * a.rows * width * <Py_ssize_t>sizeof(float)   # of a panel of dy
+    a.part = min(max(SUMS_BYTES // sums // 2, 1) * 2, a.dy_panels)
+    a.most = most_tiles(16 * (a.x_panels + a.part) * width, GRADIENT_BYTES, grain * a.tiling.rows * a.tiling.cols)
+    a.x_point, a.dy_point = a.x_panels * a.most * width + APART, a.part * a.most * width + APART
     a.products = 16 * a.x_point * <Py_ssize_t>sizeof(float)
     a.sums = a.products + 16 * a.dy_point * <Py_ssize_t>sizeof(float)
-    a.zeros = a.sums + 16 * a.dy_panels * a.rows * width * <Py_ssize_t>sizeof(float)
-    return make_step(weight_gradient_leaf, &a, sizeof(a), n,
-                     <double>gb.size() * 9 * a.ic, a.zeros + width * sizeof(float), (xb, gb, wb), grain)
+    a.zeros = a.sums + a.part * sums
+    return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * 9 * a.ic,
+                     a.zeros + width * sizeof(float), (xb, gb, wb), grain)

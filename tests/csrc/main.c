@@ -9,13 +9,13 @@
 
 #include "check.h"
 
-extern const word gemm_words[], weight_gradient_words[], matmul_words[], depthwise_words[], narrow_words[], rows_words[],
-    elementwise_words[], unary_words[], pooling_words[], conv_narrow_words[], conv_pool_words[], winograd_words[],
+extern const word gemm_words[], outer_words[], correlate_words[], matmul_words[], depthwise_words[], narrow_words[],
+    rows_words[], elementwise_words[], unary_words[], pooling_words[], conv_narrow_words[], conv_pool_words[], winograd_words[],
     winograd_conv_words[], normalization_words[], optimizers_words[], random_words_[];
 static const word *const families[] = {
-    gemm_words, weight_gradient_words, matmul_words, depthwise_words, narrow_words, rows_words, elementwise_words, unary_words,
-    pooling_words, conv_narrow_words, conv_pool_words, winograd_words, winograd_conv_words, normalization_words, optimizers_words,
-    random_words_};
+    gemm_words, outer_words, correlate_words, matmul_words, depthwise_words, narrow_words, rows_words, elementwise_words,
+    unary_words, pooling_words, conv_narrow_words, conv_pool_words, winograd_words, winograd_conv_words, normalization_words,
+    optimizers_words, random_words_};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* members of the table that are numbers, not words */
