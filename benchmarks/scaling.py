@@ -11,9 +11,13 @@ import statistics
 import time
 
 import numpy as np
-import profile_model
+import specs
+from network import MODELS, compiled
+from profile_model import prediction, training
 
-import dlcore
+from dlcore import config
+from dlcore.kernels import elementwise, simd
+from dlcore.kernels.executor import Program
 
 SLOWER = 0.9
 
@@ -21,6 +25,18 @@ SLOWER = 0.9
 def counts(most):
     """1, 2, 4, ... and all of them."""
     return sorted({*(2**i for i in range(most.bit_length())), most})
+
+
+def stage(threads):
+    """Seconds of a stage of nearly no work, most of which threads wait for each other. It tells what processors share:
+    where threads of one machine come from several caches, or move between them, it takes several times as long."""
+    y, count = np.empty((threads, 2000), np.float32), 1000
+    program, times = Program([[([elementwise.fill(y, 0.0)], 1)]] * count), []
+    for _ in range(20):
+        start = time.perf_counter()
+        program.run(threads=threads)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) / count
 
 
 def turn(function, batch, threads, seconds):
@@ -35,10 +51,11 @@ def turn(function, batch, threads, seconds):
 
 
 def measure(name, batch, what, threads, options):
-    shape, build = profile_model.MODELS[name]
     random = np.random.default_rng(0)
-    x, y = random.random((batch, *shape), np.float32), random.integers(0, 10, batch, np.int32)
-    function = profile_model.training(build(), x, y) if what == "train" else profile_model.prediction(build(), x)
+    x = random.random((batch, *specs.NETWORKS[name].shape), np.float32)
+    y = random.integers(0, 10, batch, np.int32)
+    model = compiled(MODELS[name]())
+    function = training(model, x, y) if what == "train" else prediction(model, x)
     found = {count: [] for count in threads}
     for _ in range(options.rounds + 1):
         for count in threads:
@@ -49,15 +66,17 @@ def measure(name, batch, what, threads, options):
 
 def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    options.add_argument("--models", default=",".join(profile_model.MODELS))
+    options.add_argument("--models", default=",".join(MODELS))
     options.add_argument("--batches", default="1,2,4,8,32,128")
     options.add_argument("--jobs", default="train,predict")
-    options.add_argument("--threads", type=int, default=dlcore.config.get_num_threads(), help="the most (default: all)")
+    options.add_argument("--threads", type=int, default=config.get_num_threads(), help="the most (default: all)")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--turn", type=float, default=0.02, help="seconds (default: %(default)s)")
     options.add_argument("--json", metavar="FILE", help="write the numbers there")
     options = options.parse_args()
     threads, rows = counts(options.threads), []
+    stages = {count: stage(count) * 1e9 for count in threads}
+    print("a stage of nearly no work, in ns: " + ", ".join(f"{ns:.0f} on {n}" for n, ns in stages.items()))
     print(f"{'µs, times one thread':32}" + " ".join(f"{n:>8} threads" for n in threads))
     for name in options.models.split(","):
         for what in options.jobs.split(","):
@@ -69,7 +88,7 @@ def main():
                 print(f"{name:12} {what:8} batch {batch:4} " + " ".join(cells) + slow, flush=True)
     if options.json:
         with open(options.json, "w") as file:
-            json.dump({"isa": dlcore.config.get_isa(), "rows": rows}, file, indent=1)
+            json.dump({"isa": simd.isa(), "stage_ns": stages, "rows": rows}, file, indent=1)
 
 
 if __name__ == "__main__":

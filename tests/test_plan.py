@@ -240,6 +240,25 @@ def test_batches_too_small_to_feed_threads_split_the_samples_of_large_layers(bat
     np.testing.assert_array_equal(unsplit[0][:batch], first[0])
 
 
+@pytest.mark.parametrize("batch", [1, 3, 5])
+def test_small_maps_are_split_by_channels_and_depthwise_convolutions_by_rows(batch):
+    images = uniform(batch, 8, 8, 128)
+    (x,) = gathers(x=images)
+    w = [Parameter(shape, uniform(*shape) / 9, f"w{i}") for i, shape in enumerate([(3, 3, 128, 128), (3, 3, 128, 1)])]
+    padding = ((1, 1), (1, 1))
+    y = ops.relu(ops.add(ops.conv2d(x, w[0], padding=padding), x))
+    y = ops.conv2d(ops.relu(ops.depthwise_conv2d(y, w[1], padding=padding)), w[0])
+    fuse([y])
+    p = plan([Store(y, "y")], batch)
+    split = {"Conv2D", "DepthwiseConv2D"} if batch < 4 else set()
+    assert {type(op).__name__ for op in p.splits} == split and "Add" not in {type(op).__name__ for op in p.level}
+    first = run([y], {"x": images})[0]
+    for threads in (2, 4):
+        np.testing.assert_array_equal(run([y], {"x": images}, threads)[0], first)
+    whole = run([y], {"x": np.concatenate([images] * 5)})[0]
+    np.testing.assert_array_equal(whole[:batch], first)
+
+
 def test_an_empty_graph_has_an_empty_plan():
     p = plan([], 4)
     assert (p.stages, p.arena_bytes, p.slot_bytes) == ([], 0, 0)

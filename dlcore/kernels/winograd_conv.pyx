@@ -146,15 +146,15 @@ ctypedef struct Conv:
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Conv *a = <const Conv *>args
-    cdef Py_ssize_t blocks = a.tiling.splits, task, block, part
+    cdef Py_ssize_t blocks = a.tiling.splits, pairs = ceildiv(a.panels, 2), task, block, part
     if a.panel_splits == 1:
         conv_tiles(a, first_tile(&a.tiling, begin), first_tile(&a.tiling, end), 0, a.panels, slot)
         return
     for task in range(begin, end):
         block = task // (blocks * a.panel_splits) * blocks + task % blocks
         part = task // blocks % a.panel_splits
-        conv_tiles(a, first_tile(&a.tiling, block), first_tile(&a.tiling, block + 1), a.panels * part // a.panel_splits,
-                   a.panels * (part + 1) // a.panel_splits, slot)
+        conv_tiles(a, first_tile(&a.tiling, block), first_tile(&a.tiling, block + 1), 2 * (pairs * part // a.panel_splits),
+                   min(2 * (pairs * (part + 1) // a.panel_splits), a.panels), slot)
 
 
 cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t first_panel, Py_ssize_t last_panel,
@@ -244,7 +244,7 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
         a.b = <const float *>bb.whole()
     a.tiles, a.x, a.y, a.u = tiles(), xb.rows(), yb.rows(), <const float *>ub.whole()
     y_shape = (n, 2 * yb.shape[1], 2 * yb.shape[2], oc) if pool else yb.shape
-    a.panel_splits = panel_splits_of(splits, ceildiv(y_shape[1], m) * ceildiv(y_shape[2], m), ub.shape[0])
+    a.panel_splits = panel_splits_of(splits, ceildiv(y_shape[1], m) * ceildiv(y_shape[2], m), ceildiv(ub.shape[0], 2))
     a.tiling = make_tiling(m, xb.shape, y_shape, padding, splits // a.panel_splits)
     a.ic, a.oc, a.panels, a.activation, a.pool, a.indexed = ic, oc, ub.shape[0], activation, pool, index is not None
     if a.indexed:
@@ -267,13 +267,13 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
                      a.zeros + width * sizeof(float), (xb, ub, bb, yb, index, residual))
 
 
-cdef Py_ssize_t panel_splits_of(Py_ssize_t splits, Py_ssize_t tiles_of_sample, Py_ssize_t panels):
-    """Into how many blocks to cut the panels: as few as leave enough tiles to a task. Each transforms its tiles anew."""
+cdef Py_ssize_t panel_splits_of(Py_ssize_t splits, Py_ssize_t tiles_of_sample, Py_ssize_t pairs):
+    """Into how many blocks to cut the pairs of panels: as few as leave enough tiles to a task, for each transforms them anew."""
     cdef Py_ssize_t i
     for i in range(1, splits):
-        if splits % i == 0 and i <= panels and tiles_of_sample >= splits // i * ROWS:
+        if splits % i == 0 and i <= pairs and tiles_of_sample >= splits // i * ROWS:
             return i
-    return max([i for i in range(1, splits + 1) if splits % i == 0 and i <= panels])
+    return max([i for i in range(1, splits + 1) if splits % i == 0 and i <= pairs])
 
 
 cdef Py_ssize_t most_tiles(Py_ssize_t floats, Py_ssize_t nbytes, Py_ssize_t all_tiles):
