@@ -9,9 +9,9 @@
 
 #include "check.h"
 
-extern const word gemm_words[], depthwise_words[], narrow_words[], rows_words[], elementwise_words[], unary_words[],
+extern const word convolve_words[], gemm_words[], depthwise_words[], narrow_words[], rows_words[], elementwise_words[], unary_words[],
     pooling_words[], conv_pool_words[], winograd_words[], normalization_words[], optimizers_words[], random_words_[];
-static const word *const families[] = {gemm_words, depthwise_words, narrow_words, rows_words, elementwise_words, unary_words,
+static const word *const families[] = {convolve_words, gemm_words, depthwise_words, narrow_words, rows_words, elementwise_words, unary_words,
                                        pooling_words, conv_pool_words, winograd_words, normalization_words, optimizers_words,
                                        random_words_};
 enum { FAMILIES = sizeof families / sizeof *families };
