@@ -28,7 +28,7 @@ def suits_lanes(conv: Conv2D) -> bool:
     (_, kw), (_, ow, oc) = conv.kernel, conv.output.shape[1:]
     if conv.inputs[0].shape[3] > 1 or conv.geometry["strides"][1] > 1 or len(conv.w.shape) < 4:
         return False
-    return kw * oc * kernels.vectors(ow) < 0.8 * ow * min(_costs(conv).values(), default=kw * kernels.vectors(oc))
+    return kw * oc * kernels.vectors(ow) < 0.9 * ow * min(_costs(conv).values(), default=kw * kernels.vectors(oc))
 
 
 def _costs(conv: Conv2D) -> dict[int, float]:

@@ -157,7 +157,7 @@ def test_nan_reaches_the_windows_that_see_it():
 
 def test_lanes_refuse_what_does_not_fit():
     w, y = blank(3, 3, 1, 4), blank(2, 6, 6, 4)
-    with pytest.raises(ValueError, match="conv2d_lanes: .*do not fit together"):
+    with pytest.raises(ValueError, match=r"conv2d_lanes: .*do not fit together"):
         conv_narrow.conv2d_lanes(blank(2, 8, 9, 1), w, None, y)
     with pytest.raises(ValueError, match="conv2d_lanes: expected one input channel and strides"):
         conv_narrow.conv2d_lanes(blank(2, 8, 8, 2), blank(3, 3, 2, 4), None, y)
