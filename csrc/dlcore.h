@@ -75,6 +75,19 @@ typedef struct {
     int accumulate;              /* nonzero: dw is read and added to */
 } dlc_correlate;
 
+/* y[(s*cols + j)*n + o] = act(bias[o] + sum over i < taps of x[x_segment[s] + tap[i] + j] * w[i*n + o]), s < segments,
+ * j < cols, o < n */
+typedef struct {
+    const float *x;
+    const float *w;
+    const float *bias;           /* (n,) or NULL */
+    float *y;
+    const ptrdiff_t *x_segment;
+    const ptrdiff_t *tap;
+    ptrdiff_t segments, cols, taps;
+    int n, activation;
+} dlc_convolve;
+
 /* c = beta c + alpha a b + bias, then relu: (m, n) from (m, k) and (k, n). With beta = 0, c is not read. */
 typedef struct {
     const float *a;              /* from matmul_pack_a, or as it lies: a[i*a_row + k*a_step] */
@@ -249,6 +262,7 @@ typedef struct {
                                   int kh, int kw, float *dx, int accumulate);
 
     /* convolution with few channels */
+    void (*convolve)(const dlc_convolve *t);
     void (*gather_windows)(const float *t, const ptrdiff_t *offset, const ptrdiff_t *start, ptrdiff_t pixels, ptrdiff_t c,
                            const float *bias, int activation, float *y);
     void (*merge_pixels)(const float *w, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,

@@ -12,7 +12,7 @@ from dlcore.graph.graph import consumers, take_output, topological
 from dlcore.ops.activations import Activation, ActivationGradient
 from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
-from dlcore.ops.conv_narrow import MergedConv2D, merged_pixels
+from dlcore.ops.conv_narrow import LanesConv2D, MergedConv2D, merged_pixels, suits_lanes
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
@@ -152,9 +152,15 @@ def conv_pool(op: Op, readers: Readers) -> bool:
 
 
 def few_channels(op: Op, readers: Readers) -> bool:
-    """conv with fewer output channels than a vector has lanes: some neighbours of a row become one pixel."""
+    """conv with fewer output channels than a vector has lanes: pixels go there, or some neighbours of a row become one
+    pixel."""
     packing = op.inputs[1].op if type(op) is Conv2D else None
-    if not (isinstance(op, Conv2D) and not op.adds and isinstance(packing, Pack) and (pixels := merged_pixels(op)) > 1):
+    if not (isinstance(op, Conv2D) and not op.adds and isinstance(packing, Pack)):
+        return False
+    if suits_lanes(op):
+        take_output(LanesConv2D(op, packing.inputs[0]), op.output)
+        return True
+    if (pixels := merged_pixels(op)) == 1:
         return False
     fused = MergedConv2D(op, packing.inputs[0], pixels)
     take_output(Reshape(fused.output, op.output.shape), op.output)

@@ -7,6 +7,17 @@ _Padding = tuple[_Pair, _Pair]
 def vectors(n: int) -> int: ...
 def merge(w: _Operand, packed: _Operand, pixels: int, step: int) -> Step: ...
 def merge_gradient(dv: _Operand, dw: _Operand, step: int, n: int, grain: int) -> Step: ...
+def conv2d_lanes(
+    x: _Operand,
+    w: _Operand,
+    b: _Operand | None,
+    y: _Operand,
+    strides: _Pair = (1, 1),
+    padding: _Padding = ((0, 0), (0, 0)),
+    dilation: _Pair = (1, 1),
+    activation: int = 0,
+    splits: int = 1,
+) -> Step: ...
 def conv2d_input_gradient(
     dy: _Operand,
     packed: _Operand,

@@ -5,16 +5,20 @@ Few output channels. The channels of p neighbours of a row lie side by side, so 
 from the columns of the image that any of them sees, with zeros in the kernel where one does not: `merge` makes that kernel,
 a convolution with p times the stride uses it, and `merge_gradient` takes its gradient apart.
 
+One input channel as well, and neighbours one apart: pixels lie side by side as they are, and fill the lanes by themselves
+(`conv2d_lanes`).
+
 Few input channels, in the input gradient. The kw pixels under a kernel row lie side by side, too. Each pixel of dy times
 the kernel gives the kw*ic sums that it adds to them; those of neighbours overlap and are added up afterwards (col2im, a
 row at a time). That is kh*oc steps of kw*ic columns for a pixel of dy, not kh*kw*oc steps of ic columns for one of dx.
 """
 from libc.string cimport memset
 
+from dlcore.kernels.border cimport Border, border_bytes, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_convolve, dlc_gemm, dlc_tiles, tiles
 
 # Bytes of sums of one band of rows: they stay in L1 with the weights.
 cdef Py_ssize_t BAND = 16 * 1024
@@ -92,6 +96,82 @@ def merge_gradient(dv, dw, Py_ssize_t step, Py_ssize_t n, Py_ssize_t grain):
     a.source, a.target, a.grain = <const float *>vb.whole(), <float *>wb.whole(), grain
     a.source_size, a.target_size = vb.row_size(), wb.row_size()
     return make_step(merge_gradient_leaf, &a, sizeof(a), n, vb.size(), 0, (vb, wb), grain)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# few output channels of an image of one
+
+ctypedef struct Lanes:
+    const dlc_tiles *tiles
+    Ref x, y
+    Border border
+    Py_ssize_t x_size, y_size             # floats in a sample
+    Py_ssize_t splits                     # tasks of a sample, each some of its rows
+    Py_ssize_t sh, oh, reach              # rows of x under one of y
+    dlc_convolve tile
+
+cdef void lanes_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Lanes *a = <const Lanes *>args
+    cdef Py_ssize_t task, first = begin // a.splits, sample, row, last, image
+    cdef const float *x = <const float *>at(&a.x, first, slot)
+    cdef float *y = <float *>at(&a.y, first, slot)
+    cdef dlc_convolve t = a.tile
+    for task in range(begin, end):
+        sample = task // a.splits - first
+        row = a.oh * (task % a.splits) // a.splits
+        last = a.oh * (task % a.splits + 1) // a.splits
+        t.x = x + sample * a.x_size
+        if has_border(&a.border):
+            copy_rows(&a.border, t.x, <float *>slot, row * a.sh, (last - 1) * a.sh + a.reach, task == begin or a.splits > 1)
+            t.x = <const float *>slot
+        t.y = y + sample * a.y_size + row * t.cols * t.n
+        t.segments, t.x_segment = last - row, a.tile.x_segment + row
+        a.tiles.convolve(&t)
+
+
+def conv2d_lanes(x, w, b, y, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int activation=0,
+                 Py_ssize_t splits=1):
+    """y of `conv.conv2d_forward`, whose arguments these are but for the weights, for one input channel and a horizontal
+    stride of 1, with pixels in the lanes. `splits` tasks per sample.
+
+    Args:
+        x: (n, ih, iw, 1) float32.
+        w: (kh, kw, 1, oc), as it is.
+        splits: 1 to oh.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 4), wb = buffer(w, "w", "f", 4), yb = buffer(y, "y", "f", 4, True), bb = None
+    cdef Lanes a
+    cdef Py_ssize_t i
+    memset(&a, 0, sizeof(a))
+    n, ih, iw, ic = xb.shape
+    _, a.oh, ow, oc = yb.shape
+    kh, kw = wb.shape[:2]
+    check_windows("conv2d_lanes", xb.shape, wb.shape, yb.shape, strides, padding, dilation, 1)
+    if ic != 1 or strides[1] != 1:
+        raise ValueError(f"conv2d_lanes: expected one input channel and strides (s, 1). Received: x {xb.shape}, strides "
+                         f"{tuple(strides)}")
+    a.tiles, a.x, a.y, a.tile.w = tiles(), xb.rows(), yb.rows(), <const float *>wb.whole()
+    if splits < 1 or splits > a.oh or splits > 1 and (a.x.base == NULL or a.y.base == NULL):
+        raise ValueError(f"conv2d_lanes: expected splits of 1 to {a.oh}, and of 1 on slab tensors. Received: {splits}")
+    if b is not None:
+        bb = buffer(b, "b", "f", 1)
+        if bb.shape[0] != oc:
+            raise ValueError(f"conv2d_lanes: expected b of shape ({oc},). Received: {bb.shape}")
+        a.tile.bias = <const float *>bb.whole()
+    (top, bottom), (left, right) = padding
+    a.border = make_border(ih, iw, 1, top, bottom, left, right)
+    a.x_size, a.y_size, a.splits, a.sh = xb.row_size(), yb.row_size(), splits, strides[0]
+    a.reach = (kh - 1) * dilation[0] + 1
+    lists = [row * a.sh * a.border.pw for row in range(a.oh)]
+    lists += [ky * dilation[0] * a.border.pw + kx * dilation[1] for ky in range(kh) for kx in range(kw)]
+    storage = bytearray(len(lists) * sizeof(Py_ssize_t))
+    cdef Py_ssize_t[::1] numbers = memoryview(storage).cast("l")
+    for i, number in enumerate(lists):
+        numbers[i] = number
+    a.tile.x_segment, a.tile.tap = &numbers[0], &numbers[0] + a.oh
+    a.tile.cols, a.tile.taps, a.tile.n, a.tile.activation = ow, kh * kw, oc, activation
+    return make_step(lanes_leaf, &a, sizeof(a), n * splits, <double>yb.size() * kh * kw, border_bytes(&a.border),
+                     (xb, wb, bb, yb, numbers))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

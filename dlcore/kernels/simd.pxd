@@ -45,6 +45,16 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t segments, cols, dy_segment, dy_plane, taps, dw_step
         int n, accumulate
 
+    ctypedef struct dlc_convolve:
+        const float *x
+        const float *w
+        const float *bias
+        float *y
+        const Py_ssize_t *x_segment
+        const Py_ssize_t *tap
+        Py_ssize_t segments, cols, taps
+        int n, activation
+
     ctypedef struct dlc_matmul:
         const float *a
         Py_ssize_t a_row, a_step
@@ -192,6 +202,7 @@ cdef extern from "dlcore.h" nogil:
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                                       Py_ssize_t c, int kh, int kw, float *dx, int accumulate) noexcept nogil
+        void (*convolve)(const dlc_convolve *t) noexcept nogil
         void (*gather_windows)(const float *t, const Py_ssize_t *offset, const Py_ssize_t *start, Py_ssize_t pixels,
                                Py_ssize_t c, const float *bias, int activation, float *y) noexcept nogil
         void (*merge_pixels)(const float *w, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n, Py_ssize_t pixels,

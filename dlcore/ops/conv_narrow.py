@@ -1,12 +1,12 @@
-"""Convolution with few output channels: neighbouring pixels of a row as the channels of one. What `graph.fuse` makes of
-a Conv2D where that pays."""
+"""Convolution with few output channels: neighbouring pixels of a row as the channels of one, or in the lanes. What
+`graph.fuse` makes of a Conv2D where that pays."""
 
 from __future__ import annotations
 
 from dlcore.kernels import conv_narrow as kernels
 from dlcore.kernels import dense as dense_kernels
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import BATCH_WIDE, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, Op, Tensor, split_evenly
 from dlcore.ops.conv import Conv2D, Conv2DInputGradient
 from dlcore.ops.conv_weight_gradient import weight_gradient
 from dlcore.ops.elementwise import bias_gradient
@@ -18,13 +18,44 @@ def merged_pixels(conv: Conv2D) -> int:
 
     With p of them, a vector of p*oc channels stands for p pixels, but the kernel is (p-1)*sw pixels wider.
     """
-    (_, kw), (_, step), ow, oc = conv.kernel, conv.geometry["strides"], conv.output.shape[2], conv.output.shape[3]
-    if conv.geometry["groups"] > 1 or conv.geometry["dilation"][1] > 1 or len(conv.w.shape) < 4:
-        return 1
-    cost = {p: (kw + (p - 1) * step) * kernels.vectors(p * oc) / p for p in range(1, ow + 1)
-            if ow % p == 0 and kernels.vectors(p * oc) <= 2}  # fmt: skip
+    cost = _costs(conv)
     best = min(cost, key=cost.__getitem__, default=1)
     return best if best > 1 and cost[best] < 0.8 * cost[1] else 1
+
+
+def suits_lanes(conv: Conv2D) -> bool:
+    """Whether pixels in the lanes take fewer multiply-adds of a vector than channels do, those of merged pixels too."""
+    (_, kw), (_, ow, oc) = conv.kernel, conv.output.shape[1:]
+    if conv.inputs[0].shape[3] > 1 or conv.geometry["strides"][1] > 1 or len(conv.w.shape) < 4:
+        return False
+    return kw * oc * kernels.vectors(ow) < 0.9 * ow * min(_costs(conv).values(), default=kw * kernels.vectors(oc))
+
+
+def _costs(conv: Conv2D) -> dict[int, float]:
+    """Multiply-adds of a vector for a pixel and a row of the kernel, by the number of pixels that are merged."""
+    (_, kw), (_, step), ow, oc = conv.kernel, conv.geometry["strides"], conv.output.shape[2], conv.output.shape[3]
+    if conv.geometry["groups"] > 1 or conv.geometry["dilation"][1] > 1 or len(conv.w.shape) < 4:
+        return {}
+    return {p: (kw + (p - 1) * step) * kernels.vectors(p * oc) / p for p in range(1, ow + 1)
+            if ow % p == 0 and kernels.vectors(p * oc) <= 2}  # fmt: skip
+
+
+class LanesConv2D(Conv2D):
+    """`conv`, which reads `w` packed, with pixels in the lanes: it reads `w` as it is."""
+
+    def __init__(self, conv: Conv2D, w: Tensor):
+        x, _, *bias = conv.inputs
+        self.w, self.activation, self.kernel, self.geometry = conv.w, conv.activation, conv.kernel, conv.geometry
+        self.algorithm, self.work = conv.algorithm, conv.work
+        Op.__init__(self, [x, w, *bias], conv.output.shape)
+
+    def splits(self, batch):
+        return split_evenly(batch, self.work, self.output.shape[1])
+
+    def bind(self, at):
+        x, w, b, y, activation = self.operands(at)
+        how = (self.geometry[name] for name in ("strides", "padding", "dilation"))
+        return kernels.conv2d_lanes(x, w, b, y, *how, activation, at.splits)
 
 
 class Merge(Op):

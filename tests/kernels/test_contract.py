@@ -160,6 +160,8 @@ def cases(n=3, c=7):
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
     beside = dict(packed=packed(w, transpose=True, joined=True), b=uniform(c))
     yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
+    gray = dict(x=uniform(n, *x.shape[1:3], 1), w=uniform(3, 3, 1, y.shape[3]), b=uniform(y.shape[3]))
+    yield Case(conv_narrow.conv2d_lanes, "y", **gray, y=uniform(n, y.shape[1], x.shape[2], y.shape[3]), **PADDED)
     few, merged = uniform(3, 3, c, 2), uniform(3, 5, c, 4)
     yield Case(conv_narrow.merge, "packed", w=few, packed=packed(merged), pixels=2, step=2)
     parts = dict(dv=uniform(min(n, 1), *merged.shape), dw=uniform(min(n, 1), *few.shape))

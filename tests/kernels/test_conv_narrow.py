@@ -1,4 +1,4 @@
-"""merge, merge_gradient and the input gradient by overlapping rows: convolutions with few channels."""
+"""conv2d_lanes, merge, merge_gradient and the input gradient by overlapping rows: convolutions with few channels."""
 
 import numpy as np
 import pytest
@@ -96,6 +96,77 @@ def test_nan_in_dy_reaches_its_window_only(c):
     expected = np.zeros(x_shape, bool)
     expected[0, 2:5, 3:6] = True
     np.testing.assert_array_equal(np.isnan(input_gradient(dy, w, x_shape, how)), expected)
+
+
+def lanes(x, w, b, how, activation=0, splits=1):
+    y = blank(*ref.conv2d(x, w, None, *how, 1).shape)
+    return results(lambda y: conv_narrow.conv2d_lanes(x, w, b, y, *how, activation, splits), y)
+
+
+LANES = [  # image, kernel, oc, strides, padding, dilation
+    ((28, 28), (5, 5), 6, S1, ((2, 2), (2, 2)), S1),  # the first layer of LeNet-5
+    ((1, 1), (1, 1), 1, S1, P0, S1),
+    ((7, 15), (3, 3), 4, S1, ((1, 1), (1, 1)), S1),
+    ((5, 18), (2, 3), 13, (2, 1), ((1, 0), (0, 2)), (3, 1)),
+    ((3, 127), (3, 2), 7, (3, 1), ((0, 2), (1, 1)), (1, 4)),
+    ((9, 45), (1, 1), 33, S1, P0, S1),
+]
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("size, kernel, oc, strides, padding, dilation", LANES)
+def test_lanes_against_reference(size, kernel, oc, strides, padding, dilation):
+    how = strides, padding, dilation
+    x, w, b = uniform(3, *size, 1), uniform(*kernel, 1, oc, seed=1), uniform(oc, seed=2)
+    expected, magnitude = (ref.conv2d(*of, *how, 1) for of in ((x, w, b), (abs(x), abs(w), abs(b))))
+    y = lanes(x, w, b, how)
+    assert_near(y, expected, magnitude)
+    for splits in (2, 3):
+        if splits <= y.shape[1]:
+            np.testing.assert_array_equal(lanes(x, w, b, how, 0, splits), y)
+    for kind, number in activations.KINDS.items():
+        twin = blank(*y.shape)
+        activations.forward(y, twin, kind).run()
+        np.testing.assert_array_equal(lanes(x, w, b, how, number), twin)
+
+
+@given(
+    st.sampled_from(simd.usable()),
+    st.integers(0, 5),
+    st.tuples(st.integers(1, 8), st.integers(1, 40)),
+    *(small, st.integers(1, 20), st.integers(1, 3), st.tuples(padding, padding), small),
+)
+@settings(max_examples=200, deadline=None, derandomize=True)
+def test_integers_are_exact_with_pixels_in_the_lanes(isa, n, size, kernel, oc, stride, padding, dilation):
+    for axis in (0, 1):
+        assume(size[axis] + sum(padding[axis]) > (kernel[axis] - 1) * dilation[axis])
+    how, x, w = ((stride, 1), padding, dilation), whole(n, *size, 1), whole(*kernel, 1, oc, seed=1)
+    with simd.use(isa):
+        y = lanes(x, w, None, how)
+    np.testing.assert_array_equal(y, ref.conv2d(x, w, None, *how, 1))
+
+
+@pytest.mark.usefixtures("isa")
+def test_nan_reaches_the_windows_that_see_it():
+    x, w = uniform(2, 6, 21, 1), uniform(3, 3, 1, 5, seed=1)
+    x[0, 3, 17] = np.nan
+    expected = np.zeros((2, 4, 19, 5), bool)
+    expected[0, 1:4, 15:18] = True
+    np.testing.assert_array_equal(np.isnan(lanes(x, w, None, (S1, P0, S1))), expected)
+
+
+def test_lanes_refuse_what_does_not_fit():
+    w, y = blank(3, 3, 1, 4), blank(2, 6, 6, 4)
+    with pytest.raises(ValueError, match=r"conv2d_lanes: .*do not fit together"):
+        conv_narrow.conv2d_lanes(blank(2, 8, 9, 1), w, None, y)
+    with pytest.raises(ValueError, match="conv2d_lanes: expected one input channel and strides"):
+        conv_narrow.conv2d_lanes(blank(2, 8, 8, 2), blank(3, 3, 2, 4), None, y)
+    with pytest.raises(ValueError, match="conv2d_lanes: expected one input channel and strides"):
+        conv_narrow.conv2d_lanes(blank(2, 8, 13, 1), w, None, y, (1, 2))
+    with pytest.raises(ValueError, match=r"conv2d_lanes: expected b of shape \(4,\)"):
+        conv_narrow.conv2d_lanes(blank(2, 8, 8, 1), w, blank(5), y)
+    with pytest.raises(ValueError, match="conv2d_lanes: expected splits of 1 to 6"):
+        conv_narrow.conv2d_lanes(blank(2, 8, 8, 1), w, None, y, splits=7)
 
 
 @pytest.mark.usefixtures("isa")
