@@ -24,8 +24,8 @@ def recompute(sinks: Sequence[Op]) -> None:
     """Let later stages compute again what is cheap, in the graph of `sinks`.
 
     An op that says it is cheap, and reads no more of a sample than it writes, is computed again in each later stage
-    that reads it, if its inputs wait until then for others. Ops that only show its output in another shape follow those
-    that read them.
+    that reads it, if its inputs wait until then for others, or take half its room at most. Ops that only show its output
+    in another shape follow those that read them.
     """
     ops = topological(sinks)
     readers, level = consumers(ops), levels(ops)
@@ -41,7 +41,7 @@ def recompute(sinks: Sequence[Op]) -> None:
         if (
             not late
             or not _cheap(source)
-            or not all(_waits(tensor, max(late), level, readers) for tensor in source.inputs)
+            or 2 * sum(_bytes(t) for t in source.inputs if not _waits(t, max(late), level, readers)) > _bytes(source.output)
             or any(one.axis != SAMPLE for one in (op, *found))
         ):
             continue

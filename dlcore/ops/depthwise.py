@@ -53,7 +53,7 @@ class DepthwiseConv2D(Op):
 
 
 class DepthwiseInputGradient(Op):
-    fetches = True
+    cheap = fetches = True
 
     def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
         self.kernel, self.geometry = kernel, geometry
