@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 
 from dlcore.graph.fuse import merge_packs
-from dlcore.graph.plan import Group, Plan, plan
+from dlcore.graph.plan import Plan, plan
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock, Program, Step
 from dlcore.kernels.memory import Arena, Buffer, slot_buffer
-from dlcore.ops.base import BATCH, Op, Parameter, Tensor
+from dlcore.ops.base import Op, Parameter, Tensor
 
 
 class Binder:
@@ -85,9 +85,6 @@ def build(
             first = group.ops[0]
             if group.whole:
                 bound.append((steps, None))
-            elif first not in p.wide and any(op.fetches for op in group.ops):
-                work = sum(step.work for op, step in zip(group.ops, steps, strict=True) if op.fetches)
-                bound.append((steps, grain, *_ahead(group, binder), work))
             else:
                 bound.append((steps, first.grain(steps[0].tasks) if first in p.wide else grain))
         stages.append(bound)
@@ -104,21 +101,6 @@ def build(
     )
     program.ops = [op for groups in p.stages for group in groups for op in group.ops]
     return program
-
-
-def _ahead(group: Group, binder: Binder) -> tuple[list[Buffer], list[Buffer]]:
-    """Rows of the batch that the ops of a group read from the stages before, and those that they write for later ones."""
-    p = binder.plan
-    reads: dict[Tensor, Buffer] = {}
-    writes: dict[Tensor, Buffer] = {}
-    for op in group.ops:
-        for found, tensors in ((reads, op.inputs), (writes, op.outputs)):
-            for t in tensors:
-                root = p.roots.get(t)
-                if root in p.places and not p.places[root].slot and t.shape[:1] == (BATCH,) and t not in p.unread:
-                    if root not in reads and root not in writes:
-                        found[root] = binder.buffer(t)
-    return list(reads.values()), list(writes.values())
 
 
 class Function:

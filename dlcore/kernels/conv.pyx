@@ -10,7 +10,6 @@ pixels with the same (y mod sh, x mod sw) see the same taps at the same offsets,
 """
 from libc.string cimport memset
 
-from dlcore.kernels.ahead cimport fetch_some
 from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of, positions
@@ -188,7 +187,6 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, 
                 t.m = <int>min(mr, count - tile)
                 t.a, t.c = source + tile, target + tile
                 a.tiles.gemm(&t)
-                fetch_some(<double>(t.m * t.n) * t.segments * t.kc)
                 tile += mr
         for r in range(count):
             target[r] += nr

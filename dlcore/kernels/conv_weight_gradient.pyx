@@ -16,7 +16,6 @@ by the tile `correlate`.
 """
 from libc.string cimport memset
 
-from dlcore.kernels.ahead cimport fetch_some
 from dlcore.kernels.border cimport Border, border_bytes, bordered, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows
@@ -114,7 +113,6 @@ cdef void add_block(const BySamples *a, const float *image, const float *dy, Py_
                     t.a = image + a.run[run] + group * a.icg + row
                     t.c = dw + (run * a.run_rows + row) * a.oc + column
                     a.tiles.outer(&t)
-                    fetch_some(<double>(t.m * t.n) * t.segments * t.kc)
                     row += rows
             column += t.n
 

@@ -9,7 +9,6 @@ rest is the same loop over m times as many channels.
 """
 from libc.string cimport memset
 
-from dlcore.kernels.ahead cimport fetch_some
 from dlcore.kernels.border cimport Border, border_bytes, bordered, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of
@@ -85,7 +84,6 @@ cdef void leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) n
                     t.x = image + p.x_origin + row * p.x_row + first
                     t.y = target + p.y_origin + row * p.y_row + first
                     a.tiles.depthwise(&t)
-                    fetch_some(<double>(t.pixels * t.c) * t.taps)
             first += a.block
         if a.sums:
             a.tiles.gather_sums(target, a.y_size, a.multiplier, y + i * a.y_size)

@@ -17,8 +17,7 @@ from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
-from dlcore.kernels.ahead cimport RANGES, Ahead, Range, fetch_from
-from dlcore.kernels.memory cimport Arena, Buffer
+from dlcore.kernels.memory cimport Arena
 
 cdef extern from "sync.h" nogil:
     ctypedef struct dlc_counter:
@@ -115,7 +114,6 @@ ctypedef struct Group:
     BoundStep *steps
     int count
     Py_ssize_t tasks, grain, chunks   # grain 0: one chunk
-    Ahead ahead
 
 ctypedef struct Stage:
     Group *groups
@@ -210,7 +208,7 @@ cdef class Program:
                 raise MemoryError()
             self.c.stages[i].count = len(groups)
             before = self.work
-            for j, (steps, grain, *ahead) in enumerate(groups):
+            for j, (steps, grain) in enumerate(groups):
                 group = &self.c.stages[i].groups[j]
                 group.steps = <BoundStep *>calloc(max(len(steps), 1), sizeof(BoundStep))
                 if group.steps == NULL:
@@ -233,8 +231,6 @@ cdef class Program:
                     self.work += step.work
                     self.scratch = max(self.scratch, step.scratch)
                     self.bound.append(step)
-                if ahead:
-                    self.look_ahead(group, ahead[0], ahead[1], ahead[2])
                 group.chunks = 1 if grain is None else (group.tasks - 1) // grain + 1 if group.tasks > 0 else 0
                 self.c.stages[i].chunks += group.chunks
             if i >= prologue and self.c.stages[i].chunks > 1:
@@ -253,19 +249,6 @@ cdef class Program:
         free(self.c.slots)
         free(self.c.barrier)
         free(self.c.stop)
-
-    cdef int look_ahead(self, Group *group, list reads, list writes, double work) except -1:
-        cdef Buffer rows
-        cdef Py_ssize_t total = 0
-        cdef Range *r
-        for rows in (reads + writes)[:RANGES]:
-            r = &group.ahead.range[group.ahead.count]
-            r.base, r.stride = rows.rows().base, rows.rows().stride
-            r.write = group.ahead.count >= len(reads)
-            total += r.stride * group.tasks
-            group.ahead.count += 1
-        group.ahead.rate = total / max(work, 1.0)
-        return 0
 
     cdef int prepare(self, int threads) except -1:
         """Slots and counters for `threads` threads; grows only."""
@@ -426,7 +409,6 @@ cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int
             group += 1
         begin = chunk * group.grain
         end = min(begin + group.grain, group.tasks)
-        fetch_from(&group.ahead, end, min(end + group.grain, group.tasks))
         for s in range(group.count):
             if run.seconds != NULL:
                 run.seconds[thread * run.steps + group.steps[s].number] -= dlc_seconds()

@@ -247,7 +247,6 @@ class Op:
         follows: the parameter that the op reads or changes after its update, in one task with it, or None.
         cheap: True when the op is one pass over what it reads, no slower than fetching its output from memory: the
             backward pass may compute it again.
-        fetches: True when the op's kernel, bound by arithmetic, fetches ahead what the next slab needs from memory.
         constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
@@ -260,7 +259,6 @@ class Op:
     updates: Parameter | None = None
     follows: Parameter | None = None
     cheap = False
-    fetches = False
     constant = False
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):

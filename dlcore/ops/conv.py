@@ -30,7 +30,6 @@ class _Product(Op):
         shape, back = image_kernel(w), direction == INPUT_GRADIENT
         self.w, self.activation = w, "linear"
         self.algorithm = algorithm(direction, x_shape, shape, y_shape, geometry)
-        self.fetches = self.algorithm == "direct"
         if self.algorithm in TILES:
             weights = transform_weights(w, TILES[self.algorithm], back)
         else:

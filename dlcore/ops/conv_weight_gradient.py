@@ -19,7 +19,6 @@ class Conv2DWeightGradient(Op):
 
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
         self.algorithm = algorithm(WEIGHT_GRADIENT, x.shape, w_shape, dy.shape, geometry)
-        self.fetches = self.algorithm not in TILES
         self.geometry = geometry
         super().__init__([x, dy], (CHUNKS, *w_shape))
 
