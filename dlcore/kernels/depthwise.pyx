@@ -4,8 +4,8 @@ depth multiplier.
 
 Channels lie in SIMD lanes and are never summed, so weights are read as they lie and nothing is packed. Pixels whose
 windows hang over the border the same way are phases of their own, with fewer taps, so that nothing is copied; the phases
-of a stride are as in `conv`. Only the weight gradient copies a sample with its border. A depth multiplier m > 1 repeats each channel m times in the thread's scratch, and the
-rest is the same loop over m times as many channels.
+of a stride are as in `conv`. Only the weight gradient copies a sample with its border. A depth multiplier m > 1 repeats
+each channel m times in the thread's scratch, and the rest is the same loop over m times as many channels.
 """
 from libc.string cimport memset
 
@@ -14,9 +14,6 @@ from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_depthwise, dlc_depthwise_gradient, dlc_tiles, tiles
-
-cdef Py_ssize_t CHANNELS = 32             # whole vectors of any instruction set, and cache lines
-cdef Py_ssize_t ROWS_FLOATS = 8192        # of x and y in work, in L1
 
 # Input pixels (in the gradient) or output pixels that see the same taps.
 ctypedef struct Phase:
@@ -33,7 +30,7 @@ ctypedef struct Depthwise:
     Border image                          # x, with c channels
     Py_ssize_t x_size, y_size             # floats in a sample as it lies
     Py_ssize_t c, multiplier, x_step, phases
-    Py_ssize_t rows, block                # most rows of a phase; channels at a time
+    Py_ssize_t rows                       # of the phase that has most
     Py_ssize_t sums                       # floats in a sample of y before the channels of a multiplier are summed
     bint gradient
     int activation
@@ -62,29 +59,23 @@ cdef void leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) n
     cdef float *target
     cdef const float *image
     cdef const Phase *p
-    cdef Py_ssize_t i, k, row, first
+    cdef Py_ssize_t i, k, row
     cdef dlc_depthwise t
     memset(&t, 0, sizeof(t))
-    t.x_step, t.activation = a.x_step, a.activation
+    t.x_step, t.c, t.w, t.bias, t.activation = a.x_step, a.c, a.w, a.b, a.activation
     for i in range(end - begin):
         # the gradient's repeated channels are those of its output: its input has all of them already
         image = widened(&a.image, 1 if a.gradient else a.multiplier, a.tiles, x + i * a.x_size, <float *>slot, False)
         target = <float *>slot if a.sums else y + i * a.y_size
-        first = 0
-        while first < a.c:
-            t.c = min(a.block, a.c - first)
-            t.w, t.bias = a.w + first, a.b + first if a.b != NULL else NULL
-            for row in range(a.rows):
-                for k in range(a.phases):
-                    p = &a.phase[k]
-                    if row >= p.rows:
-                        continue
+        for row in range(a.rows):
+            for k in range(a.phases):
+                p = &a.phase[k]
+                if row < p.rows:
                     t.x_tap, t.w_tap, t.taps = a.x_tap + p.first, a.w_tap + p.first, p.taps
                     t.pixels, t.y_step = p.cols, p.y_step
-                    t.x = image + p.x_origin + row * p.x_row + first
-                    t.y = target + p.y_origin + row * p.y_row + first
+                    t.x = image + p.x_origin + row * p.x_row
+                    t.y = target + p.y_origin + row * p.y_row
                     a.tiles.depthwise(&t)
-            first += a.block
         if a.sums:
             a.tiles.gather_sums(target, a.y_size, a.multiplier, y + i * a.y_size)
 
@@ -115,9 +106,9 @@ cdef list regions(rows, cols, Py_ssize_t width, Py_ssize_t c, strides, tuple y_p
     return phases
 
 
-cdef Step make_depthwise(Depthwise *head, list phases, Py_ssize_t row_pixels, double work, Py_ssize_t tasks, Py_ssize_t scratch, object keep):
-    """A phase is (rows, cols, x_origin, x_row, y_origin, y_row, y_step, [(x_tap, w_tap), ...]), sorted;
-    row_pixels are those of x and y that a row of windows touches."""
+cdef Step make_depthwise(Depthwise *head, list phases, double work, Py_ssize_t tasks, Py_ssize_t scratch, object keep):
+    """A phase is (rows, cols, x_origin, x_row, y_origin, y_row, y_step, [(x_tap, w_tap), ...]), the taps in rising
+    order. Phases take turns row by row, so that they meet in cache what they share."""
     cdef Py_ssize_t i, taps = sum([len(phase[7]) for phase in phases]), used = 0
     # lists that the step points at live as long as it does
     storage = bytearray(max(2 * taps, 1) * sizeof(Py_ssize_t))
@@ -133,8 +124,6 @@ cdef Step make_depthwise(Depthwise *head, list phases, Py_ssize_t row_pixels, do
             lists[used], lists[taps + used] = x_tap, w_tap
             used += 1
     head.phase, head.phases, head.rows = p, len(phases), max([phase[0] for phase in phases])
-    # as many channels at a time as leave the rows of x under a row of windows, and one of y, in L1
-    head.block = max(CHANNELS, ROWS_FLOATS // max(1, row_pixels) // CHANNELS * CHANNELS)
     head.x_tap, head.w_tap = &lists[0], &lists[0] + taps
     return make_step(leaf, head, sizeof(Depthwise), tasks, work, scratch, (keep, lists, view))
 
@@ -186,7 +175,7 @@ def depthwise_forward(x, w, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0
     rows = split(oh, strides[0], ih, [(k, k * dilation[0] - top) for k in range(kh)])
     cols = split(ow, strides[1], iw, [(k, k * dilation[1] - left) for k in range(kw)])
     phases = regions(rows, cols, iw, oc, strides, (0, ow * oc, oc), kw)
-    return make_depthwise(&a, phases, kh * iw + ow, <double>yb.size() * kh * kw, n, scratch_of(&a.image, m),
+    return make_depthwise(&a, phases, <double>yb.size() * kh * kw, n, scratch_of(&a.image, m),
                           (xb, wb, bb, yb))
 
 
@@ -210,7 +199,7 @@ def depthwise_input_gradient(dy, w, dx, kernel, strides=(1, 1), padding=((0, 0),
         for px, cols, x_taps in phases_of(iw, ow, kw, strides[1], padding[1][0], dilation[1])[0]:
             place = ((py * iw + px) * oc, strides[0] * iw * oc, strides[1] * oc)
             phases += regions(split(rows, 1, oh, y_taps), split(cols, 1, ow, x_taps), ow, oc, (1, 1), place, kw)
-    return make_depthwise(&a, phases, kh * ow + strides[0] * iw, <double>gb.size() * kh * kw, n,
+    return make_depthwise(&a, phases, <double>gb.size() * kh * kw, n,
                           a.sums * <Py_ssize_t>sizeof(float), (gb, wb, xb))
 
 
