@@ -36,6 +36,10 @@ def separable(x, v, w):
     return mse(ops.relu6(normal(ops.depthwise_conv2d(ops.relu6(normal(x, v)), w[..., :1]), w)))
 
 
+def strided(x, v, w):  # the input gradient is four times as large as what it reads
+    return mse(ops.relu6(normal(ops.depthwise_conv2d(ops.relu6(normal(x, v)), w[..., :1], (2, 2)), w)))
+
+
 def over_steps(x, v, w):
     y = ops.reshape(ops.relu(normal(x, v)), (None, 1, 48, 4))
     return mse(normal(y, w))
@@ -60,8 +64,18 @@ def bottom(x, v, w):  # what the activation reads waits for nobody
 
 
 SHAPES = {over_steps: [(3, 3, 3, 4), (1, 3, 4, 4)], separable: [(3, 3, 3, 4), (3, 3, 4, 4)]}
-ALL = [two_layers, separable, over_steps, other_activation, block, deep_block, bottom]
-AGAIN = {two_layers: 1, separable: 1, over_steps: 1, other_activation: 1, block: 2, deep_block: 1, bottom: 0}
+SHAPES[strided] = SHAPES[separable]
+ALL = [two_layers, separable, strided, over_steps, other_activation, block, deep_block, bottom]
+AGAIN = {
+    two_layers: 1,
+    separable: 1,
+    strided: 1,
+    over_steps: 1,
+    other_activation: 1,
+    block: 2,
+    deep_block: 1,
+    bottom: 0,
+}
 
 
 def made(graph, least, monkeypatch):
@@ -80,6 +94,8 @@ def test_the_same_bits(graph, threads, monkeypatch):
     kept, again = (made(graph, least, monkeypatch) for least in (1 << 30, 0))
     count = names(again).count("Normalize") - names(kept).count("Normalize")
     assert count == AGAIN[graph]
+    # reads half as much as it writes, or a quarter
+    assert names(again).count("DepthwiseInputGradient") == 2 * (graph in (separable, strided))
     for a, b in zip(run(kept, {"x": IMAGES}, threads), run(again, {"x": IMAGES}, threads), strict=True):
         assert a.tobytes() == b.tobytes()
     before, after = (plan([t.op for t in targets], 100).arena_bytes for targets in (kept, again))

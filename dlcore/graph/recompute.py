@@ -2,8 +2,9 @@
 
 In training, the output of a layer waits for the backward pass in memory as large as the batch, and comes back from
 there. Where its inputs wait as well, as those of a batch normalisation do, a second copy of the op computes it in the
-slab where it is read, and the first copy's output need not outlive its slab: neither is ever written to memory. The
-bits are the same.
+slab where it is read, and the first copy's output need not outlive its slab: neither is ever written to memory. Where
+they are much smaller than it, as those of the input gradient of a depthwise convolution with strides are, they are kept
+in its place. The bits are the same.
 
 Chen et al., "Training Deep Nets with Sublinear Memory Cost", arXiv 1604.06174; Bulo et al., arXiv 1712.02616.
 """
@@ -24,8 +25,8 @@ def recompute(sinks: Sequence[Op]) -> None:
     """Let later stages compute again what is cheap, in the graph of `sinks`.
 
     An op that says it is cheap, and reads no more of a sample than it writes, is computed again in each later stage
-    that reads it, if its inputs wait until then for others. Ops that only show its output in another shape follow those
-    that read them.
+    that reads it, if its inputs wait until then for others, or take half its room at most. Ops that only show its
+    output in another shape follow those that read them.
     """
     ops = topological(sinks)
     readers, level = consumers(ops), levels(ops)
@@ -41,7 +42,7 @@ def recompute(sinks: Sequence[Op]) -> None:
         if (
             not late
             or not _cheap(source)
-            or not all(_waits(tensor, max(late), level, readers) for tensor in source.inputs)
+            or 2 * _kept(source, max(late), level, readers) > _bytes(source.output)
             or any(one.axis != SAMPLE for one in (op, *found))
         ):
             continue
@@ -61,9 +62,13 @@ def _cheap(op: Op) -> bool:
     return op.cheap and op.axis == SAMPLE and LEAST_BYTES <= _bytes(op.output) >= read
 
 
-def _waits(tensor: Tensor, stage: int, level: dict[Op, int], readers: dict[Tensor, list[Op]]) -> bool:
-    """Whether a tensor that is as large as the batch is kept until `stage` anyway."""
-    return tensor.shape[:1] != (BATCH,) or any(level[reader] >= stage for reader in readers[tensor])
+def _kept(op: Op, stage: int, level: dict[Op, int], readers: dict[Tensor, list[Op]]) -> int:
+    """Bytes of the inputs, of those as large as the batch, that would be kept until `stage` for a copy alone."""
+    return sum(
+        _bytes(tensor)
+        for tensor in op.inputs
+        if tensor.shape[:1] == (BATCH,) and not any(level[reader] >= stage for reader in readers[tensor])
+    )
 
 
 def _bytes(tensor: Tensor) -> int:

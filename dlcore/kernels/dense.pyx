@@ -35,12 +35,17 @@ cdef void pack_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     cdef const Pack *a = <const Pack *>args
     cdef Py_ssize_t task, group, panel, tap
     cdef int nr = a.tiles.nr
+    cdef const float *w
+    cdef float *to
     for task in range(begin, end):
         group, panel = task // a.panels, task % a.panels
         for tap in range(a.taps):
-            a.tiles.pack(a.w + group * a.group_stride + tap * a.tap_stride + panel * nr * a.col_stride,
-                         a.row_stride, a.col_stride, a.k, min(a.n - panel * nr, nr),
-                         a.packed + (task * a.taps + tap) * a.k * nr)
+            w = a.w + group * a.group_stride + tap * a.tap_stride + panel * nr * a.col_stride
+            to = a.packed + (task * a.taps + tap) * a.k * nr
+            if a.row_stride == 1 and a.n - panel * nr >= nr:
+                a.tiles.transpose(w, a.col_stride, nr, a.k, to, nr)
+            else:
+                a.tiles.pack(w, a.row_stride, a.col_stride, a.k, min(a.n - panel * nr, nr), to)
 
 
 def pack(w, packed, bint transpose=False, int groups=1, bint joined=False):

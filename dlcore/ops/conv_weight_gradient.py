@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore.kernels import conv_weight_gradient as kernels
+from dlcore.kernels import gemm
 from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor
 from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm
@@ -29,20 +30,28 @@ class Conv2DWeightGradient(Op):
 
 
 class Conv2DBatchWeightGradient(Op):
-    """The sum over the batch, rows of weights by rows of weights."""
+    """The sum over the batch, rows of weights by rows of weights. That of a kernel of one pixel, where no pixel is left
+    out, is a product of matrices."""
 
     axis = BATCH_WIDE
 
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
-        self.block = kernels.weight_rows() * w_shape[3]
+        *kernel, ic, oc = w_shape
+        self.product = kernel == [1, 1] and geometry["groups"] == 1 and x.shape[1:3] == dy.shape[1:3]
+        self.rows = max(64, min(128, ic // 4)) if self.product else kernels.weight_rows()
+        self.block = self.rows * oc
         self.geometry = geometry
         super().__init__([x, dy], w_shape)
 
     def bind(self, at):
         x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
+        if self.product:
+            return gemm.gemm(x, dy, dw.reshape(dw.shape[2:]), transpose_a=True, rows=self.rows)
         return kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
 
     def grain(self, tasks):
+        if self.product:
+            return 1
         return max(1, min(kernels.SHARING_ROWS // kernels.weight_rows(), tasks // 8))
 
 

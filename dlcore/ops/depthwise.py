@@ -63,6 +63,8 @@ class DepthwiseConv2D(Op):
 
 
 class DepthwiseInputGradient(Op):
+    cheap = True  # where a stride makes dx larger than dy
+
     def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
         self.kernel, self.geometry = kernel, geometry
         super().__init__([dy, w], x_shape)

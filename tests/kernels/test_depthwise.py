@@ -24,6 +24,8 @@ CASES = [  # x shape, kernel, multiplier, strides, padding, dilation
     ((2, 3, 4, 2), (2, 3), 1, S1, ((4, 3), (2, 5)), S1),  # more padding than any tap can use
     ((5, 1, 127, 2), (1, 5), 1, (1, 2), ((0, 0), (4, 0)), S1),  # causal, one-dimensional
     ((0, 4, 4, 3), (2, 2), 1, S1, P0, S1),
+    ((1, 4, 130, 71), (3, 3), 1, S1, P1, S1),
+    ((1, 5, 131, 67), (3, 3), 1, (2, 2), P1, S1),
 ]
 CASES += [((2, 3, width, c), (2, 2), 1, S1, P0, S1) for width, c in enumerate(SIZES, 2)]  # 1 to 10 pixels in a row
 
