@@ -77,7 +77,7 @@ def test_extensions_are_small():
     if _build_config.DEBUG:
         pytest.skip("debug symbols may be large")
     sizes = {path.name: path.stat().st_size / MEGABYTE for path in EXTENSIONS}
-    assert sum(sizes.values()) < 6, sizes
+    assert sum(sizes.values()) < 6.5, sizes
 
 
 def test_flags_keep_nan_and_portability():

@@ -54,8 +54,8 @@ class LanesConv2D(Conv2D):
 
     def bind(self, at):
         x, w, b, y, activation = self.operands(at)
-        how = (self.geometry[name] for name in ("strides", "padding", "dilation"))
-        return kernels.conv2d_lanes(x, w, b, y, *how, activation, at.splits)
+        how = {name: self.geometry[name] for name in ("strides", "padding", "dilation")}
+        return kernels.conv2d_lanes(x, w, b, y, **how, activation=activation, splits=at.splits)
 
 
 class Merge(Op):
