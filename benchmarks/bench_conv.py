@@ -1,4 +1,4 @@
-"""Convolution: forward with bias and ReLU, input gradient, weight gradient."""
+"""Convolution: forward with bias and ReLU, input gradient."""
 
 import numpy as np
 import pytest
@@ -29,9 +29,3 @@ def bench_input_gradient(shape, measure, random, pack):
     x, w, y, padding, flop = sizes(shape)
     dy, dx = random(*y), random(*x)
     measure(conv.conv2d_input_gradient(dy, pack(*w, transpose=True), dx, w[:2], padding=padding), flop)
-
-
-@CASES
-def bench_weight_gradient(shape, measure, random):
-    x, w, y, padding, flop = sizes(shape)
-    measure(conv.conv2d_weight_gradient(random(*x), random(*y), random(1, *w), x[0], padding=padding), flop)

@@ -1,4 +1,4 @@
-"""Dense layers: forward with bias and ReLU, input gradient, weight gradient, packing."""
+"""Dense layers: forward with bias and ReLU, input gradient, packing."""
 
 import pytest
 import shapes
@@ -18,12 +18,6 @@ def bench_forward(n, k, units, measure, random, pack):
 @CASES
 def bench_input_gradient(n, k, units, measure, random, pack):
     step = dense.dense_input_gradient(random(n, units), pack(k, units, transpose=True), random(n, k))
-    measure(step, flop=2 * n * k * units)
-
-
-@CASES
-def bench_weight_gradient(n, k, units, measure, random):
-    step = dense.dense_weight_gradient(random(n, k), random(n, units), random(k, units))
     measure(step, flop=2 * n * k * units)
 
 

@@ -3,6 +3,8 @@
 - Every framework runs in a process of its own (peers/worker.py), since two thread pools in one process disturb each
   other. All are pinned to the same first `--threads` CPUs and told to use that many threads.
 - Data lie in memory as float32 before the clock starts.
+- All have the same network: they begin with the same weights, and a comparison ends where the number of parameters, the
+  losses of the first two training steps or the probabilities of an image differ.
 - The peers get their best case: a scan runs all configurations of a peer (peers/<task>_<peer>.py) one after the other
   and keeps the fastest by its *minimum*, which other tenants of the machine disturb least.
 - Large tensors that glibc's malloc hands back to the kernel after every step cost an unfused framework thousands of
@@ -44,6 +46,7 @@ PEERS = pathlib.Path(__file__).resolve().parent / "peers"
 CHECKOUT = PEERS.parents[1]
 sys.path.insert(0, str(PEERS))
 import mnist_files  # noqa: E402
+import specs  # noqa: E402
 
 THREAD_VARIABLES = [
     "OMP_NUM_THREADS",
@@ -59,6 +62,7 @@ KEEP_HEAP = {
 }
 QUIET = 0.05  # share of the CPUs that others may use
 SCAN_TURNS = 3
+AGREE = {"parameters": 0, "losses": 2e-2, "probabilities": 1e-4}  # facts about a network: how far they may differ
 
 
 class Failed(Exception):
@@ -73,14 +77,14 @@ class Worker:
 
     Args:
         task, peer: name peers/<task>_<peer>.py, and `config` one of its configurations.
-        jobs: those of its jobs that are wanted.
+        jobs: those of its jobs that are wanted now; `prepare` is for more.
         turn: seconds of a turn, default that of the comparison.
     """
 
     def __init__(self, task, peer, config, jobs, options, turn=None):
         self.task, self.peer, self.config, self.name = task, peer, config, f"{peer}: {config}"
         environment = environment_of(peer, options) | configurations(task, peer)[config].get("environment", KEEP_HEAP)
-        wanted = ("threads", "cpus", "data", "isa")
+        wanted = ("threads", "cpus", "data", "isa", "model")
         spec = {"task": task, "peer": peer, "config": config} | {name: getattr(options, name) for name in wanted}
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - lives as long as the worker
         self.process = subprocess.Popen(
@@ -94,12 +98,13 @@ class Worker:
             start_new_session=True,
         )
         try:
-            answer = self._read(timeout=300)
+            answer = self._read(timeout=600)
             if "error" in answer:
                 raise Failed(answer["error"])
-            self.versions, self.options = answer["ready"], options
-            self.turns = {job: [] for job in jobs}
-            self.count = {job: self._warm_up(job, turn or options.turn) for job in jobs}
+            self.versions, self.facts, self.options = answer["ready"], answer["facts"], options
+            self.turns, self.count = {}, {}
+            for job in jobs:
+                self._warm_up(job, turn or options.turn)
             self.stop()
         except BaseException:
             self.close()
@@ -119,18 +124,23 @@ class Worker:
             self.process.stdin.write(json.dumps({"job": job, "count": count}) + "\n")
         return self._read(timeout=600)
 
-    def _warm_up(self, job, turn):
-        """At least 20 times and half a second after the first time, which compiles. Returns how often a turn does it.
+    def prepare(self, job, warm=0.5):
+        """Wake, get ready for this job too, stop."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+        self._warm_up(job, self.options.turn, warm)
+        self.stop()
 
-        What takes a second each time is warm after two.
+    def _warm_up(self, job, turn, warm=0.5):
+        """At least 20 times and `warm` seconds after the first time, which compiles; and find out how often a turn does
+        it. What takes a second each time is warm after two.
         """
         answer = self._do(job, 1)
         answer = self._do(job, 1)
         done, seconds = 1, answer["seconds"]
-        while seconds < 1 and (done < 20 or seconds < 0.5):
+        while seconds < 2 * warm and (done < 20 or seconds < warm):
             answer = self._do(job, min(20, done) if done < 20 else done)
             done, seconds = done + answer["count"], seconds + answer["seconds"]
-        return max(1, round(turn * answer["count"] / answer["seconds"]))
+        self.turns[job], self.count[job] = [], max(1, round(turn * answer["count"] / answer["seconds"]))
 
     def stop(self):
         """Stop the whole process group and wait until the kernel says so."""
@@ -200,19 +210,25 @@ def wait_for_quiet(options):
         options.patience -= passed
 
 
-def configurations(task, peer):
-    """The CONFIGS of peers/<task>_<peer>.py: {name: arguments of its build}, and the worker's environment."""
-    return importlib.import_module(f"{task}_{peer}").CONFIGS
+def configurations(task, peer, model=None):
+    """The CONFIGS of peers/<task>_<peer>.py: {name: arguments of its build}, and the worker's environment; those worth
+    trying for this model."""
+    module = importlib.import_module(f"{task}_{peer}")
+    if model is None or not hasattr(module, "configs"):
+        return module.CONFIGS
+    return {config: module.CONFIGS[config] for config in module.configs(model)}
 
 
-def training_data():
-    """(where from, x, y): MNIST below DLCORE_DATA_HOME, else random images of the same shape."""
-    try:
-        x, y, _, _ = mnist_files.read()
-        return "MNIST", x / np.float32(255), y.astype(np.int32)
-    except OSError:
-        rng = np.random.default_rng(0)
-        return "random images", rng.random((60000, 28, 28, 1), np.float32), rng.integers(0, 10, 60000, np.int32)
+def training_data(model="headline"):
+    """(where from, x, y) for a network: MNIST below DLCORE_DATA_HOME where its images fit, else random images."""
+    network = specs.NETWORKS[model]
+    grey = int(np.prod(network.shape)) == 28 * 28
+    if grey:
+        with contextlib.suppress(OSError):
+            x, y, _, _ = mnist_files.read()
+            return "MNIST", (x / np.float32(255)).reshape(-1, *network.shape), y.astype(np.int32)
+    rng, count = np.random.default_rng(0), 60000 if grey else network.images
+    return "random images", rng.random((count, *network.shape), np.float32), rng.integers(0, 10, count, np.int32)
 
 
 def machine(options):
@@ -246,16 +262,28 @@ def instruction_set(options):
     return done.stdout.strip() or None
 
 
-def scan(task, peer, jobs, options):
-    """Try every configuration of a peer. Returns {job: [(minimum µs, configuration)] from the fastest on}."""
+def agree(name, facts, first):
+    """End here where a framework does not have dlcore's network."""
+    for fact in facts.keys() & first.keys():
+        if not np.allclose(facts[fact], first[fact], rtol=AGREE[fact], atol=AGREE[fact]):
+            sys.exit(f"{name} has another network than dlcore: {fact} {facts[fact]}, not {first[fact]}")
+
+
+def scan(task, peer, jobs, options, facts):
+    """Try every configuration of a peer. Returns {job: [(minimum µs, configuration)] from the fastest on}.
+
+    `facts` is the first worker's, which fills it, and what the others must agree with.
+    """
     ranked = {job: [] for job in jobs}
-    for config in configurations(task, peer):
+    for config in configurations(task, peer, options.model):
         name = f"{peer}: {config}"
         if peer != "dlcore" and not re.search(options.configs, name):
             continue
         worker = None
         try:
             worker = Worker(task, peer, config, jobs, options, options.turn / 2)
+            agree(name, worker.facts, facts)
+            facts.update({fact: value for fact, value in worker.facts.items() if fact not in facts})
             for job in jobs:
                 for _ in range(SCAN_TURNS):
                     worker.turn(job)
@@ -339,10 +367,10 @@ def contest(task, jobs, peers, options, extra=()):
         {job: {"quiet": bool, "rounds": used of all, "rows": of `summarise`, dlcore's first way leading}}, and what the
         scan found: {peer: {job: [(minimum µs, configuration)]}}.
     """
-    ranking = {}
+    ranking, facts = {}, {}
     print(f"\nscan, the fastest of {SCAN_TURNS} turns, µs\n  {'':44}" + "".join(f"{job:>12}" for job in jobs))
     for peer in ["dlcore", *peers]:
-        ranking[peer] = scan(task, peer, list(jobs), options)
+        ranking[peer] = scan(task, peer, list(jobs), options, facts)
     wanted = {}  # (task, peer, config): its jobs
     for config in configurations(task, "dlcore"):
         if any(config == found for _, found in ranking["dlcore"][next(iter(jobs))]):
@@ -368,6 +396,42 @@ def contest(task, jobs, peers, options, extra=()):
             results[job] = {"quiet": quiet, "rounds": [len(kept), options.rounds], "rows": rows}
             print_table(job, results[job])
     return results, ranking
+
+
+def contests(task, jobs_of, peers, options, extra=()):
+    """`contest` for each model that the options name, and a table of all where they are several.
+
+    Args:
+        jobs_of: function of a model's name: {job: images}.
+
+    Returns:
+        {model: {"data": where from, "results": ..., "scan": ...}}
+    """
+    found = {}
+    for model in specs.NETWORKS if options.model == "all" else [options.model]:
+        options.model = model
+        data, network = provide(options, model), specs.NETWORKS[model]
+        print(f"\n=== {network.title}: {network.parameters():,} parameters, {data}", flush=True)
+        results, ranking = contest(task, jobs_of(model), peers, options, extra)
+        found[model] = {"data": data, "results": results, "scan": ranking}
+    if len(found) > 1:
+        print(f"\n{'':14}{'':8}{'dlcore µs':>12}   {'best peer':44}{'µs':>12}   ratio")
+    for model, job, own, best, quiet in summary(found) if len(found) > 1 else ():
+        low, high = best["ratio_interval"]
+        print(
+            f"{model:14}{job:8}{own['us']:12,.0f}   {best['peer'] + ': ' + best['config']:44}{best['us']:12,.0f}"
+            f"{best['ratio']:8.2f}   {low:.2f} .. {high:.2f}{'' if quiet else '   NOISY'}"
+        )
+    return found
+
+
+def summary(found):
+    """(model, job, dlcore's first row, the fastest peer's row, whether all was quiet) of what `contests` found."""
+    for model, measured in found.items():
+        for job, result in measured["results"].items():
+            peers = [row for row in result["rows"] if row["peer"] not in COLOURS]
+            if peers:
+                yield model, job, result["rows"][0], min(peers, key=lambda row: row["us"]), result["quiet"]
 
 
 def print_table(title, result):
@@ -427,10 +491,15 @@ def parser(description, peers=(), rounds=15, turn=0.7):
     if peers:
         options.add_argument("--peers", default=",".join(peers), help="default: %(default)s")
         options.add_argument("--configs", default="", metavar="REGEX", help="only peers' configurations that match")
+        options.add_argument(
+            "--model", default="headline", choices=[*specs.NETWORKS, "all"], help="default: %(default)s"
+        )
         options.add_argument("--chart", metavar="FILE", help="draw the result into a PNG")
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--rounds", type=int, default=rounds, help="default: %(default)s")
     options.set_defaults(turn=turn)
+    if not peers:
+        options.set_defaults(model="headline")
     options.add_argument("--patience", type=float, default=120, help="seconds to wait for quiet, in all (default: 120)")
     options.add_argument("--dlcore-python", default=sys.executable, metavar="PYTHON")
     options.add_argument("--json", metavar="FILE", help="write everything measured")
@@ -446,13 +515,18 @@ def prepared(options):
         sys.exit(f"{options.threads} threads asked for, {len(mask)} CPUs allowed")
     options.isa = instruction_set(options)
     info = machine(options)
-    with tempfile.TemporaryDirectory() as folder:
-        info["data"], x, y = training_data()
-        options.data = os.path.join(folder, "data.npz")
-        np.savez(options.data, x=x, y=y)
-        del x, y
+    with tempfile.TemporaryDirectory() as options.folder:
+        info["data"] = provide(options, "headline" if options.model == "all" else options.model)
         print(*(f"{key}: {value}" for key, value in info.items()), sep="\n", flush=True)
         yield info
+
+
+def provide(options, model):
+    """Write the model's data where workers find them. Returns where they are from."""
+    source, x, y = training_data(model)
+    options.data = os.path.join(options.folder, "data.npz")
+    np.savez(options.data, x=x, y=y)
+    return source
 
 
 def write_json(options, report):

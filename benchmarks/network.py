@@ -1,10 +1,16 @@
-"""Keras' MNIST CNN in dlcore, and its training steps without what `fit` does around them."""
+"""dlcore's side of the compared networks, and its training steps without what `fit` does around them."""
+
+import pathlib
+import sys
 
 import numpy as np
+from specs import BATCH, NETWORKS
 
+import dlcore
 from dlcore import layers, models, optimizers
 
-BATCH = 128
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
+import networks
 
 
 def mnist_cnn(metrics=()):
@@ -18,7 +24,29 @@ def mnist_cnn(metrics=()):
             layers.Dense(10, activation="softmax"),
         ]
     )
+    return compiled(model, metrics)
+
+
+def compiled(model, metrics=()):
     model.compile(optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=list(metrics))
+    return model
+
+
+MODELS = {  # as in specs.py
+    "headline": mnist_cnn,
+    "lenet5": lambda: networks.lenet5(dlcore),
+    "vgg": lambda: networks.vgg16(dlcore, classes=10, blocks=(2, 2), units=256),
+    "resnet20": lambda: networks.resnet20(dlcore),
+    "mobilenet": lambda: networks.mobilenet(dlcore, classes=10),
+    "mobilenet96": lambda: networks.mobilenet(dlcore, (96, 96, 3), classes=10),
+    "mlp": lambda: networks.mlp(dlcore),
+}
+
+
+def compared(name):
+    """The network of this name, compiled, with the weights that all frameworks begin with."""
+    model = compiled(MODELS[name]())
+    model.set_weights([array for arrays in NETWORKS[name].weights() for array in arrays])
     return model
 
 

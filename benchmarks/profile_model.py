@@ -1,37 +1,21 @@
 """Where the time of a model's training step or prediction goes: `python benchmarks/profile_model.py resnet20`.
 
 One line for each op of the bound program, the slowest first: the milliseconds of one run summed over the threads, the
-share of all, the multiply-adds a second of one thread, and the shapes. Ops that follow each other slab by slab find in
+share of all, the multiply-adds a second of one thread, and the shapes. A prediction has the weights prepared, as
+all calls of `predict` have but the first. Ops that follow each other slab by slab find in
 cache what the one before wrote, as in any run; looking at the clock costs some 30 ns for each of their calls.
 """
 
 import argparse
-import pathlib
-import sys
 import time
 
 import numpy as np
-
-import dlcore
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-import networks
-from network import mnist_cnn
-
-MODELS = {
-    "headline": ((28, 28, 1), mnist_cnn),
-    "lenet5": ((28, 28, 1), lambda: networks.lenet5(dlcore)),
-    "vgg": ((32, 32, 3), lambda: networks.vgg16(dlcore, classes=10, blocks=(2, 2), units=256)),
-    "resnet20": ((32, 32, 3), lambda: networks.resnet20(dlcore)),
-    "mobilenet": ((32, 32, 3), lambda: networks.mobilenet(dlcore, classes=10)),
-    "mobilenet96": ((96, 96, 3), lambda: networks.mobilenet(dlcore, (96, 96, 3), classes=10)),
-    "mlp": ((784,), lambda: networks.mlp(dlcore)),
-}
+import specs
+from network import MODELS, compiled
 
 
 def training(model, x, y):
     """The program of a training step, fed."""
-    model.compile("adam", "sparse_categorical_crossentropy")
     model.train_on_batch(x, y)
     function = model._function(x.dtype.char, (None,), training=True).function
     function.feeds["x0"].set(x)
@@ -53,26 +37,28 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("model", choices=MODELS)
     options.add_argument("--predict", action="store_true", help="a prediction instead of a training step")
+    options.add_argument("--cold", action="store_true", help="a prediction right after the weights changed")
     options.add_argument("--batch", type=int, default=128)
     options.add_argument("--steps", type=int, default=10)
     options.add_argument("--threads", type=int, default=2)
     options.add_argument("--rows", type=int, default=40, help="lines to print (default: %(default)s)")
     options = options.parse_args()
-    shape, build = MODELS[options.model]
     random = np.random.default_rng(0)
-    x = random.random((options.batch, *shape), np.float32)
+    x = random.random((options.batch, *specs.NETWORKS[options.model].shape), np.float32)
     y = random.integers(0, 10, options.batch, np.int32)
-    function = prediction(build(), x) if options.predict else training(build(), x, y)
+    model = compiled(MODELS[options.model]())
+    function = prediction(model, x) if options.predict else training(model, x, y)
     program, times = function.program(options.batch), []
+    prepared = "weights" if options.predict and not options.cold else None
     for _ in range(options.steps + 2):
         function.cursor.cursor = 0
         start = time.perf_counter()
-        program.run(1, options.threads)
+        program.run(1, options.threads, prepared)
         times.append(time.perf_counter() - start)
     found = np.zeros((len(program.ops), 2))
     for _ in range(options.steps):
         function.cursor.cursor = 0
-        found += np.array(program.profile(1, options.threads)) / options.steps
+        found += np.array(program.profile(1, options.threads, prepared)) / options.steps
     total = found[:, 1].sum()
     print(f"{np.median(times[2:]) * 1e3:.3f} ms; {total * 1e3:.3f} ms of work on {options.threads} threads")
     for i in np.argsort(-found[:, 1])[: options.rows]:

@@ -1,5 +1,8 @@
-/* cpuid, once: which of the compiled tables this processor can run. */
+/* cpuid: which of the compiled tables this processor can run, and which processor it is. */
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "dlcore.h"
 
@@ -33,4 +36,24 @@ const dlc_tiles *dlc_find(const char *isa) {
         return &dlc_tiles_avx512;
 #endif
     return NULL;
+}
+
+int dlc_processor(char vendor[13], int *family, int *model) {
+    memset(vendor, 0, 13);
+    *family = *model = 0;
+#if defined(__x86_64__)
+    unsigned a, b, c, d;
+    if (!__get_cpuid(0, &a, &b, &c, &d)) return 0;
+    memcpy(vendor, &b, 4);
+    memcpy(vendor + 4, &d, 4);
+    memcpy(vendor + 8, &c, 4);
+    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
+    *family = (int)(a >> 8 & 15);
+    *model = (int)(a >> 4 & 15);
+    if (*family == 6 || *family == 15) *model += (int)(a >> 16 & 15) << 4;
+    if (*family == 15) *family += (int)(a >> 20 & 255);
+    return 1;
+#else
+    return 0;
+#endif
 }

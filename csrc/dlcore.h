@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH }; /* what the epilogue of a tile knows */
+enum { DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH, DLC_RELU6 }; /* what the epilogue of a tile knows */
 
 /* functions of one variable, with up to three parameters; see unary.inc */
 enum {
@@ -25,25 +25,82 @@ enum { DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM
 
 enum { DLC_SUM, DLC_MAX, DLC_MIN };
 
-#define DLC_MR 6       /* rows of the register tile, the same for every instruction set */
+#define DLC_MR2 6      /* rows of the register tile, the same for every instruction set */
+#define DLC_MR 12      /* rows where n is one vector or less, the most there are */
 #define DLC_TILES 16   /* Winograd tiles in a block */
 #define DLC_NR_MAX 32  /* the widest tile; the table in use says its own nr */
 
 /* c[r][j] (+)= sum over segments s and k < kc of a[r][a_segment[s] + k*a_step] * b[b_segment[s] + k*b_step + j],
- * then + bias[j], then the activation, for r < m and j < n. A row pointer past m repeats the last valid one. */
+ * then + bias[j], then + add, then the activation, for r < m and j < n. */
 typedef struct {
-    const float *a[DLC_MR];
-    float *c[DLC_MR];
+    const float *const *a;       /* m pointers */
+    float *const *c;
     const float *b;
     const float *bias;           /* NULL: none */
+    const float *add;            /* lies as c does: what is added to c[r][j] is add[c[r] + j - origin]; NULL: nothing */
+    const float *origin;
     const ptrdiff_t *a_segment;
     const ptrdiff_t *b_segment;
     ptrdiff_t segments, kc, a_step, b_step;
-    int m, n;
+    int m, n;                    /* 1 <= m <= DLC_MR2, or DLC_MR where n <= width */
     int b_padded;                /* nonzero: b rows may be read up to nr, whatever n is (packed panels) */
     int accumulate;              /* nonzero: c is read and added to */
     int activation;
 } dlc_gemm;
+
+/* c[r*c_step + j] (+)= sum over segments s and k < kc of a[a_segment[s] + k*a_step + r] * b[b_segment[s] + k*b_step + j],
+ * for r < m and j < n. */
+typedef struct {
+    const float *a;
+    const float *b;              /* rows may be read up to the end of a vector, whatever n is */
+    float *c;
+    const ptrdiff_t *a_segment;
+    const ptrdiff_t *b_segment;
+    ptrdiff_t segments, kc, a_step, b_step, c_step;
+    int m;                       /* 1 to `outer_rows`, or twice that where n is at most `width` */
+    int n;                       /* 1 to nr */
+    int accumulate;              /* nonzero: c is read and added to */
+} dlc_outer;
+
+/* dw[i*dw_step + o] (+)= sum over segments s and j < cols of x[x_segment[s] + tap[i] + j] * dy[o*dy_plane + s*dy_segment + j]
+ * for i < taps and o < n. */
+typedef struct {
+    const float *x;
+    const float *dy;             /* rows go on to the end of a vector, with zeros */
+    float *dw;
+    const ptrdiff_t *x_segment;
+    const ptrdiff_t *tap;
+    ptrdiff_t segments, cols, dy_segment, dy_plane, taps, dw_step;
+    int n;
+    int accumulate;              /* nonzero: dw is read and added to */
+} dlc_correlate;
+
+/* y[(s*cols + j)*n + o] = act(bias[o] + sum over i < taps of x[x_segment[s] + tap[i] + j] * w[i*n + o]), s < segments,
+ * j < cols, o < n */
+typedef struct {
+    const float *x;
+    const float *w;
+    const float *bias;           /* (n,) or NULL */
+    float *y;
+    const ptrdiff_t *x_segment;
+    const ptrdiff_t *tap;
+    ptrdiff_t segments, cols, taps;
+    int n, activation;
+} dlc_convolve;
+
+/* c = beta c + alpha a b + bias, then relu: (m, n) from (m, k) and (k, n). With beta = 0, c is not read. */
+typedef struct {
+    const float *a;              /* from matmul_pack_a, or as it lies: a[i*a_row + k*a_step] */
+    ptrdiff_t a_row, a_step;
+    const float *b;              /* b[k*b_step + j]; with b_panel, panels from matmul_pack_b, that far apart */
+    ptrdiff_t b_step, b_panel;   /* b_panel 0: as it lies */
+    float *c;
+    ptrdiff_t c_row, m, n, k;
+    const float *bias;           /* (n,) or NULL */
+    float alpha, beta;
+    int packed, relu;            /* packed: a is, and so is b */
+    int plain;                   /* c = a b or c += a b, and nothing else */
+} dlc_matmul;
 
 /* y[p*y_step + j] = act(bias[j] + sum over taps s of x[p*x_step + x_tap[s] + j] * w[w_tap[s] + j]), p < pixels, j < c */
 typedef struct {
@@ -112,6 +169,21 @@ typedef struct {
     int relu;
 } dlc_winograd_pool;
 
+/* A run of tiles side by side and their transforms, for convolution in Winograd's domain; see winograd_conv.inc. */
+typedef struct {
+    const float *x;              /* the first pixel of the first tile, n channels; need not be inside the image */
+    ptrdiff_t row_step, pixel_step;
+    const float *zeros;          /* a vector of them, for pixels outside of the image */
+    int count;                   /* tiles */
+    int top, bottom, left, right; /* rows top..bottom-1 and columns left..right-1 of the run are inside the image */
+    ptrdiff_t n;
+    float *tile;                 /* tile[point*point_step + panel*panel_step + i*width + j]: channel panel*width + j, tile i */
+    ptrdiff_t point_step, panel_step;
+    const float *bias;           /* (n,) or NULL */
+    const float *add;            /* added to the output, as which it lies, before the activation; NULL: nothing */
+    int activation;
+} dlc_winograd_tile;
+
 typedef struct {
     const char *isa;
     int width; /* floats in a vector */
@@ -120,6 +192,21 @@ typedef struct {
     /* gemm */
     void (*gemm)(const dlc_gemm *t);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
+
+    /* weight gradients of convolution */
+    int outer_rows;                                /* rows of `outer` for two vectors of columns */
+    void (*outer)(const dlc_outer *t);
+    void (*correlate)(const dlc_correlate *t);
+    void (*copy_rows)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t n, float *y, ptrdiff_t y_step);
+
+    /* matmul: one of the steps of a matrix is 1 */
+    void (*matmul)(const dlc_matmul *t);
+    void (*matmul_pack_a)(const float *a, ptrdiff_t row_step, ptrdiff_t k_step, ptrdiff_t m, ptrdiff_t k, float *packed);
+    void (*matmul_pack_b)(const float *b, ptrdiff_t k_step, ptrdiff_t col_step, ptrdiff_t k, ptrdiff_t n,
+                          ptrdiff_t panel_step, float *packed);
+    int matmul_rows, matmul_nr;  /* of a packed tile */
+    int matmul_lying;            /* rows of a tile where a lies as it is */
+    int matmul_wide;             /* up to here, b passes by once, in long pieces */
 
     /* depthwise */
     void (*depthwise)(const dlc_depthwise *t);
@@ -172,7 +259,16 @@ typedef struct {
     void (*average_pool)(const float *x, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c, int kh,
                          int kw, float *y);
     void (*average_pool_gradient)(const float *dy, ptrdiff_t row_stride, ptrdiff_t col_step, ptrdiff_t pixels, ptrdiff_t c,
-                                  int kh, int kw, float *dx);
+                                  int kh, int kw, float *dx, int accumulate);
+
+    /* convolution with few channels */
+    void (*convolve)(const dlc_convolve *t);
+    void (*gather_windows)(const float *t, const ptrdiff_t *offset, const ptrdiff_t *start, ptrdiff_t pixels, ptrdiff_t c,
+                           const float *bias, int activation, float *y);
+    void (*merge_pixels)(const float *w, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
+                         ptrdiff_t step, float *y, ptrdiff_t y_step);
+    void (*merge_pixels_gradient)(const float *y, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
+                                  ptrdiff_t step, float *dw);
 
     /* convolution with pooling */
     void (*conv_pool)(const dlc_conv_pool *t);
@@ -189,15 +285,28 @@ typedef struct {
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
+    /* Winograd F(m x m, 3x3), m = 2 or 4, of whole layers */
+    void (*winograd_conv_input)(int m, const dlc_winograd_tile *t);
+    void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y);
+    void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index);
+    void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t);
+    void (*winograd_conv_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
+    void (*prefetch)(const float *x, ptrdiff_t n, int write);
+    void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
+                              ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n);
+    void (*winograd_multiply_transposed)(const float *a, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
+                                         ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n, int accumulate);
+
     /* norms */
     float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);
     void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, ptrdiff_t n);
     /* normalisation */
     void (*moments)(const float *x, ptrdiff_t rows, ptrdiff_t n, double *mean, double *m2);
-    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, const float *scale, const float *offset,
+    void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int linear, const float *add, int activation,
                    float *y);
-    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift, float *sums);
-    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *shift,
+    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int activation,
+                        float *sums);
+    void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int activation,
                             const float *lines, float *dx);
     void (*row_moments)(const float *x, ptrdiff_t n, int centre, double *out);
     void (*row_affine)(const float *x, ptrdiff_t n, const float *s, const float *gamma, const float *beta, float *y);
@@ -239,5 +348,8 @@ const dlc_tiles *dlc_find(const char *isa);
 
 /* Names of the instruction sets this build knows, worst first, ending in NULL, whether or not this processor runs them. */
 extern const char *const dlc_isas[];
+
+/* What cpuid says of this processor, as Linux shows it in /proc/cpuinfo; 0 and nothing where there is no cpuid. */
+int dlc_processor(char vendor[13], int *family, int *model);
 
 #endif

@@ -8,7 +8,8 @@
  * fills the others with zeros).
  *
  * A vector is VW / 4 quarters `vq` of four floats: vload4s and vstore4s move each from or to a row of its own, `step` floats
- * apart, vtranspose4 transposes the 4x4 blocks that they make in four vectors, vquarter adds the quarters, halves first.
+ * apart, vgather4 loads them from p[0] + i, p[4] + i, ..., vtranspose4 transposes the 4x4 blocks that they make in four
+ * vectors, vquarter adds the quarters, halves first.
  * vkeep(a) is a, in a register: where it is used more than once, a compiler may load it again each time. */
 #ifndef DLCORE_SIMD_H
 #define DLCORE_SIMD_H
@@ -18,6 +19,17 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline, unused))
+/* For the loop that follows: all of its rounds, known to be at most 32, written out one after the other; some at a time.
+ * Clang does not know GCC's pragma, and GCC not Clang's. */
+#if defined(__clang__)
+#define UNROLL_ALL _Pragma("clang loop unroll(full)")
+#define UNROLL_BY_TWO _Pragma("clang loop unroll_count(2)")
+#define UNROLL_BY_FOUR _Pragma("clang loop unroll_count(4)")
+#else
+#define UNROLL_ALL _Pragma("GCC unroll 32")
+#define UNROLL_BY_TWO _Pragma("GCC unroll 2")
+#define UNROLL_BY_FOUR _Pragma("GCC unroll 4")
+#endif
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -72,6 +84,12 @@ INLINE vf vload4s(const float *p, ptrdiff_t step) {
     a = _mm512_insertf32x4(a, _mm_loadu_ps(p + step), 1);
     a = _mm512_insertf32x4(a, _mm_loadu_ps(p + 2 * step), 2);
     return _mm512_insertf32x4(a, _mm_loadu_ps(p + 3 * step), 3);
+}
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) {
+    vf a = _mm512_castps128_ps512(_mm_loadu_ps(p[0] + i));
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p[4] + i), 1);
+    a = _mm512_insertf32x4(a, _mm_loadu_ps(p[8] + i), 2);
+    return _mm512_insertf32x4(a, _mm_loadu_ps(p[12] + i), 3);
 }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
     _mm_storeu_ps(p, _mm512_castps512_ps128(a));
@@ -157,6 +175,9 @@ INLINE vf vlookup4(const float *t, vi i) { return _mm256_permutevar_ps(_mm256_br
 INLINE vf vload4s(const float *p, ptrdiff_t step) {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + step), 1);
 }
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) {
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p[0] + i)), _mm_loadu_ps(p[4] + i), 1);
+}
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) {
     _mm_storeu_ps(p, _mm256_castps256_ps128(a));
     _mm_storeu_ps(p + step, _mm256_extractf128_ps(a, 1));
@@ -171,6 +192,98 @@ INLINE void vtranspose4(vf a[4]) {
 }
 INLINE vf vkeep(vf a) { __asm__("" : "+x"(a)); return a; }
 INLINE vq vquarter(vf a) { return _mm256_castps256_ps128(a) + _mm256_extractf128_ps(a, 1); }
+
+#elif defined(__aarch64__) && !defined(DLC_PORTABLE)
+#include <arm_neon.h>
+#define VW 4 /* 12 sums, 6 + 2 operands: a tile of 6 x 2 vectors fits the 32 registers, which is enough for 2 FMAs a cycle */
+typedef float32x4_t vf;
+typedef int32x4_t vi;
+typedef uint32x4_t vm;
+typedef float32x4_t vq;
+INLINE vf vload(const float *p) { return vld1q_f32(p); }
+INLINE void vstore(float *p, vf a) { vst1q_f32(p, a); }
+INLINE vf vload_tail(const float *p, int l) {
+    vf a = vdupq_n_f32(0.0f);
+    if (l > 0) a = vld1q_lane_f32(p, a, 0);
+    if (l > 1) a = vld1q_lane_f32(p + 1, a, 1);
+    if (l > 2) a = vld1q_lane_f32(p + 2, a, 2);
+    if (l > 3) a = vld1q_lane_f32(p + 3, a, 3);
+    return a;
+}
+INLINE void vstore_tail(float *p, vf a, int l) {
+    if (l > 0) vst1q_lane_f32(p, a, 0);
+    if (l > 1) vst1q_lane_f32(p + 1, a, 1);
+    if (l > 2) vst1q_lane_f32(p + 2, a, 2);
+    if (l > 3) vst1q_lane_f32(p + 3, a, 3);
+}
+INLINE vf vset(float a) { return vdupq_n_f32(a); }
+INLINE vf vselect(vm m, vf a, vf b) { return vbslq_f32(m, a, b); }
+/* not FMAX and FMIN, which give NaN for one in either operand */
+INLINE vf vmax(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+INLINE vf vmin(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+INLINE vf vsqrt(vf a) { return vsqrtq_f32(a); }
+INLINE vf vround(vf a) { return vrndnq_f32(a); }
+INLINE vi vtoint(vf a) { return vcvtnq_s32_f32(a); }
+INLINE vf vpow2(vi n) { return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(n, vdupq_n_s32(127)), 23)); }
+INLINE vf vabs(vf a) { return vabsq_f32(a); }
+INLINE vm vgt(vf a, vf b) { return vcgtq_f32(a, b); }
+INLINE vm vunordered(vf a, vf b) { return vmvnq_u32(vandq_u32(vceqq_f32(a, a), vceqq_f32(b, b))); }
+INLINE vm vandnot(vm a, vm b) { return vbicq_u32(b, a); }
+INLINE vm vor(vm a, vm b) { return vorrq_u32(a, b); }
+INLINE vm vand(vm a, vm b) { return vandq_u32(a, b); }
+INLINE vm vnot(vm a) { return vmvnq_u32(a); }
+typedef vi vb;
+INLINE vb vselectb(vm m, vb a, vb b) { return vbslq_s32(m, a, b); }
+INLINE vb vsetb(int a) { return vdupq_n_s32(a); }
+INLINE vm veqb(vb a, vb b) { return vceqq_s32(a, b); }
+INLINE vi vmaxi(vi a, vi b) { return vmaxq_s32(a, b); }
+INLINE vm vbit(vb a, int bit) { return vtstq_s32(a, vdupq_n_s32(bit)); }
+INLINE vb vposition(vm right, vm low_right, vm low) { /* a mask is -1 */
+    const vb top = vnegq_s32(vreinterpretq_s32_u32(right)), bottom = vsubq_s32(vsetb(2), vreinterpretq_s32_u32(low_right));
+    return vbslq_s32(low, bottom, top);
+}
+INLINE vi vwiden(vb a) { return a; }
+INLINE vf vnegate(vm m, vf a) {
+    return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(a), vandq_u32(m, vdupq_n_u32(0x80000000u))));
+}
+INLINE vf vfma_if(vm m, vf a, vf b, vf c) {
+    return vfmaq_f32(c, a, vreinterpretq_f32_u32(vandq_u32(m, vreinterpretq_u32_f32(b))));
+}
+INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
+    *even = vuzp1q_f32(a, b);
+    *odd = vuzp2q_f32(a, b);
+}
+INLINE vb vload_u8(const uint8_t *p) {
+    uint32_t four;
+    memcpy(&four, p, sizeof four);
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vcreate_u8(four)))));
+}
+INLINE void vstore_u8(uint8_t *p, vb a) {
+    const uint16x4_t half = vmovn_u32(vreinterpretq_u32_s32(a));
+    const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(half, half))), 0);
+    memcpy(p, &four, sizeof four);
+}
+INLINE vf vtofloat(vi a) { return vcvtq_f32_s32(a); }
+/* a table of floats is one of bytes: float i begins at byte 4i */
+INLINE uint8x16_t vbytes(vi i, int mask) {
+    const vi first = vmulq_s32(vandq_s32(i, vdupq_n_s32(mask)), vdupq_n_s32(0x04040404));
+    return vreinterpretq_u8_s32(vaddq_s32(first, vdupq_n_s32(0x03020100)));
+}
+INLINE vf vlookup16(const float *t, vi i) { return vreinterpretq_f32_u8(vqtbl4q_u8(vld1q_u8_x4((const uint8_t *)t), vbytes(i, 15))); }
+INLINE vf vlookup4(const float *t, vi i) { return vreinterpretq_f32_u8(vqtbl1q_u8(vld1q_u8((const uint8_t *)t), vbytes(i, 3))); }
+INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) { return vload(p[0] + i); }
+INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }
+INLINE void vtranspose4(vf a[4]) {
+    const float64x2_t t0 = vreinterpretq_f64_f32(vtrn1q_f32(a[0], a[1])), t1 = vreinterpretq_f64_f32(vtrn2q_f32(a[0], a[1]));
+    const float64x2_t t2 = vreinterpretq_f64_f32(vtrn1q_f32(a[2], a[3])), t3 = vreinterpretq_f64_f32(vtrn2q_f32(a[2], a[3]));
+    a[0] = vreinterpretq_f32_f64(vtrn1q_f64(t0, t2));
+    a[1] = vreinterpretq_f32_f64(vtrn1q_f64(t1, t3));
+    a[2] = vreinterpretq_f32_f64(vtrn2q_f64(t0, t2));
+    a[3] = vreinterpretq_f32_f64(vtrn2q_f64(t1, t3));
+}
+INLINE vf vkeep(vf a) { __asm__("" : "+w"(a)); return a; }
+INLINE vq vquarter(vf a) { return a; }
 
 #else /* portable: GCC and Clang vector types of 16 bytes, SSE2 or NEON or scalar code, as the target has it */
 #include <math.h>
@@ -219,6 +332,7 @@ INLINE vf vtofloat(vi a) { return __builtin_convertvector(a, vf); }
 INLINE vf vlookup16(const float *t, vi i) { return (vf){t[i[0] & 15], t[i[1] & 15], t[i[2] & 15], t[i[3] & 15]}; }
 INLINE vf vlookup4(const float *t, vi i) { return (vf){t[i[0] & 3], t[i[1] & 3], t[i[2] & 3], t[i[3] & 3]}; }
 INLINE vf vload4s(const float *p, ptrdiff_t step) { (void)step; return vload(p); }
+INLINE vf vgather4(const float *const *p, ptrdiff_t i) { return vload(p[0] + i); }
 INLINE void vstore4s(float *p, ptrdiff_t step, vf a) { (void)step; vstore(p, a); }
 INLINE void vtranspose4(vf a[4]) {
     const vf t[4] = {a[0], a[1], a[2], a[3]};
@@ -234,14 +348,29 @@ INLINE vq vquarter(vf a) { return a; }
 /* The lanes as integers, for what has no name above. */
 typedef int32_t vbits __attribute__((vector_size(4 * VW)));
 
+/* Asks for what will be read soon, into L2; the address may be any. FAR ahead is soon enough from memory, where a pass does
+ * little: processors guess, but not beyond the end of a page. */
+enum { FAR = 2048 };
+INLINE void vfetch(const float *p) { __builtin_prefetch(p, 0, 2); }
+
 INLINE int lanes(ptrdiff_t n) { return n < VW ? (int)n : VW; }
 INLINE vf vloadn(const float *p, int l) { return l == VW ? vload(p) : vload_tail(p, l); }
 INLINE void vstoren(float *p, vf a, int l) { if (l == VW) vstore(p, a); else vstore_tail(p, a, l); }
+#if VW == 16
+INLINE vb vloadn_u8(const uint8_t *p, int l) { return _mm_maskz_loadu_epi8((__mmask16)((1u << l) - 1), p); }
+INLINE void vstoren_u8(uint8_t *p, vb a, int l) { _mm_mask_storeu_epi8(p, (__mmask16)((1u << l) - 1), a); }
+#else
 INLINE vb vloadn_u8(const uint8_t *p, int l) {
     if (l == VW) return vload_u8(p);
+#if VW == 8 /* in a register: loading a vector of bytes that were just stored one by one would wait for them */
+    uint64_t t = 0;
+    for (int i = l; i-- > 0;) t = t << 8 | p[i];
+    return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)t));
+#else
     uint8_t t[VW] = {0};
     for (int i = 0; i < l; i++) t[i] = p[i];
     return vload_u8(t);
+#endif
 }
 INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     if (l == VW) { vstore_u8(p, a); return; }
@@ -249,6 +378,7 @@ INLINE void vstoren_u8(uint8_t *p, vb a, int l) {
     vstore_u8(t, a);
     for (int i = 0; i < l; i++) p[i] = t[i];
 }
+#endif
 
 /* Sums lanes pairwise, halves first: the order is the same for every caller, and in vsum4, which sums four vectors. */
 INLINE float vsum(vf a) {

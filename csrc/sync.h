@@ -17,9 +17,24 @@ typedef struct {
     char padding[64 - sizeof(int64_t)]; /* a cache line apart, so that threads do not fight over it */
 } dlc_counter;
 
-static inline int64_t dlc_take(dlc_counter *c) { return __atomic_fetch_add(&c->value, 1, __ATOMIC_RELAXED); }
 static inline void dlc_set(dlc_counter *c, int64_t value) { __atomic_store_n(&c->value, value, __ATOMIC_RELAXED); }
 static inline int64_t dlc_get(const dlc_counter *c) { return __atomic_load_n(&c->value, __ATOMIC_RELAXED); }
+
+/* A thread's share of the chunks of a stage, begin..end-1 in the halves of one word. Its owner takes the first one, whoever has
+ * finished his own the last one: so the same chunks stay with the same thread from step to step, and so does what they read
+ * and write in its cache. */
+static inline void dlc_share_set(dlc_counter *c, int64_t begin, int64_t end) { dlc_set(c, end << 32 | begin); }
+
+/* -1 when nothing is left */
+static inline int64_t dlc_share_take(dlc_counter *c, int last) {
+    int64_t share = dlc_get(c), begin, end;
+    do {
+        begin = share & 0xffffffff, end = share >> 32;
+        if (begin >= end) return -1;
+    } while (!__atomic_compare_exchange_n(&c->value, &share, last ? share - (1LL << 32) : share + 1, 0, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+    return last ? end - 1 : begin;
+}
 
 typedef struct {
     dlc_counter arrived, generation;

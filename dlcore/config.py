@@ -1,8 +1,10 @@
-"""Threads, and what this build is.
+"""Threads, precision, and what this build is.
 
 The number of threads of a call is, in this order: `with threads(n)` in this thread, `set_num_threads(n)`,
 DLCORE_NUM_THREADS, OMP_NUM_THREADS, the smaller of the CPU affinity and the cgroup quota. A limit that somebody else
 puts on OpenMP later (threadpoolctl, omp_set_num_threads) is obeyed on top.
+
+The precision is that of `set_precision`, else of DLCORE_PRECISION, else "default".
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ from dlcore._version import __version__
 from dlcore.kernels import executor, simd
 
 MOST_THREADS = 1024
+PRECISIONS = ("default", "fast")
+
+_precision = os.environ.get("DLCORE_PRECISION", "") or "default"
+if _precision not in PRECISIONS:
+    raise ImportError(f"DLCORE_PRECISION must be one of {', '.join(PRECISIONS)}. Received: {_precision!r}")
 
 _local = threading.local()
 _initial_limit = executor.openmp_limit()
@@ -127,6 +134,25 @@ def threads(n: int) -> Iterator[None]:
         _local.count = before
 
 
+def set_precision(precision: str) -> None:
+    """How exact float32 results have to be, in the whole process, for graphs that are built from now on: "default", or
+    "fast", which lets large 3x3 convolutions use F(4x4, 3x3) of Winograd's algorithms, with some ten times the rounding
+    errors.
+
+    Raises:
+        ValueError: neither of them.
+    """
+    global _precision
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
+    _precision = precision
+
+
+def get_precision() -> str:
+    """ "default" or "fast"; see `set_precision`."""
+    return _precision
+
+
 def show_config() -> None:
     """Print version, compiler, flags, instruction sets, OpenMP runtime, and threads with where their number came
     from."""
@@ -149,5 +175,6 @@ def config() -> dict[str, str]:
         "flags": " ".join(build.CFLAGS),
         "instruction set": f"{simd.isa()} (can use: {', '.join(simd.usable())})",
         "openmp": executor.openmp_runtime() or "none: this build is serial",
+        "precision": get_precision(),
         "threads": f"{get_num_threads()} (from {source})",
     }

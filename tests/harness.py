@@ -33,8 +33,10 @@ def blank(*shape, dtype=F32):
     return y
 
 
-def packed(w, transpose=False, groups=1):
+def packed(w, transpose=False, groups=1, joined=False):
     """w as the convolution and dense kernels want it, for the instruction set in use."""
+    if joined:
+        w = w.reshape(w.shape[0], -1, w.shape[3])
     *taps, ic, oc = w.shape
     k, n = (oc // groups, ic) if transpose else (ic, oc // groups)
     p = blank(*dense.packed_shape(int(np.prod(taps)) * k, n, groups))

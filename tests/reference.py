@@ -276,6 +276,16 @@ def relu_gradient(dy, y):
     return np.where(f64(y) <= 0.0, 0.0, f64(dy))
 
 
+def relu6(x):
+    """y = min(max(x, 0), 6), and NaN for NaN.  Any shape"""
+    return np.minimum(relu(x), 6.0)
+
+
+def relu6_gradient(dy, y):
+    """dx = 0 where y <= 0 or y >= 6, else dy; so dy passes where y is NaN.  Any shape"""
+    return np.where(f64(y) >= 6.0, 0.0, relu_gradient(dy, y))
+
+
 def sigmoid(x):
     """y = 1 / (1 + exp(-x)).  Any shape"""
     x = f64(x)

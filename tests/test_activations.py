@@ -84,7 +84,7 @@ def test_one_op_forward_and_one_back():
 
 def test_tiles_apply_what_they_know_and_nothing_else():
     (x,) = gathers(x=uniform(5, 40))
-    for name, rest in (("relu", []), ("tanh", []), ("gelu", ["Unary"]), ("relu6", ["Unary"]), ("elu", ["Unary"])):
+    for name, rest in (("relu", []), ("tanh", []), ("gelu", ["Unary"]), ("relu6", []), ("elu", ["Unary"])):
         y = layers.Dense(50, activation=name)(x)
         fuse([y])
         made = names([y])

@@ -1,9 +1,14 @@
 """What benchmarks/ makes of its measurements; nothing is timed here."""
 
 import compare
+import compare_conv
+import conv_shapes
 import instructions
+import network
+import numpy as np
 import pytest
 import report
+import specs
 
 BUILD = {"compiler": "gcc 12", "python": "3.11", "numpy": "2.4"}
 STORED = {"build": BUILD, "instructions": {"training step": 1_000_000, "prediction": 10_000}}
@@ -57,7 +62,8 @@ def results(torch=1600, bare=1.1, quiet=True):
         found = {job: {"quiet": quiet, "rounds": [2, 2], "rows": made} for job in jobs}
         machine = dict.fromkeys(("cpu", "cores", "isa", "dlcore_isa", "system", "python", "numpy", "data"), "?")
         scan = {row[0]: {job: [[row[2][0], row[1]]] for job in jobs} for row in rows}
-        return {"machine": machine | {"threads": 2}, "results": found, "scan": scan, "quiet": quiet}
+        model = {"data": "?", "results": found, "scan": scan}
+        return {"machine": machine | {"threads": 2}, "models": {"headline": model}}
 
     dlcore, peak = ("dlcore", "fit", [100, 100]), ("peak", "one step", [80, 80])
     onnxruntime = ("onnxruntime", "1 thread", [500, 500])
@@ -65,7 +71,7 @@ def results(torch=1600, bare=1.1, quiet=True):
     predict = part([dlcore, onnxruntime, ("torch", "eager", [200] * 2)], ["one", "cold", "many"])
     one = {"ratio": 1.0, "ratio_interval": [0.99, 1.01]}
     ratios = {"bound": one, "threads": one | {"ratio": 1.9}, "passive": one, "fit": one | {"ratio": bare}}
-    me = train["results"]["step"] | {"ratios": ratios, "memory_mb": [20, 22, 21]}
+    me = train["models"]["headline"]["results"]["step"] | {"ratios": ratios, "memory_mb": [20, 22, 21]}
     started = one | {"version": "1.0", "seconds": 1.0, "fastest": 1.0, "epochs": [2, 3]}
     start = {"quiet": quiet, "results": {"dlcore": started, "torch": started | {"ratio": 12.5}}}
     return {"train": train, "predict": predict, "start": start, "self": {"results": me}}
@@ -87,3 +93,49 @@ def test_missed_targets_are_marked(worse, line):
     missed = [row for row in report.markdown(results(**worse)).splitlines() if "**missed**" in row]
     assert len(missed) == 1 and line in missed[0]
     assert "do not quote" in report.markdown(results(quiet=False))
+
+
+def test_larger_networks_convolutions_and_memory_have_their_sections():
+    found = results()
+    for part in ("train", "predict"):
+        models = found[part]["models"]
+        models["resnet20"] = models["headline"]
+    memory = {"megabytes": {"dlcore": [60], "torch": [100]}, "ratio": 0.6, "ratio_interval": [0.6, 0.6]}
+    found["memory"] = {"results": memory | {"growth": 0.1, "predictions": 10}}
+    rows = compare.summarise([(Turns("dlcore", "auto", [10]), "step"), (Turns("torch", "nhwc", [30]), "step")], [0])
+    cell = {"quiet": True, "rows": rows, "case": conv_shapes.CASES["vgg 3-64"]}
+    found["conv"] = {"flops": 1e11, "results": {"vgg 3-64: forward": cell}}
+    text = report.markdown(found)
+    assert "| ResNet-20, 32x32 | step | 100 | torch: eager | 1,600 | 16.00x |" in text
+    assert "| vgg 3-64: forward | 10.0 | torch nhwc | 30.0 | 3.00x |" in text and "| all | 3.00x |" in text
+    assert "| dlcore | 60.0 |" in text and "at most 0.7x | 0.60x" in text
+
+
+@pytest.mark.parametrize("name", specs.NETWORKS)
+def test_the_networks_of_the_peers_are_those_of_dlcore(name):
+    model, spec = network.MODELS[name](), specs.NETWORKS[name]
+    shapes = [array.shape for arrays in spec.weights() for array in arrays]
+    assert [weight.value.shape for weight in model.weights] == shapes and model.input_shape[1:] == spec.shape
+    assert sum(weight.value.size for weight in model.trainable_weights) == spec.parameters()
+
+
+def test_multiply_adds_of_networks_are_as_published():
+    assert specs.NETWORKS["resnet20"].multiply_adds(False) == pytest.approx(40.8e6, rel=0.01)  # 0.041 billion
+    assert specs.NETWORKS["headline"].multiply_adds(True) == 2 * 9 * 32 * 26**2 + 3 * 5408 * 10
+
+
+def test_another_network_ends_the_comparison():
+    first = {"parameters": 10, "losses": [2.0, 1.0]}
+    compare.agree("torch", {"losses": [2.001, 1.001]}, first)
+    with pytest.raises(SystemExit, match="torch has another network than dlcore: parameters 11, not 10"):
+        compare.agree("torch", {"parameters": 11}, first)
+
+
+def test_cells_are_listed_from_the_worst_on():
+    def cell(us, peer):
+        turns = (Turns("dlcore", "auto", [us]), "step"), (Turns("torch", "nchw", [peer]), "step")
+        return {"quiet": True, "rows": compare.summarise(turns, [0]), "case": conv_shapes.CASES["vgg 3-64"]}
+
+    rows = compare_conv.summary({"a: forward": cell(10, 50), "b: forward": cell(10, 5)}, 1e12)
+    assert [row["cell"] for row in rows] == ["b: forward", "a: forward"] and np.isclose(rows[0]["ratio"], 0.5)
+    assert rows[0]["gflops"] == pytest.approx(conv_shapes.CASES["vgg 3-64"].flop / 1e4)

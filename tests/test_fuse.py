@@ -33,6 +33,44 @@ def conv_bias(x, w, b):
     return [mse(ops.bias_add(ops.conv2d(x, w), b))]
 
 
+def norm_relu(x, w, gamma, beta):
+    return [mse(ops.relu(ops.batch_normalization(ops.conv2d(x, w), gamma, beta).y))]
+
+
+def norm_relu6_over_steps(x, w, gamma):
+    y = ops.batch_normalization(ops.dense(x, w), gamma).y
+    return [mse(ops.relu6(ops.reshape(y, (None, 5, 2))))]
+
+
+def frozen_norm_relu(x, w, gamma, beta):
+    y = ops.batch_normalization(ops.conv2d(x, w)).y
+    return [mse(ops.relu(ops.normalize_by(y, *moving(5)[:2], gamma, beta)))]
+
+
+def residual_block(x, w, gamma, beta):
+    y = ops.batch_normalization(ops.conv2d(x, w, padding=((1, 1), (1, 1))), gamma, beta).y
+    return [mse(ops.relu(ops.add(x, y)))]
+
+
+def residual_of_two_norms(x, w, other):
+    y, z = (ops.batch_normalization(ops.conv2d(x, kernel)).y for kernel in (w, other))
+    return [mse(ops.add(y, z)), mse(x)]
+
+
+def residual_conv(x, w, b, other):
+    y = ops.bias_add(ops.conv2d(x, w, padding=((1, 1), (1, 1))), b)
+    return [mse(ops.relu(ops.add(ops.conv2d(x, other), y)))]
+
+
+def doubled_conv(x, w):
+    y = ops.conv2d(x, w)
+    return [mse(ops.add(y, y))]
+
+
+def sum_sigmoid(x, w, other):
+    return [mse(ops.sigmoid(ops.add(ops.dense(x, w), ops.dense(x, other))))]
+
+
 def conv_tanh(x, w):
     return [mse(ops.tanh(ops.conv2d(x, w, strides=(2, 1), groups=3)))]
 
@@ -87,6 +125,16 @@ def conv_pool_with_a_layer_below(x, below, w, b):
     return [mse(ops.max_pool2d(ops.relu(ops.bias_add(ops.conv2d(x, w, strides=(1, 2)), b)), (2, 2), (2, 2)))]
 
 
+def conv_with_few_channels(x, below, w, b):
+    x = ops.reshape(ops.dense(x, below), (None, 6, 5, 3))
+    return [mse(ops.tanh(ops.bias_add(ops.conv2d(x, w, strides=(2, 1)), b)))]
+
+
+def conv_of_a_plane(x, below, w, b):
+    x = ops.reshape(ops.dense(x, below), (None, 7, 31, 1))
+    return [mse(ops.tanh(ops.bias_add(ops.conv2d(x, w, strides=(2, 1)), b)))]
+
+
 def padded_conv(x, w):
     x = ops.pad(ops.conv2d(x, w), ((1, 0), (2, 1)))
     return [mse(ops.conv2d(x, w, strides=(1, 2), padding=((0, 1), (1, 0))))]
@@ -126,6 +174,18 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (conv_bias, fuse.bias, [IMAGES], [(3, 2, 3, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 5), (5,)], {"BiasAdd": 1}, {}),
     (dense_bias, fuse.bias, [ROWS], [(9, 40), (40,)], {"BiasAdd": 1}, {}),
+    (norm_relu, fuse.activation, [IMAGES], [(3, 2, 3, 5), (5,), (5,)], {"Activation": 1}, {}),
+    (norm_relu6_over_steps, fuse.activation, [ROWS], [(9, 10), (10,)], {"Activation": 1}, {}),
+    (frozen_norm_relu, fuse.activation, [IMAGES], [(3, 2, 3, 5), (5,), (5,)], {"Activation": 1}, {}),
+    (residual_block, (fuse.residual, fuse.activation), [IMAGES], [(3, 3, 3, 3), (3,), (3,)],
+     {"Add": 1, "Activation": 1}, {}),
+    (residual_of_two_norms, fuse.residual, [IMAGES], [(3, 2, 3, 5), (3, 2, 3, 5)], {"Add": 1}, {}),
+    (residual_conv, (fuse.bias, fuse.residual, fuse.activation), [IMAGES], [(3, 3, 3, 40), (40,), (1, 1, 3, 40)],
+     {"BiasAdd": 1, "Add": 1, "Activation": 1}, {}),
+    (residual_conv, (fuse.bias, fuse.residual, fuse.activation), [uniform(N, 6, 5, 16)],
+     [(3, 3, 16, 40), (40,), (1, 1, 16, 40)], {"BiasAdd": 1, "Add": 1, "Activation": 1}, {}),
+    (doubled_conv, fuse.residual, [IMAGES], [(3, 3, 3, 40)], {}, {}),
+    (sum_sigmoid, fuse.activation, [ROWS], [(9, 40), (9, 40)], {"Activation": 1}, {}),
     (conv_tanh, fuse.activation, [IMAGES], [(3, 2, 1, 6)], {"Activation": 1}, {}),
     (depthwise, (fuse.bias, fuse.activation), [IMAGES], [(3, 2, 3, 2), (6,)], {"BiasAdd": 1, "Activation": 1}, {}),
     (transposed, (fuse.bias, fuse.activation), [IMAGES], [(2, 2, 4, 3), (4,)], {"BiasAdd": 1, "Activation": 1}, {}),
@@ -139,10 +199,15 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
     (dense_bias_relu, (fuse.bias, fuse.activation), [ROWS], [(9, 5), (5,)], {"BiasAdd": 1, "Activation": 1}, {}),
     (conv_pool, (fuse.bias, fuse.activation, fuse.conv_pool), [IMAGES], [(3, 2, 3, 5), (5,)],
      {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
-    (conv_pool_of_many_taps, fuse.conv_pool, [uniform(N, 7, 6, 11)], [(3, 3, 11, 17)], {"Conv2D": 1, "MaxPool2D": 1},
+    (conv_pool_of_many_taps, fuse.conv_pool, [uniform(N, 7, 6, 11)], [(3, 4, 11, 17)], {"Conv2D": 1, "MaxPool2D": 1},
      {"ConvPool2D": 1}),
     (conv_pool_with_a_layer_below, (fuse.bias, fuse.activation, fuse.conv_pool), [ROWS], [(9, 90), (3, 2, 3, 8), (8,)],
      {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1}, {"ConvPool2D": 1}),
+    (conv_with_few_channels, (fuse.bias, fuse.activation, fuse.few_channels), [ROWS], [(9, 90), (3, 2, 3, 2), (2,)],
+     {"Conv2D": 1, "Pack": 1, "BiasAdd": 1, "Activation": 1},
+     {"MergedConv2D": 1, "Merge": 1, "Repeat": 1, "Reshape": 1}),
+    (conv_of_a_plane, (fuse.bias, fuse.activation, fuse.few_channels), [ROWS], [(9, 217), (3, 2, 1, 2), (2,)],
+     {"Conv2D": 1, "Pack": 1, "BiasAdd": 1, "Activation": 1}, {"LanesConv2D": 1}),
     (softmax_sparse, fuse.softmax_crossentropy, [ROWS, LABELS], [(9, 4)], {"Softmax": 1, "Loss": 1},
      {"SoftmaxCrossentropy": 1}),
     (softmax_dense, fuse.softmax_crossentropy, [ROWS, ONE_HOT], [(9, 4)], {"Softmax": 1, "Loss": 1},
@@ -208,19 +273,35 @@ def folded_conv(x, w, b, *norm):
     return [ops.normalize_by(ops.conv2d(x, w), *norm[:2])]
 
 
+def folded_depthwise(x, w, b, *norm):
+    return [ops.relu6(ops.normalize_by(ops.bias_add(ops.depthwise_conv2d(x, w, strides=(1, 2)), b), *norm))]
+
+
+def folded_residual(x, w, b, *norm):
+    y = ops.normalize_by(ops.bias_add(ops.conv2d(x, w, padding=((1, 1), (1, 1))), b), *norm)
+    return [ops.relu(ops.add(x, y))]
+
+
 def folded_dense(x, w, b, *norm):
     return [ops.tanh(ops.normalize_by(ops.bias_add(ops.dense(x, w), b), *norm))]
 
 
 @pytest.mark.parametrize("graph, x, shape, left", [
-    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 6), ["Conv2D"]),
+    (folded_conv_pool, IMAGES, (3, 2, 3, 5), ["ConvPool2D"]), (folded_conv, IMAGES, (3, 2, 3, 33), ["Conv2D"]),
+    (folded_conv, IMAGES, (3, 2, 3, 2), ["MergedConv2D", "Reshape"]),
+    (folded_residual, uniform(N, 6, 5, 16), (3, 3, 16, 16), ["Conv2D"]),
+    (folded_residual, uniform(N, 6, 5, 33), (3, 3, 33, 33), ["Conv2D"]),
+    (folded_depthwise, IMAGES, (3, 2, 3, 2), ["DepthwiseConv2D"]),
+    (folded_depthwise, IMAGES, (3, 2, 3, 1), ["DepthwiseConv2D"]),
     (folded_dense, ROWS, (9, 5), ["Narrow"]), (folded_dense, ROWS, (9, 70), ["Dense"]),
 ])  # fmt: skip
 def test_batch_normalization_goes_into_the_kernel_once(graph, x, shape, left):
-    w, norm = weights(shape, shape[-1:]), moving(shape[-1])
+    channels = shape[2] * shape[3] if graph is folded_depthwise else shape[-1]
+    w, norm = weights(shape, (channels,)), moving(channels)
     plain, fused = (graph(*gathers(x=x), *w, *norm) for _ in range(2))
     fuse.fuse(fused, fuse.INFERENCE)
-    prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose"}
+    prepared = {"MovingCoefficients", "FoldKernel", "FoldBias", "Pack", "Transpose", "Merge", "Repeat"}
+    prepared.add("TransformWeights")
     assert [name for name in names(fused) if name not in prepared] == ["Gather", *left]
     feeds = {"x": Feed("f", x[0].size), "y": Feed("f", int(np.prod(fused[0].shape[1:])))}
     out = np.empty((N, *fused[0].shape[1:]), np.float32)
@@ -258,6 +339,26 @@ def test_one_pass_for_loss_and_gradient_has_the_bits_of_its_unfused_twin(graph, 
 
     (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
     assert [name for name in plain if name not in ("MeanGradient", "SoftmaxCrossentropyGradient")] == fused
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
+
+
+def two_branches(x, v, w):
+    """The sum of two gradients arrives at an activation that another op applies."""
+    y = ops.relu(ops.dense(x, v))
+    return [mse(ops.add(y, ops.dense(y, w)))]
+
+
+def test_the_sum_of_gradients_has_the_bits_of_its_unfused_twin():
+    def values(patterns):
+        w = weights((9, 40), (40, 40))
+        targets = two_branches(*gathers(x=ROWS), *w)
+        fuse.fuse(targets)
+        targets += differentiate(targets[0], w)
+        fuse.fuse(targets, patterns)
+        return names(targets), run(targets, {"x": ROWS}, threads=2)
+
+    (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
+    assert plain.count("Add") == fused.count("Add") + 1
     assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
 
 

@@ -95,12 +95,13 @@ def check(p, op_list):
                 order.append(op)
                 led[op] = group.ops[0]
     assert set(order) == {op for op in op_list if not op.alias}
+    assert p.wide == {op for op in op_list if op.axis == BATCH_WIDE} | set(p.splits)
     assert p.prologue == any(op.prepares and p.level[op] == 0 for op in op_list)
     for op in op_list:
         assert not op.commits or p.level[op] == p.commit == len(p.stages) - 1
         for tensor in op.inputs:
             if tensor.op is not None:
-                apart = BATCH_WIDE in (op.axis, tensor.op.axis) and not (op.alias or tensor.op.alias)
+                apart = (op in p.wide or tensor.op in p.wide) and not (op.alias or tensor.op.alias)
                 apart = apart and not (op.updates and led[op] is tensor.op)
                 assert p.level[tensor.op] + apart <= p.level[op]
                 assert op.alias or tensor.op.alias or when[tensor.op] < when[op]
@@ -194,6 +195,68 @@ def test_slabs_depend_on_shapes_only_and_feed_four_threads(batch):
     p = plan([network(batch)[0]], batch)
     assert all(1 <= grain <= max(1, -(-batch // 4)) for grain in p.grains)
     assert p.grains == plan([network(batch)[0]], batch).grains
+
+
+@pytest.mark.parametrize("size, channels, grain", [(4, 8, 6), (3, 512, 16), (24, 64, 3), (48, 32, 1)])
+def test_slabs_are_small_where_maps_are_large_and_large_where_weights_are(size, channels, grain):
+    """6 rows fill the tile; 9 MB of weights are read for 16 samples at a time; of maps of 147 KB, L2 holds both that
+    the op touches for three samples, of 295 KB for one."""
+    (x,) = gathers(x=uniform(1, size, size, channels))
+    w = Parameter((3, 3, channels, channels), np.zeros((3, 3, channels, channels)), "w")
+    assert plan([Store(ops.conv2d(x, w, padding=((1, 1), (1, 1))), "y")], 128).grains[-1] == grain
+
+
+def large_layers(batch):
+    """Convolutions with and without pooling, and their gradients: (sinks, tensors, feeds)."""
+    images = uniform(batch, 24, 20, 16)
+    (x,) = gathers(x=images)
+    w = [Parameter(shape, uniform(*shape) / 9, f"w{i}") for i, shape in enumerate([(3, 3, 16, 40), (3, 3, 40, 24)])]
+    h = ops.max_pool2d(ops.relu(ops.conv2d(x, w[0])), (2, 2), (2, 2))
+    h = ops.conv2d(
+        ops.relu(ops.conv2d(h, w[1], padding=((1, 1), (1, 1)))), Parameter((1, 1, 24, 3), uniform(1, 1, 24, 3), "v")
+    )
+    fuse([h])
+    loss = ops.mean_squared_error(Constant(flat3(h), 0.0).output, flat3(h))
+    return [h, *differentiate(loss, w)], {"x": images}
+
+
+def flat3(x):
+    return ops.reshape(x, (None, 11 * 9 * 3))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
+def test_batches_too_small_to_feed_threads_split_the_samples_of_large_layers(batch):
+    tensors, feeds = large_layers(batch)
+    sinks = [Store(tensors[0], "y"), *(t.op for t in tensors[1:])]
+    p = plan(sinks, batch, dict.fromkeys(tensors[1:]))
+    check(p, topological(sinks))
+    most = {1: 8, 2: 8, 3: 4}
+    expected = {("ConvPool2D", most[batch]), ("Conv2D", 2), ("Conv2DInputGradient", 2)} if batch < 4 else set()
+    assert {(type(op).__name__, n) for op, n in p.splits.items()} == expected
+    first = run(tensors, feeds)
+    for threads in (2, 4):
+        assert all(a.tobytes() == b.tobytes() for a, b in zip(run(tensors, feeds, threads), first, strict=True))
+    unsplit = run(tensors, {"x": np.concatenate([feeds["x"]] * 5)})
+    np.testing.assert_array_equal(unsplit[0][:batch], first[0])
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5])
+def test_small_maps_are_split_by_channels_and_depthwise_convolutions_by_rows(batch):
+    images = uniform(batch, 8, 8, 128)
+    (x,) = gathers(x=images)
+    w = [Parameter(shape, uniform(*shape) / 9, f"w{i}") for i, shape in enumerate([(3, 3, 128, 128), (3, 3, 128, 1)])]
+    padding = ((1, 1), (1, 1))
+    y = ops.relu(ops.add(ops.conv2d(x, w[0], padding=padding), x))
+    y = ops.conv2d(ops.relu(ops.depthwise_conv2d(y, w[1], padding=padding)), w[0])
+    fuse([y])
+    p = plan([Store(y, "y")], batch)
+    split = {"Conv2D", "DepthwiseConv2D"} if batch < 4 else set()
+    assert {type(op).__name__ for op in p.splits} == split and "Add" not in {type(op).__name__ for op in p.level}
+    first = run([y], {"x": images})[0]
+    for threads in (2, 4):
+        np.testing.assert_array_equal(run([y], {"x": images}, threads)[0], first)
+    whole = run([y], {"x": np.concatenate([images] * 5)})[0]
+    np.testing.assert_array_equal(whole[:batch], first)
 
 
 def test_an_empty_graph_has_an_empty_plan():

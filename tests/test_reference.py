@@ -247,7 +247,7 @@ def test_avg_pool2d(x_shape, pool, strides, padding):
 # Activations
 
 
-@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh", "softmax"])
+@pytest.mark.parametrize("name", ["relu", "relu6", "sigmoid", "tanh", "softmax"])
 @pytest.mark.parametrize("shape", [(1,), (3, 7), (2, 3, 5)])
 def test_activation_gradient(name, shape):
     forward, gradient = getattr(ref, name), getattr(ref, name + "_gradient")
@@ -258,6 +258,8 @@ def test_activation_gradient(name, shape):
 def test_activation_values():
     assert_array_equal(ref.relu([-1.0, 0.0, 2.0, np.inf, np.nan]), [0.0, 0.0, 2.0, np.inf, np.nan])
     assert_array_equal(ref.relu_gradient([1.0, 2.0, 3.0, 4.0], [0.0, 0.5, np.nan, 0.0]), [0.0, 2.0, 3.0, 0.0])
+    assert_array_equal(ref.relu6([-1.0, 2.0, 6.0, np.inf, np.nan]), [0.0, 2.0, 6.0, 6.0, np.nan])
+    assert_array_equal(ref.relu6_gradient([1.0, 2.0, 3.0, 4.0], [0.0, 0.5, np.nan, 6.0]), [0.0, 2.0, 3.0, 0.0])
     assert_allclose(ref.sigmoid([-1000.0, -math.log(3), 0.0, math.log(3), 1000.0]), [0.0, 0.25, 0.5, 0.75, 1.0])
     assert_allclose(ref.tanh([0.5]), [math.tanh(0.5)])
     assert np.isnan(ref.sigmoid(np.nan)) and np.isnan(ref.tanh(np.nan))

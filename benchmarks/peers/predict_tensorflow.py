@@ -9,8 +9,8 @@ CONFIGS = {
 }
 
 
-def build(x, y, threads, path, onednn):
-    """Return (versions, jobs)."""
+def build(x, y, threads, model, path, onednn):
+    """Return (versions, jobs, facts)."""
     os.environ |= {
         "TF_ENABLE_ONEDNN_OPTS": str(onednn),
         "KERAS_BACKEND": "tensorflow",
@@ -19,30 +19,27 @@ def build(x, y, threads, path, onednn):
     }
     import keras
     import latency
+    import net_keras
+    import specs
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Conv2D(32, 3, activation="relu"),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10, activation="softmax"),
-        ]
-    )
+    net = net_keras.build(keras, model, softmax=True)
 
     def caller(n):
         images = x[:n].copy()
         if path == "predict":
-            return lambda: model.predict(images, batch_size=1024, verbose=0)
+            return lambda: net.predict(images, batch_size=1024, verbose=0)
         tensor = tf.constant(images)
         if path == "model(x)":
-            return lambda: model(tensor, training=False).numpy()
+            return lambda: net(tensor, training=False).numpy()
         signature = [tf.TensorSpec(images.shape, tf.float32)]
-        function = tf.function(lambda t: model(t, training=False), signature, jit_compile=path == "xla")
+        function = tf.function(lambda t: net(t, training=False), signature, jit_compile=path == "xla")
         function = function.get_concrete_function()
         return lambda: function(tensor).numpy()
 
-    return {"tensorflow": tf.__version__, "keras": keras.__version__}, latency.jobs(caller(1), caller(1024))
+    one = caller(1)
+    facts = {"parameters": net_keras.parameters(net), "probabilities": one()[0].tolist()}
+    versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
+    return versions, latency.jobs(one, caller(specs.NETWORKS[model].many)), facts

@@ -1,4 +1,5 @@
-"""PyTorch: eager in inference_mode, compiled, or traced and frozen; NCHW or channels_last (nhwc)."""
+"""PyTorch: eager in inference_mode, compiled, or traced and frozen; NCHW or channels_last (nhwc). "freezing" compiles
+with the weights as constants, which Inductor may then pack."""
 
 CONFIGS = {
     f"{how} {layout}": {"how": how, "layout": layout}
@@ -8,42 +9,43 @@ CONFIGS = {
 CONFIGS["max-autotune nhwc"] = {"how": "max-autotune", "layout": "nhwc"}
 
 
-def build(x, y, threads, how, layout):
-    """Return (versions, jobs). With nhwc, flattening follows memory order, as in Keras, so that it copies nothing."""
+CONFIGS |= {f"freezing {layout}": {"how": "freezing", "layout": layout} for layout in ("nchw", "nhwc")}
+
+
+def configs(model):
+    """Those worth trying: compiling a large network takes minutes."""
+    if model == "headline":
+        return list(CONFIGS)
+    return [config for config in CONFIGS if not config.startswith(("compile", "max-autotune"))]
+
+
+def build(x, y, threads, model, how, layout):
+    """Return (versions, jobs, facts)."""
     import latency
+    import net_torch
+    import specs
     import torch
     from torch import nn
-    from torch.nn import functional as F
 
     torch.set_num_threads(threads)
     nhwc = layout == "nhwc"
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.dense = nn.Conv2d(1, 32, 3), nn.Linear(13 * 13 * 32, 10)
-
-        def forward(self, images):
-            h = F.max_pool2d(F.relu(self.conv(images)), 2)
-            return F.softmax(self.dense((h.permute(0, 2, 3, 1) if nhwc else h).flatten(1)), dim=1)
-
-    model, images = Net().eval(), torch.from_numpy(x[:1024].copy()).reshape(-1, 1, 28, 28)
-    memory_format = torch.channels_last if nhwc else torch.contiguous_format
-    model = model.to(memory_format=memory_format)
-    one, many = (images[:n].clone().contiguous(memory_format=memory_format) for n in (1, 1024))
+    net = nn.Sequential(net_torch.build(model, nhwc), nn.Softmax(dim=1)).eval()
+    one, many = (net_torch.images(x[:n], model, nhwc) for n in (1, specs.NETWORKS[model].many))
 
     def forms(example):
         """The model for inputs of this shape."""
         if how == "frozen":
             with torch.no_grad():
-                return torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, example)))
+                return torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(net, example)))
         if how == "eager":
-            return model
+            return net
+        if how == "freezing":
+            return torch.compile(net, dynamic=False, options={"freezing": True})
         mode = "default" if how == "compile" else how
-        return torch.compile(model, mode=mode, dynamic=False)
+        return torch.compile(net, mode=mode, dynamic=False)
 
     for_one, for_many = forms(one), forms(many)
-    guard = torch.inference_mode()
+    guard = torch.inference_mode() if how != "freezing" else torch.no_grad()
     guard.__enter__()  # for good: this process does nothing else
-
-    return {"torch": torch.__version__}, latency.jobs(lambda: for_one(one), lambda: for_many(many))
+    facts = {"parameters": net_torch.parameters(net), "probabilities": for_one(one)[0].tolist()}
+    return {"torch": torch.__version__}, latency.jobs(lambda: for_one(one), lambda: for_many(many)), facts

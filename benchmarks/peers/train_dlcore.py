@@ -3,20 +3,22 @@
 CONFIGS = {"fit": {"per_call": False}, "train_on_batch": {"per_call": True}}
 
 
-def build(x, y, threads, per_call):
-    """Return (versions, jobs). The thread count comes from OMP_NUM_THREADS, which the parent has set."""
+def build(x, y, threads, model, per_call):
+    """Return (versions, jobs, facts). The thread count comes from OMP_NUM_THREADS, which the parent has set."""
     import network
     import numpy as np
 
     import dlcore
 
-    model = network.mnist_cnn()
+    net, first = network.compared(model), slice(network.BATCH)
+    losses = [net.train_on_batch(x[first], y[first]) for _ in range(2)]
+    facts = {"parameters": sum(weight.value.size for weight in net.trainable_weights), "losses": losses}
     full, random = len(x) // 128, np.random.default_rng(0)
 
     def by_fit(steps):
         while steps > 0:
             n = min(steps, full) * 128
-            loss = model.fit(x[:n], y[:n], epochs=1, batch_size=128, shuffle=True, verbose=0).history["loss"][-1]
+            loss = net.fit(x[:n], y[:n], epochs=1, batch_size=128, shuffle=True, verbose=0).history["loss"][-1]
             steps -= full
         return loss
 
@@ -25,8 +27,8 @@ def build(x, y, threads, per_call):
             order = random.permutation(len(x))
             for i in range(min(steps, full)):
                 index = order[i * 128 : i * 128 + 128]
-                loss = model.train_on_batch(x[index], y[index])
+                loss = net.train_on_batch(x[index], y[index])
             steps -= full
         return loss
 
-    return {"dlcore": dlcore.__version__}, {"step": by_call if per_call else by_fit}
+    return {"dlcore": dlcore.__version__}, {"step": by_call if per_call else by_fit}, facts

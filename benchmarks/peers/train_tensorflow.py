@@ -25,8 +25,14 @@ CONFIGS |= {f"{path} graph onednn1 inter2": CONFIGS[f"{path} graph onednn1"] | {
 CONFIGS["step graph onednn1 stock-malloc"] = CONFIGS["step graph onednn1"] | {"environment": {}}
 
 
-def build(x, y, threads, path, jit, onednn, inter=1):
-    """Return (versions, jobs). The loss takes logits, TensorFlow's best case: it fuses softmax and cross-entropy."""
+def configs(model):
+    """Those worth trying: what leads for one network by a little does so for others."""
+    return list(CONFIGS) if model == "headline" else ["raw graph onednn1", "raw graph onednn0", "raw xla onednn1"]
+
+
+def build(x, y, threads, model, path, jit, onednn, inter=1):
+    """Return (versions, jobs, facts). The loss takes logits, TensorFlow's best case: it fuses softmax and
+    cross-entropy."""
     os.environ |= {
         "TF_ENABLE_ONEDNN_OPTS": str(onednn),
         "KERAS_BACKEND": "tensorflow",
@@ -34,44 +40,38 @@ def build(x, y, threads, path, jit, onednn, inter=1):
         "CUDA_VISIBLE_DEVICES": "",
     }
     import keras
+    import net_keras
+    import specs
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(inter)
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            keras.layers.Conv2D(32, 3, activation="relu"),
-            keras.layers.MaxPooling2D(2),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10),
-        ]
-    )
+    net = net_keras.build(keras, model, softmax=False)
     optimizer = keras.optimizers.Adam(1e-3)
     versions = {"tensorflow": tf.__version__, "keras": keras.__version__}
-    full = len(x) // 128
+    full, facts = len(x) // specs.BATCH, {"parameters": net_keras.parameters(net)}
     if path in ("fit", "spe"):
-        model.compile(
+        net.compile(
             optimizer,
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             jit_compile={"auto": "auto", "graph": False, "xla": True}[jit],
             steps_per_execution=32 if path == "spe" else 1,
         )
         images, labels = tf.constant(x), tf.constant(y)
-        batches = tf.data.Dataset.range(len(x)).shuffle(len(x)).repeat().batch(128, drop_remainder=True)
+        batches = tf.data.Dataset.range(len(x)).shuffle(len(x)).repeat().batch(specs.BATCH, drop_remainder=True)
         batches = batches.map(lambda i: (tf.gather(images, i), tf.gather(labels, i))).prefetch(2)
 
         def run(steps):
-            return model.fit(batches, steps_per_epoch=steps, verbose=0).history["loss"][-1]
+            return net.fit(batches, steps_per_epoch=steps, verbose=0).history["loss"][-1]
 
-        return versions, {"step": run}
+        return versions, {"step": run}, facts
 
     images, labels = tf.constant(x), tf.constant(y)
-    weights = [v.value for v in model.trainable_variables]
+    weights = [v.value for v in net.trainable_variables]
     slots = [(tf.Variable(tf.zeros_like(w)), tf.Variable(tf.zeros_like(w))) for w in weights]
     count = tf.Variable(0.0)
-    optimizer.build(model.trainable_variables)
+    optimizer.build(net.trainable_variables)
 
     def apply_raw(gradients):
         count.assign_add(1.0)
@@ -93,21 +93,22 @@ def build(x, y, threads, path, jit, onednn, inter=1):
     def step(index):
         xb, yb = tf.gather(images, index), tf.gather(labels, index)
         with tf.GradientTape() as tape:
-            logits = model(xb, training=True)
+            logits = net(xb, training=True)
             loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(yb, logits))
         gradients = tape.gradient(loss, weights)
         if path == "raw":
             apply_raw(gradients)
         else:
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            optimizer.apply_gradients(zip(gradients, net.trainable_variables, strict=True))
         return loss
 
     def run(steps):
         while steps > 0:
-            order = tf.split(tf.random.shuffle(tf.range(len(x)))[: full * 128], full)
+            order = tf.split(tf.random.shuffle(tf.range(len(x)))[: full * specs.BATCH], full)
             for index in order[:steps]:
                 loss = step(index)
             steps -= full
         return float(loss)
 
-    return versions, {"step": run}
+    facts["losses"] = [float(step(tf.range(specs.BATCH))) for _ in range(2)]
+    return versions, {"step": run}, facts

@@ -5,6 +5,8 @@ of four strided slices instead (equal winners share the gradient; the same netwo
 glibc's malloc as it comes, see compare.py.
 """
 
+import specs
+
 ADAM = {"fused": {"fused": True}, "foreach": {"foreach": True}, "compiled": {}}
 
 CONFIGS = {
@@ -22,37 +24,29 @@ CONFIGS |= {
 }
 
 
-def build(x, y, threads, layout, adam, mode=None, pool="max_pool2d"):
-    """Return (versions, jobs). With nhwc, flattening follows memory order, as in Keras, so that it copies nothing."""
+def configs(model):
+    """Those worth trying: all for the small network; compiling a large one takes minutes."""
+    if model == "headline":
+        return list(CONFIGS)
+    some = ["eager nhwc fused", "eager nchw fused", "compile nhwc fused", "compile nchw fused"]
+    return [*some, "compile nhwc fused maximum"] if specs.has(model, "maxpool") else some
+
+
+def build(x, y, threads, model, layout, adam, mode=None, pool="max_pool2d"):
+    """Return (versions, jobs, facts)."""
+    import net_torch
     import torch
-    from torch import nn
     from torch.nn import functional as F
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     nhwc = layout == "nhwc"
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.conv, self.dense = nn.Conv2d(1, 32, 3), nn.Linear(13 * 13 * 32, 10)
-
-        def forward(self, images):
-            h = F.relu(self.conv(images))
-            if pool == "maximum":
-                rows = torch.maximum(h[:, :, 0::2], h[:, :, 1::2])
-                h = torch.maximum(rows[..., 0::2], rows[..., 1::2])
-            else:
-                h = F.max_pool2d(h, 2)
-            return self.dense((h.permute(0, 2, 3, 1) if nhwc else h).flatten(1))
-
-    model, images, labels = Net(), torch.from_numpy(x).reshape(-1, 1, 28, 28), torch.from_numpy(y).long()
-    if nhwc:
-        model, images = model.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, **ADAM[adam])
+    net = net_torch.build(model, nhwc, pool == "maximum")
+    images, labels = net_torch.images(x, model, nhwc), torch.from_numpy(y).long()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, eps=1e-7, **ADAM[adam])
 
     def loss_of(xb, yb):
-        return F.cross_entropy(model(xb), yb)
+        return F.cross_entropy(net(xb), yb)
 
     update = optimizer.step
     if mode:
@@ -60,16 +54,22 @@ def build(x, y, threads, layout, adam, mode=None, pool="max_pool2d"):
     if adam == "compiled":
         update = torch.compile(optimizer.step)
 
+    def step(index):
+        loss = loss_of(images.index_select(0, index), labels.index_select(0, index))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        update()
+        return loss
+
     def run(steps):
         while steps > 0:
             order = torch.randperm(len(images))
-            batches = order.split(128)[: min(steps, len(images) // 128)]
+            batches = order.split(specs.BATCH)[: min(steps, len(images) // specs.BATCH)]
             for index in batches:
-                loss = loss_of(images.index_select(0, index), labels.index_select(0, index))
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                update()
+                loss = step(index)
             steps -= len(batches)
         return loss.item()
 
-    return {"torch": torch.__version__}, {"step": run}
+    first = torch.arange(specs.BATCH)
+    facts = {"parameters": net_torch.parameters(net), "losses": [step(first).item() for _ in range(2)]}
+    return {"torch": torch.__version__}, {"step": run}, facts

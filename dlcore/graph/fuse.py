@@ -9,23 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dlcore.graph.graph import consumers, take_output, topological
-from dlcore.ops.activations import Activation
-from dlcore.ops.base import Op, Tensor
+from dlcore.ops.activations import Activation, ActivationGradient
+from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
+from dlcore.ops.conv_narrow import LanesConv2D, MergedConv2D, merged_pixels, suits_lanes
 from dlcore.ops.conv_pool import ConvPool2D, fits
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
 from dlcore.ops.depthwise import DepthwiseConv2D
-from dlcore.ops.elementwise import BiasAdd, MeanGradient, Rescale
+from dlcore.ops.elementwise import Add, BiasAdd, MeanGradient, Rescale
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
-from dlcore.ops.normalization import FoldBias, FoldKernel, MovingCoefficients, Normalize
+from dlcore.ops.normalization import ACTIVATIONS, FoldBias, FoldKernel, MovingCoefficients, Normalize
 from dlcore.ops.pooling import MaxPool2D
 from dlcore.ops.shape import Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
+from dlcore.ops.winograd_conv import TransformWeights
 
 Readers = dict[Tensor, list[Op]]
 EPILOGUES = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Narrow)  # add a bias and apply an activation at the end
+ACTIVE = (*EPILOGUES, Normalize, Add)  # apply an activation at the end
 
 
 def _only_reader(op: Op, readers: Readers) -> Op | None:
@@ -67,11 +70,11 @@ def bias(op: Op, readers: Readers) -> bool:
 
 
 def normalization(op: Op, readers: Readers) -> bool:
-    """conv or dense, then batch normalisation by moving statistics: both are linear, so that kernel and bias, made
-    once, do the work of both. Not for training: the gradients are those of the folded kernel."""
+    """conv (depthwise, too) or dense, then batch normalisation by moving statistics: both are linear, so that kernel
+    and bias, made once, do the work of both. Not for training: the gradients are those of the folded kernel."""
     reader = _only_reader(op, readers)
     if not (
-        isinstance(op, (Conv2D, Dense, Narrow))
+        isinstance(op, (Conv2D, Dense, DepthwiseConv2D, Narrow))
         and op.activation == "linear"
         and isinstance(reader, Normalize)
         and reader.inputs[0] is op.output
@@ -79,11 +82,12 @@ def normalization(op: Op, readers: Readers) -> bool:
     ):
         return False
     packing, coefficients = op.inputs[1].op, reader.inputs[1]
-    if isinstance(packing, Pack):
-        kernel = FoldKernel(packing.inputs[0], coefficients).output
-        op.inputs[1] = Pack(kernel, packing.transpose, packing.groups).output
-    elif isinstance(packing, Transpose):
-        op.inputs[1] = Transpose(FoldKernel(packing.inputs[0], coefficients).output).output
+    if isinstance(packing, (Pack, TransformWeights, Transpose)):
+        op.inputs[1] = packing.of(FoldKernel(packing.inputs[0], coefficients).output)
+    elif isinstance(op.inputs[1], Parameter) and (
+        isinstance(op, DepthwiseConv2D) or (isinstance(op, Dense) and op.lying)
+    ):
+        op.inputs[1] = FoldKernel(op.inputs[1], coefficients).output
     else:
         return False
     op.inputs[2:] = [FoldBias(coefficients, op.inputs[2] if len(op.inputs) > 2 else None).output]
@@ -92,15 +96,34 @@ def normalization(op: Op, readers: Readers) -> bool:
 
 
 def activation(op: Op, readers: Readers) -> bool:
-    """conv or dense, then an activation: it is applied before the tile is stored. A reshape may stand between them, as
-    in convolutions over one axis."""
+    """conv, dense, batch normalisation or a sum, then an activation: it is applied before anything is stored. A reshape
+    may stand between them, as in convolutions over one axis."""
     last, reader = op, _only_reader(op, readers)
     if isinstance(reader, Reshape):
         last, reader = reader, _only_reader(reader, readers)
-    if not (isinstance(op, EPILOGUES) and op.activation == "linear" and isinstance(reader, Activation)):
+    if not (isinstance(op, ACTIVE) and op.activation == "linear" and isinstance(reader, Activation)):
+        return False
+    if isinstance(op, Normalize) and reader.kind not in ACTIVATIONS:
         return False
     op.activation = reader.kind
     take_output(last, reader.output)
+    return True
+
+
+def residual(op: Op, readers: Readers) -> bool:
+    """batch normalisation or conv, then the sum with another tensor: one pass."""
+    reader = _only_reader(op, readers)
+    if not (
+        (isinstance(op, Normalize) or (type(op) is Conv2D and merged_pixels(op) == 1))
+        and op.activation == "linear"
+        and not op.adds
+        and isinstance(reader, Add)
+        and reader.activation == "linear"
+    ):
+        return False
+    op.inputs.append(reader.inputs[1 if reader.inputs[0] is op.output else 0])
+    op.adds = True
+    take_output(op, reader.output)
     return True
 
 
@@ -125,6 +148,22 @@ def conv_pool(op: Op, readers: Readers) -> bool:
     fused = ConvPool2D(op, reader)
     for number, tensor in enumerate(list(reader.outputs)):
         take_output(fused, tensor, number)
+    return True
+
+
+def few_channels(op: Op, readers: Readers) -> bool:
+    """conv with fewer output channels than a vector has lanes: pixels go there, or some neighbours of a row become one
+    pixel."""
+    packing = op.inputs[1].op if type(op) is Conv2D else None
+    if not (isinstance(op, Conv2D) and not op.adds and isinstance(packing, Pack)):
+        return False
+    if suits_lanes(op):
+        take_output(LanesConv2D(op, packing.inputs[0]), op.output)
+        return True
+    if (pixels := merged_pixels(op)) == 1:
+        return False
+    fused = MergedConv2D(op, packing.inputs[0], pixels)
+    take_output(Reshape(fused.output, op.output.shape), op.output)
     return True
 
 
@@ -180,15 +219,33 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
     return True
 
 
+def gradient_sum(op: Op, readers: Readers) -> bool:
+    """the sum of two gradients, then that of an activation."""
+    reader = _only_reader(op, readers)
+    if not (
+        isinstance(op, Add)
+        and op.activation == "linear"
+        and isinstance(reader, ActivationGradient)
+        and len(reader.inputs) == 2
+        and reader.inputs[0] is op.output
+    ):
+        return False
+    dy, more = op.inputs
+    reader.inputs = [dy, reader.inputs[1], more]
+    return True
+
+
 # Losses come first: what they leave may still go into an epilogue.
 PATTERNS: list[Callable[[Op, Readers], bool]] = [
     softmax_crossentropy,
     sigmoid_crossentropy,
     padding,
     bias,
+    residual,
     activation,
     reshapes,
     conv_pool,
+    few_channels,
     gather_scale,
 ]
 
@@ -196,7 +253,7 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
 INFERENCE = [pattern for one in PATTERNS for pattern in ([one, normalization] if one is bias else [one])]
 
 # for a graph that has its gradients
-BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient]
+BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient, gradient_sum]
 
 
 def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:
@@ -220,7 +277,9 @@ def merge_packs(sinks: Sequence[Op]) -> None:
     for op in topological(sinks):
         for i, tensor in enumerate(op.inputs):
             if isinstance(tensor.op, Pack):
-                key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups)
+                key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups, tensor.op.joined)
+            elif isinstance(tensor.op, TransformWeights):
+                key = (tensor.op.inputs[0], tensor.op.transpose, "winograd", tensor.op.m)
             elif isinstance(tensor.op, Transpose):
                 key = tensor.op.inputs[0]
             else:

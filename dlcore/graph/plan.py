@@ -1,10 +1,12 @@
 """The plan: which stage and slab each op runs in, and where each tensor lies. Decided from shapes only.
 
 Stages. An op comes after the stage of what it reads if either side is batch-wide; sample-wise ops that follow each
-other share a stage and run depth-first, slab by slab. They are placed as late as their readers allow, so that the
-gather of a batch meets its first layer in one slab. Ops that change parameters or totals come last, together, and bring
-along what can follow or precede them block by block, while it is in cache: the op that computes the gradient, and those
-that prepare the new weights for the next step. So prepared, weights need no stage but for the first step of a run.
+other share a stage and run depth-first, slab by slab. Where a batch is too small to feed threads, large ops cut its
+samples into several tasks each, in stages of their own. Sample-wise ops are placed as late as their readers allow, so
+that the gather of a batch meets its first layer in one slab. Ops that change parameters or totals come last, together,
+and bring along what can follow or precede them block by block, while it is in cache: the op that computes the gradient,
+and those that prepare the new weights for the next step. So prepared, weights need no stage but for the first step of a
+run.
 
 Memory. A tensor that lives only between sample-wise ops of one stage lies in each thread's slot, as large as one
 slab, and shares that room with others by lifetime in op order. Every other tensor is as large as the batch and shares
@@ -21,8 +23,10 @@ from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, Op, Parameter, Te
 
 ALIGN = 64
 ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8}
-SLAB_BYTES = 1 << 20  # of slot tensors in a slab: what L2 holds besides weights
+SLAB_BYTES = 1 << 20  # that an op may touch in a slab: what L2 holds besides weights
 SLAB_SAMPLES = 6  # rows of the register tile, so that a dense layer on one slab fills it
+SLAB_WEIGHTS = 1 << 20  # bytes of weights that stay in L2 from slab to slab
+LARGE_SLABS = 8  # of a batch at least, where they do not
 WHOLE_FLOATS = 1024  # of a parameter: up to here its update, and what goes with it, is one task
 CHUNK_BYTES = 1 << 25  # of partial sums, one per slab: large weights get fewer, longer slabs
 
@@ -57,6 +61,8 @@ class Plan:
         places: of tensors that are the root of their memory.
         roots: whose memory each tensor uses.
         unread: tensors that nobody reads.
+        splits: tasks per sample of the ops that cut samples.
+        wide: ops that begin a new stage: the batch-wide ones, and those that cut samples.
         level: the stage of each op, the first one of an op that prepares weights in two.
         commit: the first stage that changes parameters or totals.
     """
@@ -68,6 +74,8 @@ class Plan:
         self.places: dict[Tensor, Place] = {}
         self.roots: dict[Tensor, Tensor] = {}
         self.unread: set[Tensor] = set()
+        self.splits: dict[Op, int] = {}
+        self.wide: set[Op] = set()
         self.level: dict[Op, int] = {}
         self.arena_bytes = self.slot_bytes = self.commit = self.prologue = 0
 
@@ -89,38 +97,43 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     ops = topological(sinks)
     readers = consumers(ops)
     p = Plan(batch)
-    leads = _leads(ops, readers)
+    p.splits = {op: n for op in ops if op.axis == SAMPLE and batch > 0 and (n := op.splits(batch)) > 1}
+    p.wide = {op for op in ops if op.axis == BATCH_WIDE or op in p.splits}
+    leads = _leads(ops, readers, p.wide)
     chains = _chains(ops, leads)
     once = _once(ops, chains)
-    p.level = _levels(ops, readers, leads, once)
+    p.level = _levels(ops, readers, p.wide, leads, once)
     p.prologue = len({p.level[op] for op in once})
     p.unread = {tensor for op in ops for tensor in op.outputs if tensor not in readers and tensor not in placed}
     count = max(p.level.values(), default=-1) + 1
-    p.stages = [_groups([op for op in ops if p.level[op] == i], chains) for i in range(count)]
+    p.stages = [_groups([op for op in ops if p.level[op] == i], p.wide, chains) for i in range(count)]
     p.commit = min([p.level[op] for op in ops if op.commits], default=count)
     p.roots = _roots(ops, readers, placed)
     local = _local(ops, readers, p, placed)
-    p.grains = [_grain(stage, local, batch) for stage in p.stages]
+    p.grains = [_grain(stage, p, batch) for stage in p.stages]
     _place(ops, readers, p, local, placed)
     return p
 
 
-def _gap(a: Op, b: Op) -> int:
-    return int(a.axis == BATCH_WIDE or b.axis == BATCH_WIDE)
+def levels(ops: list[Op]) -> dict[Op, int]:
+    """The stage of each op, in the order of `topological`, in batches that are not small."""
+    readers, wide = consumers(ops), {op for op in ops if op.axis == BATCH_WIDE}
+    leads = _leads(ops, readers, wide)
+    return _levels(ops, readers, wide, leads, _once(ops, _chains(ops, leads)))
 
 
-def _earliest(ops: list[Op]) -> dict[Op, int]:
+def _earliest(ops: list[Op], wide: set[Op]) -> dict[Op, int]:
     level: dict[Op, int] = {}
     for op in ops:
-        level[op] = max([level[t.op] + _gap(t.op, op) for t in op.inputs if t.op is not None], default=0)
+        level[op] = max([level[t.op] + (t.op in wide or op in wide) for t in op.inputs if t.op is not None], default=0)
     return level
 
 
-def _leads(ops: list[Op], readers: dict[Tensor, list[Op]]) -> dict[Op, Op]:
+def _leads(ops: list[Op], readers: dict[Tensor, list[Op]], wide: set[Op]) -> dict[Op, Op]:
     """By update: the op that computes its gradient, where the two may run block by block. That op must be one of those
     that would run last before the updates, or what it reads would have to be kept for longer; and it must not read
     weights, which others change meanwhile."""
-    level = _earliest(ops)
+    level = _earliest(ops, wide)
     last = max([n for op, n in level.items() if not op.commits], default=-1)
     leads: dict[Op, Op] = {}
     for op in ops:
@@ -180,8 +193,10 @@ def _once(ops: list[Op], chains: Mapping[Op, Group]) -> set[Op]:
     return once if len(once) < len(ops) else set()
 
 
-def _levels(ops: list[Op], readers: dict[Tensor, list[Op]], leads: Mapping[Op, Op], once: set[Op]) -> dict[Op, int]:
-    level = _earliest(ops)
+def _levels(
+    ops: list[Op], readers: dict[Tensor, list[Op]], wide: set[Op], leads: Mapping[Op, Op], once: set[Op]
+) -> dict[Op, int]:
+    level = _earliest(ops, wide)
     with_update = set(leads.values())
     # after everything that reads what they change
     commit = 1 + max([n for op, n in level.items() if not op.commits and op not in with_update], default=-1)
@@ -191,20 +206,20 @@ def _levels(ops: list[Op], readers: dict[Tensor, list[Op]], leads: Mapping[Op, O
             level[op] = commit
         elif op in once:  # before all others, and before those that prepare more of what it prepared
             level[op] = min([level[o] for t in op.outputs for o in readers.get(t, []) if o in once], default=0) - 1
-        elif op.axis == SAMPLE:
-            limits = [level[reader] - _gap(op, reader) for tensor in op.outputs for reader in readers.get(tensor, [])]
+        elif op not in wide:
+            limits = [level[reader] - (reader in wide) for tensor in op.outputs for reader in readers.get(tensor, [])]
             level[op] = min(limits, default=level[op])
     used = sorted(set(level.values()))
     return {op: used.index(n) for op, n in level.items()}
 
 
-def _groups(ops: list[Op], chains: Mapping[Op, Group]) -> list[Group]:
-    """The sample-wise ops of a stage run as one group, an update with what goes with it, other batch-wide ops alone."""
+def _groups(ops: list[Op], wide: set[Op], chains: Mapping[Op, Group]) -> list[Group]:
+    """The sample-wise ops of a stage run as one group, an update with what goes with it, other wide ops alone."""
     ops = [op for op in ops if not op.alias]
-    slab = [op for op in ops if op.axis == SAMPLE]
+    slab = [op for op in ops if op not in wide]
     found = list(dict.fromkeys(chains[op] for op in ops if op in chains))
     chained = {op for group in found for op in group.ops}
-    alone = [Group([op]) for op in ops if op.axis == BATCH_WIDE and op not in chained]
+    alone = [Group([op]) for op in ops if op in wide and op not in chained]
     return ([Group(slab)] if slab else []) + found + alone
 
 
@@ -237,7 +252,7 @@ def _local(ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, placed: Mapp
             root = p.roots[tensor]
             touching = [op, *readers.get(tensor, [])]
             stages.setdefault(root, set()).update(p.level[o] for o in touching)
-            if any(o.axis == BATCH_WIDE for o in touching) or tensor in placed or tensor.shape[:1] != (BATCH,):
+            if any(o in p.wide for o in touching) or tensor in placed or tensor.shape[:1] != (BATCH,):
                 barred.add(root)
     return {root for root, levels in stages.items() if len(levels) == 1 and root not in barred}
 
@@ -246,14 +261,27 @@ def _row_bytes(tensor: Tensor) -> int:
     return prod(tensor.shape[1:]) * ITEMSIZE[tensor.dtype]
 
 
-def _grain(groups: list[Group], local: set[Tensor], batch: int) -> int:
-    """Samples per slab: as many rows as the register tile has, fewer where they would not stay in L2, and few enough
-    that a small batch still feeds several threads."""
-    tensors = {tensor for group in groups for op in group.ops for tensor in op.outputs}
-    row = sum(_row_bytes(tensor) for tensor in tensors & local)
-    fits = SLAB_BYTES // row if row else SLAB_SAMPLES
-    partial = sum(_row_bytes(tensor) for tensor in tensors if tensor.shape[:1] == (CHUNKS,))
-    return max(1, min(SLAB_SAMPLES, fits, -(-batch // 4)), -(-batch * partial // CHUNK_BYTES))
+def _grain(groups: list[Group], p: Plan, batch: int) -> int:
+    """Samples per slab: so many that few bytes come from beyond L2. Larger slabs read weights, and write partial sums,
+    for more samples at a time; smaller ones find in cache what the op before left. At most as many as fill the register
+    tile, or more where weights are large, and few enough that a small batch still feeds several threads."""
+    ops = [op for group in groups for op in group.ops if op not in p.wide]
+    weights = {t for op in ops for t in op.inputs if t.shape[:1] not in ((BATCH,), (CHUNKS,))}
+    partial = sum(_row_bytes(t) for op in ops for t in op.outputs if t.shape[:1] == (CHUNKS,))
+    once = sum(prod(t.shape) * ITEMSIZE[t.dtype] for t in weights)
+    rows = [
+        {p.roots.get(t, t): _row_bytes(t) for t in (*op.inputs, *op.outputs) if t.shape[:1] == (BATCH,)} for op in ops
+    ]
+    touched = [sum(row.values()) for row in rows]
+
+    def traffic(grain: int) -> float:
+        return (once + partial) / grain + sum(row for row in touched if grain * row > SLAB_BYTES)
+
+    sizes = [min(-(-batch // 4), size) for size in range(SLAB_SAMPLES, 0, -1)]
+    if once > SLAB_WEIGHTS:  # slabs of one size, if large, keep all threads busy to the end
+        sizes = [size for n in range(LARGE_SLABS, batch, 4) if (size := -(-batch // n)) > SLAB_SAMPLES] + sizes
+    best = max(1, min(sizes, key=traffic))
+    return max(best, -(-batch * partial // CHUNK_BYTES))
 
 
 def _place(

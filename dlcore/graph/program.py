@@ -10,7 +10,7 @@ from dlcore.graph.plan import Plan, plan
 from dlcore.kernels.data import Feed
 from dlcore.kernels.executor import Clock, Program, Step
 from dlcore.kernels.memory import Arena, Buffer, slot_buffer
-from dlcore.ops.base import SAMPLE, Op, Parameter, Tensor
+from dlcore.ops.base import Op, Parameter, Tensor
 
 
 class Binder:
@@ -21,7 +21,7 @@ class Binder:
     ):
         self.plan, self.clock, self.cursor, self.feeds, self.placed = plan, clock, cursor, feeds, placed
         self.batch = plan.batch
-        self.grain = 1
+        self.grain = self.splits = 1
         self.block: int | None = None
         self.arena = Arena(plan.arena_bytes)
 
@@ -78,12 +78,15 @@ def build(
         bound: list[tuple[list[Step], int | None]] = []
         for group in groups:
             binder.block = group.block
-            steps = [op.bind(binder) for op in group.ops]
+            steps = []
+            for op in group.ops:
+                binder.splits = p.splits.get(op, 1)
+                steps.append(op.bind(binder))
             first = group.ops[0]
             if group.whole:
                 bound.append((steps, None))
             else:
-                bound.append((steps, grain if first.axis == SAMPLE else first.grain(steps[0].tasks)))
+                bound.append((steps, first.grain(steps[0].tasks) if first in p.wide else grain))
         stages.append(bound)
     program = Program(
         stages,
@@ -141,6 +144,10 @@ class Function:
             yield self.program(batch), whole
         if rest:
             yield self.program(rest), 1
+
+    def release(self) -> None:
+        """Give back the memory of all programs; they are bound again when they are needed."""
+        self.programs.clear()
 
     def clear(self) -> None:
         """Let go of the arrays that the feeds point at."""

@@ -29,6 +29,8 @@ def conv2d_forward(
     dilation: _Pair = (1, 1),
     groups: int = 1,
     activation: int = 0,
+    splits: int = 1,
+    residual: _Operand | None = None,
 ) -> Step: ...
 def conv2d_input_gradient(
     dy: _Operand,
@@ -41,14 +43,5 @@ def conv2d_input_gradient(
     groups: int = 1,
     b: _Operand | None = None,
     activation: int = 0,
-) -> Step: ...
-def conv2d_weight_gradient(
-    x: _Operand,
-    dy: _Operand,
-    dw: _Operand,
-    grain: int,
-    strides: _Pair = (1, 1),
-    padding: _Padding = ((0, 0), (0, 0)),
-    dilation: _Pair = (1, 1),
-    groups: int = 1,
+    splits: int = 1,
 ) -> Step: ...

@@ -1,24 +1,28 @@
 # cython: language_level=3
-"""Convolution in NHWC: forward, input gradient and weight gradient for any kernel, stride, dilation, groups and padding.
+"""Convolution in NHWC: forward and input gradient for any kernel, stride, dilation, groups and padding.
 
-All three are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
+Both are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
 pixel, a segment of its sum is a tap. Padding is a zeroed border around a copy of one sample in the thread's scratch, so
 that no tap needs a test; without padding the sample is used where it lies.
 
 The input gradient is a convolution of dy with the transposed kernel. A stride spreads its taps over sh*sw phases: input
 pixels with the same (y mod sh, x mod sw) see the same taps at the same offsets, and taps that miss dy are never visited.
 """
-from libc.stdlib cimport malloc
 from libc.string cimport memset
 
-from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
+from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
 
 cdef enum:
-    BLOCK = 8   # tiles whose pointers are set up together and then used for every panel of output channels
+    ROWS = 96   # pixels whose pointers are set up together and then used for every panel of output channels
+
+# Rows of a panel that all those pixels meet before the next ones: 192 KB with the widest tile, to stay in L2.
+cdef Py_ssize_t PASS = 1536
+cdef Py_ssize_t BORDER_BYTES = 1 << 17    # of copies with a border that are made together
+cdef Py_ssize_t SPLIT_WEIGHTS = 1 << 19   # bytes of weights up to which each block of pixels of a sample reads them all
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -29,79 +33,189 @@ ctypedef struct Phase:
     Py_ssize_t rows, cols
     Py_ssize_t a_origin, a_row, a_col     # floats
     Py_ssize_t c_origin, c_row, c_col
+    Py_ssize_t low, high                  # what the taps add to a pixel's place, from the first float to past the last
     Py_ssize_t segments
     const Py_ssize_t *a_segment
     const Py_ssize_t *b_segment
 
 ctypedef struct Conv:
     const dlc_tiles *tiles
-    Ref x, y
+    Ref x, y, residual
     const float *packed
     const float *b
     Border border
     Py_ssize_t x_size, y_size             # floats in a sample
+    Py_ssize_t image_size                 # in a sample as the taps see it
+    Py_ssize_t together                   # samples whose pixels may share a tile
+    Py_ssize_t splits, panel_splits       # tasks of a sample: blocks of pixels times blocks of panels
     Py_ssize_t k, kc, n, panels           # of one group: rows of packed, of one segment, output channels
+    Py_ssize_t pass_segments
     Py_ssize_t a_group                    # input channels of one group
     int groups, activation, phases
+    bint adds                             # the residual
     Phase phase[1]                        # as many as there are, segments after them
+
+# What of the samples, and of each of their phases, is computed.
+ctypedef struct Part:
+    Py_ssize_t samples, block, blocks     # one block of pixels, of so many
+    Py_ssize_t first_panel, last_panel
+    const float *add                      # of the residual and of y: the first of these samples
+    const float *origin
+
+cdef inline Py_ssize_t block_begin(const Conv *a, Py_ssize_t pixels, Py_ssize_t block, Py_ssize_t blocks) noexcept nogil:
+    """Whole tiles to each block, but for the last one."""
+    cdef int mr = DLC_MR if a.n <= a.tiles.width else DLC_MR2
+    return pixels if block == blocks else pixels * block // blocks // mr * mr
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Conv *a = <const Conv *>args
     cdef const float *x = <const float *>at(&a.x, begin, slot)
     cdef float *y = <float *>at(&a.y, begin, slot)
+    cdef const float *residual = <const float *>at(&a.residual, begin, slot) if a.adds else NULL
     cdef const float *image
-    cdef Py_ssize_t i
+    cdef Py_ssize_t first = 0, i
+    cdef Part part
+    part.block, part.blocks, part.first_panel, part.last_panel = 0, 1, 0, a.panels
+    while first < end - begin:
+        part.samples = min(a.together, end - begin - first)
+        image = x + first * a.x_size
+        if has_border(&a.border):
+            image = <const float *>slot
+            for i in range(part.samples):
+                bordered(&a.border, x + (first + i) * a.x_size, <float *>slot + i * a.image_size, first == 0)
+        part.add, part.origin = residual + first * a.y_size if a.adds else NULL, y + first * a.y_size
+        conv_part(a, &part, image, y + first * a.y_size)
+        first += part.samples
+
+
+cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    """A task is a block of pixels and panels of a sample."""
+    cdef const Conv *a = <const Conv *>args
+    cdef const float *image
+    cdef float *y
+    cdef Py_ssize_t task, low, high, width = a.border.pw * a.border.c
+    cdef Part part
+    for task in range(begin, end):
+        part.samples, part.blocks = 1, a.splits // a.panel_splits
+        part.block = task % part.blocks
+        part.first_panel = a.panels * (task // part.blocks % a.panel_splits) // a.panel_splits
+        part.last_panel = a.panels * (task // part.blocks % a.panel_splits + 1) // a.panel_splits
+        image = <const float *>at(&a.x, task // a.splits, slot)
+        if has_border(&a.border):
+            reach(a, &part, &low, &high)
+            if low < high:
+                copy_rows(&a.border, image, <float *>slot, low // width, ceildiv(high, width), True)
+            image = <const float *>slot
+        y = <float *>at(&a.y, task // a.splits, slot)
+        part.add = <const float *>at(&a.residual, task // a.splits, slot) if a.adds else NULL
+        part.origin = y
+        conv_part(a, &part, image, y)
+
+
+cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *high) noexcept nogil:
+    """The floats of an image that a part sees lie between low and high."""
+    cdef Py_ssize_t first, last
+    cdef const Phase *p
+    cdef int i
+    low[0], high[0] = a.image_size, 0
+    for i in range(a.phases):
+        p = &a.phase[i]
+        first = block_begin(a, p.rows * p.cols, part.block, part.blocks)
+        last = block_begin(a, p.rows * p.cols, part.block + 1, part.blocks)
+        if first < last and p.segments > 0:  # whole rows
+            low[0] = min(low[0], p.a_origin + first // p.cols * p.a_row + p.low)
+            high[0] = max(high[0], p.a_origin + (last - 1) // p.cols * p.a_row + (p.cols - 1) * p.a_col + p.high)
+
+
+cdef void conv_part(const Conv *a, const Part *part, const float *image, float *y) noexcept nogil:
     cdef int group, p
-    for i in range(end - begin):
-        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        for group in range(a.groups):
-            for p in range(a.phases):
-                conv_phase(a, &a.phase[p], group, image + group * a.a_group, y + i * a.y_size + group * a.n)
+    for group in range(a.groups):
+        for p in range(a.phases):
+            conv_phase(a, &a.phase[p], part, group, image + group * a.a_group, y + group * a.n)
 
 
-cdef void conv_phase(const Conv *a, const Phase *p, int group, const float *image, float *y) noexcept nogil:
-    cdef dlc_gemm t[BLOCK]
-    cdef Py_ssize_t pixel = 0, pixels = p.rows * p.cols, row = 0, col = 0, panel
-    cdef const float *source = NULL
-    cdef float *target = NULL
-    cdef int nr = a.tiles.nr, count, i, r
-    memset(t, 0, sizeof(t))
-    while pixel < pixels:
+cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int group, const float *image,
+                     float *y) noexcept nogil:
+    cdef const float *source[ROWS]
+    cdef float *target[ROWS]
+    cdef Py_ssize_t pixels = p.rows * p.cols, first = block_begin(a, pixels, part.block, part.blocks)
+    cdef Py_ssize_t left = part.samples * (block_begin(a, pixels, part.block + 1, part.blocks) - first)
+    cdef Py_ssize_t sample = 0, row = first // p.cols if left > 0 else 0, col = first - row * p.cols, count, run, r
+    cdef const float *from_
+    cdef float *to
+    while left > 0:
         count = 0
-        while count < BLOCK and pixel < pixels:
-            t[count].m = <int>min(pixels - pixel, DLC_MR)
-            for r in range(DLC_MR):
-                if r < t[count].m:
-                    source = image + p.a_origin + row * p.a_row + col * p.a_col
-                    target = y + p.c_origin + row * p.c_row + col * p.c_col
-                    col += 1
-                    if col == p.cols:
-                        col = 0
-                        row += 1
-                t[count].a[r] = source
-                t[count].c[r] = target
-            t[count].a_segment, t[count].b_segment, t[count].segments = p.a_segment, p.b_segment, p.segments
-            t[count].kc, t[count].a_step, t[count].b_step = a.kc, 1, nr
-            t[count].b_padded, t[count].activation = 1, a.activation
-            pixel += t[count].m
-            count += 1
-        for panel in range(a.panels):
-            for i in range(count):
-                t[i].n = <int>min(a.n - panel * nr, nr)
-                t[i].b = a.packed + (group * a.panels + panel) * a.k * nr
-                t[i].bias = a.b + group * a.n + panel * nr if a.b != NULL else NULL
-                a.tiles.gemm(&t[i])
-                for r in range(t[i].m):
-                    t[i].c[r] += nr
+        while count < ROWS and left > 0:
+            from_ = image + sample * a.image_size + p.a_origin + row * p.a_row + col * p.a_col
+            to = y + sample * a.y_size + p.c_origin + row * p.c_row + col * p.c_col
+            run = min(p.cols - col, min(ROWS - count, left))
+            for r in range(run):
+                source[count + r] = from_ + r * p.a_col
+                target[count + r] = to + r * p.c_col
+            count += run
+            left -= run
+            col += run
+            if col == p.cols:
+                col = 0
+                row += 1
+                if row == p.rows:
+                    row = 0
+                    sample += 1
+        conv_rows(a, p, part, group, source, target, count)
 
 
-cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t tasks, object keep):
+cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, const float **source, float **target,
+                    Py_ssize_t count) noexcept nogil:
+    """`count` pixels, panel by panel, so that a panel's weights meet all of them while they are in cache."""
+    cdef dlc_gemm t
+    cdef Py_ssize_t panel, segment, tile, r
+    cdef int nr = a.tiles.nr, mr
+    cdef bint done
+    cdef const float *bias
+    memset(&t, 0, sizeof(t))
+    t.kc, t.a_step, t.b_step, t.b_padded, t.origin = a.kc, 1, nr, 1, part.origin
+    for r in range(count if part.first_panel > 0 else 0):
+        target[r] += part.first_panel * nr
+    for panel in range(part.first_panel, part.last_panel):
+        t.n = <int>min(a.n - panel * nr, nr)
+        t.b = a.packed + (group * a.panels + panel) * a.k * nr
+        bias = a.b + group * a.n + panel * nr if a.b != NULL else NULL
+        mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
+        segment = 0
+        done = False
+        while not done:  # once even where no tap meets a pixel
+            t.a_segment, t.b_segment = p.a_segment + segment, p.b_segment + segment
+            t.segments = min(a.pass_segments, p.segments - segment)
+            t.accumulate = segment > 0
+            segment += t.segments
+            done = segment == p.segments
+            t.bias = bias if done else NULL
+            t.add = part.add if done else NULL
+            t.activation = a.activation if done else 0
+            tile = 0
+            while tile < count:
+                t.m = <int>min(mr, count - tile)
+                t.a, t.c = source + tile, target + tile
+                a.tiles.gemm(&t)
+                tile += mr
+        for r in range(count):
+            target[r] += nr
+
+
+cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize_t splits, str what, object keep):
     """Conv with its phases and their segment lists in one block; a phase is (rows, cols, a_origin, a_row, a_col,
     c_origin, c_row, c_col, [(a_segment, b_segment), ...])."""
-    cdef Py_ssize_t segments = sum([len(phase[8]) for phase in phases]), used = 0, i
+    cdef Py_ssize_t segments, used = 0, i, pixels = max(1, min([rows * cols for rows, cols, *_ in phases])), parts
     cdef size_t phases_size = sizeof(Conv) + (len(phases) - 1) * sizeof(Phase)
     cdef Conv *a
     cdef Py_ssize_t *segment
+    # as many equal cuts of a segment as it takes for one to fit a pass
+    parts = next((i for i in range(ceildiv(head.kc, PASS), head.kc // 64 + 1) if head.kc % i == 0), 1)
+    head.kc //= parts
+    head.pass_segments = max(1, PASS // head.kc)
+    phases = [(*phase[:8], [(a_offset + i * head.kc, b_offset + i * head.kc * head.tiles.nr)
+                            for a_offset, b_offset in phase[8] for i in range(parts)]) for phase in phases]
+    segments = sum([len(phase[8]) for phase in phases])
     # the segment lists are pointed at from the phases, so they need an address of their own that lives with the step
     storage = bytearray(max(2 * segments, 1) * sizeof(Py_ssize_t))
     cdef Py_ssize_t[::1] lists = memoryview(storage).cast("l")
@@ -114,6 +228,8 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t tasks, obje
         a.phase[i].rows, a.phase[i].cols = rows, cols
         a.phase[i].a_origin, a.phase[i].a_row, a.phase[i].a_col = a_origin, a_row, a_col
         a.phase[i].c_origin, a.phase[i].c_row, a.phase[i].c_col = c_origin, c_row, c_col
+        a.phase[i].low = min([tap[0] for tap in taps], default=0)
+        a.phase[i].high = max([tap[0] for tap in taps], default=0) + a.kc + (a.groups - 1) * a.a_group
         a.phase[i].segments = len(taps)
         segment = &lists[0] + used
         a.phase[i].a_segment, a.phase[i].b_segment = segment, segment + len(taps)
@@ -121,7 +237,17 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t tasks, obje
             segment[<Py_ssize_t>j] = a_offset
             segment[<Py_ssize_t>(j + len(taps))] = b_offset
         used += 2 * len(taps)
-    return make_step(conv_leaf, a, phases_size, tasks, work, border_bytes(&a.border), (keep, lists))
+    a.image_size, a.together = a.x_size, max(n, 1)
+    if has_border(&a.border):
+        a.image_size = a.border.ph * a.border.pw * a.border.c
+        a.together = max(1, min(ceildiv(ROWS, pixels), n, BORDER_BYTES // border_bytes(&a.border)))
+    if splits < 1 or splits > 1 and (a.x.base == NULL or a.y.base == NULL or a.adds and a.residual.base == NULL):
+        raise ValueError(f"{what}: expected splits of 1 or more, and of 1 on slab tensors. Received: {splits}")
+    a.splits, a.panel_splits = splits, 1
+    if a.groups * a.k * a.n * <Py_ssize_t>sizeof(float) > SPLIT_WEIGHTS or pixels < splits * DLC_MR:
+        a.panel_splits = max([i for i in range(1, splits + 1) if splits % i == 0 and i <= a.panels])
+    return make_step(conv_leaf if splits == 1 else split_leaf, a, phases_size, n * splits, work,
+                     a.together * border_bytes(&a.border), (keep, lists))
 
 
 def output_size(size, kernel, stride, before, after, dilation):
@@ -135,9 +261,9 @@ def check(what, x, w, y, strides, padding, dilation, groups):
 
 
 def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int groups=1,
-                   int activation=0):
+                   int activation=0, Py_ssize_t splits=1, residual=None):
     """y[n, oy, ox, o] = act(b[o] + sum over ky, kx, i of x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i]
-    * w[ky, kx, i, o]), zero outside x; with groups, o sums only over its own group's i. One task per sample.
+    * w[ky, kx, i, o] + residual[n, oy, ox, o]), zero outside x; with groups, o sums only over its own group's i. `splits` tasks per sample.
 
     Args:
         x: (n, ih, iw, ic) float32.
@@ -146,9 +272,11 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
         y: (n, oh, ow, oc), overwritten.
         kernel: (kh, kw).
         padding: ((top, bottom), (left, right)).
+        splits: tasks per sample: more than one needs tensors of the whole batch. The bits are the same for any.
+        residual: of y's shape, apart from y, or None.
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), pb = buffer(packed, "packed", "f", 4), yb = buffer(y, "y", "f", 4, True)
-    cdef Buffer bb = None
+    cdef Buffer bb = None, rb = None if residual is None else buffer(residual, "residual", "f", 4)
     cdef Conv a
     n, ih, iw, ic = xb.shape
     oh, ow, oc = yb.shape[1:]
@@ -166,6 +294,10 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
         if bb.shape[0] != oc:
             raise ValueError(f"conv2d_forward: expected b of shape ({oc},). Received: {bb.shape}")
         a.b = <const float *>bb.whole()
+    if rb is not None:
+        if rb.shape != yb.shape:
+            raise ValueError(f"conv2d_forward: expected residual of shape {yb.shape}. Received: {rb.shape}")
+        a.residual, a.adds = rb.rows(), True
     (top, bottom), (left, right) = padding
     a.border = make_border(ih, iw, ic, top, bottom, left, right)
     a.x_size, a.y_size = xb.row_size(), yb.row_size()
@@ -178,14 +310,14 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
         taps = [((ky * dilation[0] * pw + kx * dilation[1]) * ic, (ky * kw + kx) * icg * a.tiles.nr)
                 for ky in range(kh) for kx in range(kw)]
     phase = (oh, ow, 0, strides[0] * pw * ic, strides[1] * ic, 0, ow * oc, oc, taps)
-    return make_conv(&a, [phase], <double>yb.size() * a.k, n, (xb, pb, bb, yb))
+    return make_conv(&a, [phase], <double>yb.size() * a.k, n, splits, "conv2d_forward", (xb, pb, bb, yb, rb))
 
 
 def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                          int groups=1, b=None, int activation=0):
+                          int groups=1, b=None, int activation=0, Py_ssize_t splits=1):
     """dx[n, iy, ix, i] = act(b[i] + sum of dy[n, oy, ox, o] * w[ky, kx, i, o] over all o and all (oy, ky) with
-    oy*sh + ky*dh - top = iy, (ox, kx) likewise). One task per sample. With bias and activation it is the transposed
-    convolution, whose input is dy.
+    oy*sh + ky*dh - top = iy, (ox, kx) likewise). `splits` tasks per sample, as in `conv2d_forward`. With bias and
+    activation it is the transposed convolution, whose input is dy.
 
     Args:
         dy: (n, oh, ow, oc) float32.
@@ -226,96 +358,5 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
                     for ky, oy in y_taps for kx, ox in x_taps]
             phases.append((rows, cols, (top * pw + left) * oc, pw * oc, oc,
                            (py * iw + px) * ic, strides[0] * iw * ic, strides[1] * ic, taps))
-    return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, (gb, pb, bb, xb))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# weight gradient
-
-ctypedef struct WeightGradient:
-    const dlc_tiles *tiles
-    Ref x, dy
-    float *dw                             # (chunks, kh*kw*icg, oc)
-    Border border
-    Py_ssize_t x_size, dy_size, dw_size
-    Py_ssize_t grain, rows, n, oc, icg, kw
-    Py_ssize_t y_step, x_step             # floats between taps
-    Py_ssize_t a_step                     # floats between the pixels under one tap
-    Py_ssize_t oh, ow
-    int groups
-    const Py_ssize_t *a_segment           # one segment per output row
-    const Py_ssize_t *b_segment
-
-cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    cdef const WeightGradient *a = <const WeightGradient *>args
-    cdef const float *x = <const float *>at(&a.x, begin, slot)
-    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
-    cdef float *dw = a.dw + begin // a.grain * a.dw_size
-    cdef const float *image
-    cdef const float *source = NULL
-    cdef float *target = NULL
-    cdef Py_ssize_t i, row, panel, tap, ky, kx
-    cdef int group, r, nr = a.tiles.nr
-    cdef dlc_gemm t
-    memset(&t, 0, sizeof(t))
-    t.a_segment, t.b_segment, t.segments, t.kc = a.a_segment, a.b_segment, a.oh, a.ow
-    t.a_step, t.b_step = a.a_step, a.oc
-    for i in range(end - begin):
-        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        t.accumulate = i > 0
-        for group in range(a.groups):
-            panel = 0
-            while panel < a.n:
-                t.n = <int>min(a.n - panel, nr)
-                t.b = dy + i * a.dy_size + group * a.n + panel
-                row = 0
-                while row < a.rows:
-                    t.m = <int>min(a.rows - row, DLC_MR)
-                    for r in range(DLC_MR):
-                        if r < t.m:
-                            tap = (row + r) // a.icg
-                            ky, kx = tap // a.kw, tap % a.kw
-                            source = image + ky * a.y_step + kx * a.x_step + group * a.icg + (row + r) % a.icg
-                            target = dw + (row + r) * a.oc + group * a.n + panel
-                        t.a[r], t.c[r] = source, target
-                    a.tiles.gemm(&t)
-                    row += DLC_MR
-                panel += nr
-
-
-def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                           int groups=1):
-    """dw[c][ky, kx, i, o] = sum over the samples n of chunk c and all oy, ox of
-    x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i] * dy[n, oy, ox, o]. One task per sample.
-
-    Args:
-        x: (n, ih, iw, ic) float32.
-        dy: (n, oh, ow, oc) float32.
-        dw: (ceil(n / grain), kh, kw, ic / groups, oc), overwritten: one partial sum per chunk of `grain` samples, to be
-            added up by `elementwise.reduce_chunks`. The step must run with this grain.
-    """
-    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 5, True)
-    cdef WeightGradient a
-    n, ih, iw, ic = xb.shape
-    _, oh, ow, oc = gb.shape
-    chunks, kh, kw, icg = wb.shape[:4]
-    check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
-    if grain < 1 or chunks != ceildiv(n, grain):
-        raise ValueError(f"conv2d_weight_gradient: dw has {chunks} chunks for {n} samples in chunks of {grain}")
-    (top, bottom), (left, right) = padding
-    a.tiles, a.x, a.dy, a.dw = tiles(), xb.rows(), gb.rows(), <float *>wb.whole()
-    a.border = make_border(ih, iw, ic, top, bottom, left, right)
-    a.x_size, a.dy_size, a.dw_size = xb.row_size(), gb.row_size(), wb.row_size()
-    a.grain, a.rows, a.n, a.oc, a.icg, a.kw = grain, kh * kw * icg, oc // groups, oc, icg, kw
-    pw = a.border.pw
-    a.y_step, a.x_step, a.a_step = dilation[0] * pw * ic, dilation[1] * ic, strides[1] * ic
-    a.oh, a.ow, a.groups = oh, ow, groups
-    storage = bytearray(2 * oh * sizeof(Py_ssize_t))
-    cdef Py_ssize_t[::1] segments = memoryview(storage).cast("l")
-    cdef Py_ssize_t i
-    for i in range(a.oh):
-        segments[i] = i * <Py_ssize_t>strides[0] * a.border.pw * xb.shape[3]
-        segments[a.oh + i] = i * a.ow * a.oc
-    a.a_segment, a.b_segment = &segments[0], &segments[0] + <Py_ssize_t>oh
-    return make_step(weight_gradient_leaf, &a, sizeof(a), n, <double>gb.size() * a.rows, border_bytes(&a.border),
-                     (xb, gb, wb, segments), grain)
+    return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, splits, "conv2d_input_gradient",
+                     (gb, pb, bb, xb))

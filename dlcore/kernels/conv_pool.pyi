@@ -18,6 +18,7 @@ def conv_pool2d_forward(
     padding: _Padding = ((0, 0), (0, 0)),
     dilation: _Pair = (1, 1),
     relu: bool = False,
+    splits: int = 1,
 ) -> Step: ...
 def conv_pool2d_weight_gradient(
     x: _Operand,

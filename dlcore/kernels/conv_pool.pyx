@@ -11,7 +11,7 @@ might overflow takes the direct way, so that infinities and NaN end up where con
 from libc.stdint cimport uint8_t
 from libc.string cimport memset
 
-from dlcore.kernels.border cimport Border, border_bytes, bordered, make_border
+from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_TILES, dlc_conv_pool, dlc_conv_pool_gradient, dlc_tiles, dlc_winograd_pool, tiles
@@ -77,19 +77,21 @@ ctypedef struct ConvPool:
     const float *packed
     const float *b
     Py_ssize_t x_size, y_size, row_step   # floats in a sample of x and y; of x from one row of windows to the next
-    Py_ssize_t k, n, panels, rows, weights
+    Py_ssize_t reach                      # floats from the first to past the last that a row of windows sees
+    Py_ssize_t k, n, panels, rows, weights, splits
     Winograd winograd
     Py_ssize_t u, u_step                  # bytes in the slot where the transformed weights begin, and their rows
     bint indexed, use_winograd
 
 
 cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    """A task is a block of rows of windows of a sample."""
     cdef const ConvPool *a = <const ConvPool *>args
-    cdef const float *x = <const float *>at(&a.x, begin, slot)
-    cdef float *y = <float *>at(&a.y, begin, slot)
-    cdef uint8_t *index = <uint8_t *>at(&a.index, begin, slot) if a.indexed else NULL
+    cdef Py_ssize_t first_sample = begin // a.splits, task, sample, first, last, width = a.border.pw * a.border.c
+    cdef const float *x = <const float *>at(&a.x, first_sample, slot)
+    cdef float *y = <float *>at(&a.y, first_sample, slot)
+    cdef uint8_t *index = <uint8_t *>at(&a.index, first_sample, slot) if a.indexed else NULL
     cdef const float *image
-    cdef Py_ssize_t i
     cdef float weight = 0
     cdef bint small = a.use_winograd
     if small:
@@ -97,12 +99,21 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
         small = weight < HUGE and (a.b == NULL or a.tiles.magnitude(a.b, a.n) < HUGE)
     if small:
         transform_weights(a, slot)
-    for i in range(end - begin):
-        image = bordered(&a.border, x + i * a.x_size, <float *>slot, i == 0)
-        if small and sums_are_small(a, x + i * a.x_size, weight):
-            by_winograd(a, image, y + i * a.y_size, index + i * a.y_size if a.indexed else NULL, slot)
+    for task in range(begin, end):
+        sample = task // a.splits - first_sample
+        first, last = a.rows * (task % a.splits) // a.splits, a.rows * (task % a.splits + 1) // a.splits
+        image = x + sample * a.x_size
+        if a.splits > 1 and not a.use_winograd and has_border(&a.border) and first < last:
+            copy_rows(&a.border, image, <float *>slot, first * a.row_step // width,
+                      ceildiv((last - 1) * a.row_step + a.reach, width), True)
+            image = <const float *>slot
         else:
-            directly(a, image, y + i * a.y_size, index + i * a.y_size if a.indexed else NULL)
+            image = bordered(&a.border, image, <float *>slot, task == begin)
+        if small and sums_are_small(a, x + sample * a.x_size, weight):
+            by_winograd(a, first, last, image, y + sample * a.y_size, index + sample * a.y_size if a.indexed else NULL,
+                        slot)
+        else:
+            directly(a, first, last, image, y + sample * a.y_size, index + sample * a.y_size if a.indexed else NULL)
 
 
 cdef inline bint sums_are_small(const ConvPool *a, const float *x, float weight) noexcept nogil:
@@ -111,11 +122,12 @@ cdef inline bint sums_are_small(const ConvPool *a, const float *x, float weight)
     return pixel < HUGE and pixel * weight * a.k < HUGE
 
 
-cdef void directly(const ConvPool *a, const float *image, float *y, uint8_t *index) noexcept nogil:
+cdef void directly(const ConvPool *a, Py_ssize_t first, Py_ssize_t last, const float *image, float *y,
+                   uint8_t *index) noexcept nogil:
     cdef dlc_conv_pool t = a.tile
     cdef Py_ssize_t row, panel, out
     cdef int nr = a.tiles.nr
-    for row in range(a.rows):
+    for row in range(first, last):
         t.x = image + row * a.row_step
         for panel in range(a.panels):
             out = row * t.windows * t.y_step + panel * nr
@@ -135,17 +147,17 @@ cdef void transform_weights(const ConvPool *a, char *slot) noexcept nogil:
                                      <float *>(slot + a.u) + c * 16 * a.u_step + panel * nr, a.u_step)
 
 
-cdef void by_winograd(const ConvPool *a, const float *image, float *y, uint8_t *index, char *slot) noexcept nogil:
+cdef void by_winograd(const ConvPool *a, Py_ssize_t first, Py_ssize_t last, const float *image, float *y, uint8_t *index,
+                      char *slot) noexcept nogil:
     cdef const Winograd *v = &a.winograd
     cdef const float *planes = channels_apart(v, a.tiles, image, slot)
     cdef dlc_winograd_pool t
-    cdef Py_ssize_t first, rows
+    cdef Py_ssize_t rows
     t.d_row, t.d_channel, t.cols, t.channels = v.d_row, v.d_channel, v.cols, v.ic
     t.u, t.u_step = <const float *>(slot + a.u), a.u_step
     t.bias, t.y_step, t.n, t.relu = a.b, a.n, a.n, a.tile.relu
-    first = 0
-    while first < v.rows:
-        rows = min(v.block, v.rows - first)
+    while first < last:
+        rows = min(v.block, last - first)
         t.d = transformed(v, a.tiles, planes, first, rows, slot)
         t.rows = rows
         t.y = y + first * v.cols * a.n
@@ -184,10 +196,10 @@ cdef segments_of(kh, kw, ic, width, dilation):
 
 
 def conv_pool2d_forward(x, packed, b, y, index, kernel, pool, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
-                        bint relu=False):
+                        bint relu=False, Py_ssize_t splits=1):
     """y[n, i, j, o] = the maximum over the ph*pw pixels of window (i, j) of conv2d(x, w)[n, i*ph + py, j*pw + px, o],
     plus b[o], then ReLU if wanted. Windows do not overlap; rows and columns that fill no window are left out. The first
-    maximum wins and a NaN beats everything. One task per sample.
+    maximum wins and a NaN beats everything. `splits` tasks per sample.
 
     Args:
         x: (n, ih, iw, ic) float32.
@@ -197,6 +209,7 @@ def conv_pool2d_forward(x, packed, b, y, index, kernel, pool, strides=(1, 1), pa
         index: uint8 workspace of y's shape, overwritten, or None: py*pw + px of the winner, ph*pw where ReLU made a 0.
         kernel, pool: (kh, kw), (ph, pw); ph*pw <= 9.
         strides, padding, dilation: of the convolution, as for `conv.conv2d_forward`.
+        splits: tasks per sample: more than one needs tensors of the whole batch. The bits are the same for any.
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), pb = buffer(packed, "packed", "f", 4), yb = buffer(y, "y", "f", 4, True)
     cdef Buffer bb = None, nb = None
@@ -236,13 +249,18 @@ def conv_pool2d_forward(x, packed, b, y, index, kernel, pool, strides=(1, 1), pa
         a.tile.pixel[i] = <Py_ssize_t>(i // pw * strides[0] * width + i % pw * strides[1] * ic)
     a.tile.window_step, a.row_step = pw * strides[1] * ic, ph * strides[0] * width
     a.tile.windows, a.tile.y_step = yb.shape[2], oc
+    a.reach = ((a.tile.windows - 1) * a.tile.window_step + a.tile.pixel[a.tile.pixels - 1]
+               + segments[a.tile.segments - 1] + a.tile.kc)
+    a.splits = splits
+    if splits < 1 or splits > 1 and (a.x.base == NULL or a.y.base == NULL or a.indexed and a.index.base == NULL):
+        raise ValueError(f"conv_pool2d_forward: expected splits of 1 or more, and of 1 on slab tensors. Received: {splits}")
     scratch = border_bytes(&a.border)
     a.use_winograd = suits_winograd(ic, kernel, pool, strides, dilation)
     if a.use_winograd:
         a.winograd = make_winograd(&a.border, yb.shape[1], yb.shape[2])
         a.u, a.u_step = a.winograd.end, a.panels * a.tiles.nr
         scratch = a.u + a.winograd.ic * 16 * a.u_step * sizeof(float)
-    return make_step(forward_leaf, &a, sizeof(a), n, <double>yb.size() * a.k * a.tile.pixels, scratch,
+    return make_step(forward_leaf, &a, sizeof(a), n * splits, <double>yb.size() * a.k * a.tile.pixels, scratch,
                      (xb, pb, bb, yb, nb, storage))
 
 

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Dense layers: y = act(x w + b), its input and weight gradients, and the packed weights that both directions use.
+"""Dense layers on slabs: y = act(x w + b), its input gradient, and the packed weights that both directions use.
 
 Packed weights are panels (ceil(n / nr), k, nr) of the right-hand matrix (k, n), zero beyond n, so that the register tile
 always loads whole vectors; see csrc/README.md.
@@ -8,9 +8,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, dlc_gemm, dlc_tiles, tiles
-
-WEIGHT_ROWS = DLC_MR       # rows of dw per task
+from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
 
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
 
@@ -37,15 +35,20 @@ cdef void pack_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     cdef const Pack *a = <const Pack *>args
     cdef Py_ssize_t task, group, panel, tap
     cdef int nr = a.tiles.nr
+    cdef const float *w
+    cdef float *to
     for task in range(begin, end):
         group, panel = task // a.panels, task % a.panels
         for tap in range(a.taps):
-            a.tiles.pack(a.w + group * a.group_stride + tap * a.tap_stride + panel * nr * a.col_stride,
-                         a.row_stride, a.col_stride, a.k, min(a.n - panel * nr, nr),
-                         a.packed + (task * a.taps + tap) * a.k * nr)
+            w = a.w + group * a.group_stride + tap * a.tap_stride + panel * nr * a.col_stride
+            to = a.packed + (task * a.taps + tap) * a.k * nr
+            if a.row_stride == 1 and a.n - panel * nr >= nr:
+                a.tiles.transpose(w, a.col_stride, nr, a.k, to, nr)
+            else:
+                a.tiles.pack(w, a.row_stride, a.col_stride, a.k, min(a.n - panel * nr, nr), to)
 
 
-def pack(w, packed, bint transpose=False, int groups=1):
+def pack(w, packed, bint transpose=False, int groups=1, bint joined=False):
     """packed[g, j, t*k + i, l] = B[g, t][i, j*nr + l], zero beyond its n columns. One task per (group, panel).
 
     Args:
@@ -53,6 +56,7 @@ def pack(w, packed, bint transpose=False, int groups=1):
         packed: `packed_shape(taps * k, n, groups)`, overwritten.
         transpose: False for B[g, t] = w[t][:, columns of g], as the forward pass multiplies; True for its transpose, as
             the input gradient does.
+        joined: the taps of a kernel row side by side: w is taken as (kh, kw*ic, oc).
     """
     cdef Buffer wb = buffer(w, "w", "f"), pb = buffer(packed, "packed", "f", 4, True)
     cdef Pack a
@@ -66,6 +70,9 @@ def pack(w, packed, bint transpose=False, int groups=1):
     a.taps = 1
     for d in wb.shape[:len(wb.shape) - 2]:
         a.taps *= <Py_ssize_t>d
+    if joined and len(wb.shape) > 2:
+        ic *= <Py_ssize_t>wb.shape[len(wb.shape) - 3]
+        a.taps //= <Py_ssize_t>wb.shape[len(wb.shape) - 3]
     a.w, a.packed = <const float *>wb.whole(), <float *>pb.whole()
     a.tap_stride, a.group_stride = ic * oc, ocg
     if transpose:
@@ -95,9 +102,12 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
     cdef const float *x = <const float *>at(&a.x, begin, slot)
     cdef float *y = <float *>at(&a.y, begin, slot)
     cdef Py_ssize_t rows = end - begin, row, k0, panel
-    cdef int nr = a.tiles.nr, r
+    cdef int nr = a.tiles.nr, mr, r
+    cdef const float *source[DLC_MR]
+    cdef float *target[DLC_MR]
     cdef dlc_gemm t
     memset(&t, 0, sizeof(t))
+    t.a, t.c = source, target
     t.a_segment = t.b_segment = &ZERO
     t.segments, t.a_step, t.b_step, t.b_padded = 1, 1, nr, 1
     k0 = 0
@@ -109,14 +119,14 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
             t.n = <int>min(a.n - panel * nr, nr)
             t.b = a.packed + (panel * a.k + k0) * nr
             t.bias = a.b + panel * nr if a.b != NULL and k0 + t.kc == a.k else NULL
+            mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
             row = 0
             while row < rows:
-                t.m = <int>min(rows - row, DLC_MR)
-                for r in range(DLC_MR):
-                    t.a[r] = x + (row + min(r, t.m - 1)) * a.k + k0
-                    t.c[r] = y + (row + min(r, t.m - 1)) * a.n + panel * nr
+                t.m = <int>min(rows - row, mr)
+                for r in range(t.m):
+                    source[r], target[r] = x + (row + r) * a.k + k0, y + (row + r) * a.n + panel * nr
                 a.tiles.gemm(&t)
-                row += DLC_MR
+                row += mr
         k0 += t.kc
         if k0 >= a.k:
             break
@@ -130,7 +140,7 @@ def dense_forward(x, packed, b, y, int activation=0):
         packed: `pack(w)` of w (k, n).
         b: (n,) float32 or None.
         y: (rows, n), overwritten.
-        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
+        activation: one of `activations.KINDS`.
     """
     return bind("dense_forward", "x", "y", x, packed, b, y, activation)
 
@@ -157,52 +167,3 @@ cdef Step bind(str what, str x_name, str y_name, x, packed, b, y, int activation
 def dense_input_gradient(dy, packed, dx):
     """dx = dy w^T, with `packed` of `pack(w, transpose=True)`: the forward kernel with the roles of k and n exchanged."""
     return bind("dense_input_gradient", "dy", "dx", dy, packed, None, dx, 0)
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# weight gradient
-
-ctypedef struct WeightGradient:
-    const dlc_tiles *tiles
-    const float *x
-    const float *dy
-    float *dw
-    Py_ssize_t rows, k, n
-
-cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    cdef const WeightGradient *a = <const WeightGradient *>args
-    cdef Py_ssize_t tile, row, panel = 0
-    cdef int nr = a.tiles.nr, r
-    cdef dlc_gemm t
-    memset(&t, 0, sizeof(t))
-    t.a_segment = t.b_segment = &ZERO
-    t.segments, t.kc, t.a_step, t.b_step = 1, a.rows, a.k, a.n
-    while panel < a.n:
-        t.n = <int>min(a.n - panel, nr)
-        t.b = a.dy + panel
-        for tile in range(begin, end):
-            row = tile * DLC_MR
-            t.m = <int>min(a.k - row, DLC_MR)
-            for r in range(DLC_MR):
-                t.a[r] = a.x + row + min(r, t.m - 1)
-                t.c[r] = a.dw + (row + min(r, t.m - 1)) * a.n + panel
-            a.tiles.gemm(&t)
-        panel += nr
-
-
-def dense_weight_gradient(x, dy, dw):
-    """dw = x^T dy, summed over the batch in order. One task per DLC_MR rows of dw; needs the whole batch.
-
-    Args:
-        x: (n, k) float32.
-        dy: (n, units) float32.
-        dw: (k, units), overwritten.
-    """
-    cdef Buffer xb = buffer(x, "x", "f", 2), gb = buffer(dy, "dy", "f", 2), wb = buffer(dw, "dw", "f", 2, True)
-    cdef WeightGradient a
-    a.rows, a.k, a.n = xb.shape[0], xb.shape[1], gb.shape[1]
-    if gb.shape[0] != a.rows or wb.shape != (a.k, a.n):
-        raise ValueError(f"dense_weight_gradient: x {xb.shape}, dy {gb.shape} and dw {wb.shape} do not fit together")
-    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
-    return make_step(weight_gradient_leaf, &a, sizeof(a), ceildiv(a.k, DLC_MR), <double>a.rows * a.k * a.n, 0,
-                     (xb, gb, wb))

@@ -16,6 +16,7 @@ def depthwise_forward(
     padding: _Padding = ((0, 0), (0, 0)),
     dilation: _Pair = (1, 1),
     activation: int = 0,
+    splits: int = 1,
 ) -> Step: ...
 def depthwise_input_gradient(
     dy: _Operand,

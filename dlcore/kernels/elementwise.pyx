@@ -12,6 +12,9 @@ ctypedef struct Rows:
     const float *bias
     Py_ssize_t size, n     # floats of a sample, of a row
     float alpha, offset
+    int activation
+
+cdef Py_ssize_t PIECE = 4096   # floats that a second pass finds in L1
 
 
 cdef Step bind(Leaf leaf, Rows *a, str what, x, other, y, keep):
@@ -28,12 +31,22 @@ cdef Step bind(Leaf leaf, Rows *a, str what, x, other, y, keep):
 
 cdef void add_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Rows *a = <const Rows *>args
-    a.tiles.add(<const float *>at(&a.a, begin, slot), <const float *>at(&a.b, begin, slot),
-                <float *>at(&a.y, begin, slot), (end - begin) * a.size)
+    cdef const float *x = <const float *>at(&a.a, begin, slot)
+    cdef const float *b = <const float *>at(&a.b, begin, slot)
+    cdef float *y = <float *>at(&a.y, begin, slot)
+    cdef Py_ssize_t i = 0, n = (end - begin) * a.size, count
+    while i < n:
+        count = min(PIECE, n - i) if a.activation else n
+        a.tiles.add(x + i, b + i, y + i, count)
+        if a.activation:
+            a.tiles.activate(a.activation, y + i, y + i, count)
+        i += count
 
-def add(a, b, y):
-    """y = a + b, elementwise, (n, ...) of one shape; y overwritten, y may be a or b. One task per sample."""
+def add(a, b, y, int activation=0):
+    """y = act(a + b), elementwise, (n, ...) of one shape; y overwritten, y may be a or b; activation one of
+    `activations.KINDS`. One task per sample."""
     cdef Rows args
+    args.activation = activation
     return bind(add_leaf, &args, "add", a, b, y, None)
 
 
@@ -75,16 +88,25 @@ def bias_add(x, b, y):
 # ---------------------------------------------------------------------------------------------------------------------
 # sums over the batch
 
+cdef enum:
+    MOST_BESIDE = 128          # floats of the rows that are summed beside each other: some vectors of any width
+
 ctypedef struct BiasGradient:
     const dlc_tiles *tiles
     Ref dy
     float *db                  # (chunks, c)
-    Py_ssize_t grain, rows, n
+    Py_ssize_t grain, rows, n, beside
 
 cdef void bias_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const BiasGradient *a = <const BiasGradient *>args
-    a.tiles.sum_rows(<const float *>at(&a.dy, begin, slot), (end - begin) * a.rows, a.n,
-                     a.db + begin // a.grain * a.n, 0)
+    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
+    cdef float *db = a.db + begin // a.grain * a.n
+    cdef float wide[MOST_BESIDE]
+    if a.beside == 1:
+        a.tiles.sum_rows(dy, (end - begin) * a.rows, a.n, db, 0)
+    else:
+        a.tiles.sum_rows(dy, (end - begin) * (a.rows // a.beside), a.n * a.beside, wide, 0)
+        a.tiles.sum_rows(wide, a.beside, a.n, db, 0)
 
 def bias_gradient(dy, db, Py_ssize_t grain):
     """db[c] = sum over all axes but the last of the samples of chunk c of dy. One task per sample.
@@ -101,6 +123,9 @@ def bias_gradient(dy, db, Py_ssize_t grain):
         raise ValueError(f"elementwise.bias_gradient: db {bb.shape} does not fit dy {gb.shape} in chunks of {grain}")
     a.tiles, a.dy, a.db, a.grain = tiles(), gb.rows(), <float *>bb.whole(), grain
     a.rows = gb.row_size() // a.n if a.n else 0
+    a.beside = 1               # few channels: rows side by side fill vectors
+    while 0 < 2 * a.n * a.beside <= MOST_BESIDE and a.rows > 0 and a.rows % (2 * a.beside) == 0:
+        a.beside *= 2
     return make_step(bias_gradient_leaf, &a, sizeof(a), gb.shape[0], gb.size(), 0, (gb, bb), grain)
 
 

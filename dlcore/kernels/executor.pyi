@@ -16,6 +16,7 @@ class Program:
     clock: Clock | None
     cursor: Clock | None
     work: float
+    shared: float
     serial: bool
     prepared: object
     ops: list[Any] | None

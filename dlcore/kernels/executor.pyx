@@ -4,7 +4,9 @@
 A Program is a list of stages with a barrier after each. A stage has groups, a group has steps over the same tasks; the
 tasks are cut into chunks by the group's grain, which depends on shapes only, and a chunk runs through all steps of its
 group before the next chunk starts (depth-first, so that what one step wrote is in cache for the next). Which thread takes
-a chunk never matters for the result: a chunk is summed by one thread in order, and nothing else is shared.
+a chunk never matters for the result: a chunk is summed by one thread in order, and nothing else is shared. It matters for
+speed: each thread has a share, from the first chunk on, and helps others from their last one on, so that from step to step
+most chunks, and the memory they use, stay with the same processor.
 
 One parallel region covers a whole run of many steps. Inside it nothing is allocated and the GIL is not held, but for a
 look at pending signals some twenty times a second.
@@ -24,7 +26,8 @@ cdef extern from "sync.h" nogil:
         int64_t value
     ctypedef struct dlc_barrier:
         int64_t latched, crowded
-    int64_t dlc_take(dlc_counter *c)
+    void dlc_share_set(dlc_counter *c, int64_t begin, int64_t end)
+    int64_t dlc_share_take(dlc_counter *c, int last)
     void dlc_set(dlc_counter *c, int64_t value)
     int64_t dlc_get(const dlc_counter *c)
     int dlc_barrier_last(dlc_barrier *b, int threads)
@@ -48,6 +51,7 @@ cdef extern from "openmp.h":
     bint DLC_OPENMP
 
 cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thread is faster: about 20 us
+cdef double THREAD_WORK = 2.5e5    # that make another thread worth while
 cdef double POLL_SECONDS = 0.05    # between looks at pending signals
 cdef double SHORT_WORK = 1e7       # multiply-adds of a single step that is over before anybody would look: about 200 us
 
@@ -118,7 +122,7 @@ ctypedef struct Stage:
     Group *groups
     int count
     Py_ssize_t chunks
-    dlc_counter *next         # per thread: the next chunk of its share
+    dlc_counter *left         # per thread: chunks of its share that nobody has begun
 
 ctypedef struct Run:
     Stage *stages
@@ -166,7 +170,8 @@ cdef class Program:
     cdef readonly Clock clock
     cdef readonly Clock cursor
     cdef readonly double work
-    cdef readonly bint serial  # one thread is as fast as any number
+    cdef readonly double shared  # the part of it, past the prologue, in stages of several chunks
+    cdef readonly bint serial    # one thread is as fast as any number
     cdef public object prepared  # the `weights` of the last whole run
     cdef public object ops       # whose steps these are, in order, where they come from a graph
 
@@ -178,6 +183,7 @@ cdef class Program:
         cdef Step step
         cdef int i, j, k
         cdef Group *group
+        cdef double before
         self.clock = clock
         self.keep = keep
         self.bound = []
@@ -204,6 +210,7 @@ cdef class Program:
             if self.c.stages[i].groups == NULL:
                 raise MemoryError()
             self.c.stages[i].count = len(groups)
+            before = self.work
             for j, (steps, grain) in enumerate(groups):
                 group = &self.c.stages[i].groups[j]
                 group.steps = <BoundStep *>calloc(max(len(steps), 1), sizeof(BoundStep))
@@ -229,8 +236,10 @@ cdef class Program:
                     self.bound.append(step)
                 group.chunks = 1 if grain is None else (group.tasks - 1) // grain + 1 if group.tasks > 0 else 0
                 self.c.stages[i].chunks += group.chunks
+            if i >= prologue and self.c.stages[i].chunks > 1:
+                self.shared += self.work - before
         self.c.steps = len(self.bound)
-        self.serial = self.work < SERIAL_WORK
+        self.serial = self.shared < SERIAL_WORK
 
     def __dealloc__(self):
         cdef int i, j
@@ -238,7 +247,7 @@ cdef class Program:
             for j in range(self.c.stages[i].count if self.c.stages[i].groups != NULL else 0):
                 free(self.c.stages[i].groups[j].steps)
             free(self.c.stages[i].groups)
-            free(self.c.stages[i].next)
+            free(self.c.stages[i].left)
         free(self.c.stages)
         free(self.c.slots)
         free(self.c.barrier)
@@ -263,8 +272,8 @@ cdef class Program:
             p = calloc(threads, sizeof(dlc_counter))
             if p == NULL:
                 raise MemoryError()
-            free(self.c.stages[i].next)
-            self.c.stages[i].next = <dlc_counter *>p
+            free(self.c.stages[i].left)
+            self.c.stages[i].left = <dlc_counter *>p
         self.threads_ready = threads
         return 0
 
@@ -284,7 +293,7 @@ cdef class Program:
             KeyboardInterrupt, or what another signal handler raised: the step in work was abandoned or finished, never
                 left half done; the clock tells how far the run came.
         """
-        cdef int n = 1 if self.serial or threads < 1 else threads
+        cdef int n = 1 if self.serial or threads < 1 else <int>min(<double>threads, self.shared / THREAD_WORK)
         if self.running:  # the GIL is held from here to where it is set
             raise RuntimeError("this program is already running in another thread")
         self.running = True
@@ -359,13 +368,13 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
     cdef Stage *stage
     cdef int64_t stopped = 0
     for i in range(run.stage_count):
-        dlc_set(&run.stages[i].next[thread], run.stages[i].chunks * thread // threads)
+        deal(&run.stages[i], thread, threads)
     dlc_barrier_wait(run.barrier, threads)
     for step in range(steps):
         for i in range(run.prologue if step > 0 or run.prepared else 0, run.stage_count):
             stage = &run.stages[i]
             for t in range(threads):  # its own share first, then what the others have not begun
-                take_chunks(run, stage, (thread + t) % threads, threads, thread, i < run.commit)
+                take_chunks(run, stage, &stage.left[(thread + t) % threads], thread, t > 0, i < run.commit)
             if thread == 0:  # the others may have taken every chunk
                 look(run)
             if dlc_barrier_last(run.barrier, threads):
@@ -378,7 +387,7 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
                         run.cursor[0] += run.cursor_increment
                 dlc_barrier_release(run.barrier, stopped)
             stopped = run.barrier.latched
-            dlc_set(&stage.next[thread], stage.chunks * thread // threads)
+            deal(stage, thread, threads)
             if stopped and i < run.commit:
                 break
         if stopped:
@@ -386,16 +395,20 @@ cdef void work(Run *run, int thread, int threads, Py_ssize_t steps) noexcept nog
     dlc_restore_float_state(float_state)
 
 
-cdef inline void take_chunks(Run *run, Stage *stage, int share, int threads, int thread, bint abandon) noexcept nogil:
-    cdef Py_ssize_t chunk, begin, end, last = stage.chunks * (share + 1) // threads
+cdef inline void deal(Stage *stage, int thread, int threads) noexcept nogil:
+    dlc_share_set(&stage.left[thread], stage.chunks * thread // threads, stage.chunks * (thread + 1) // threads)
+
+
+cdef inline void take_chunks(Run *run, Stage *stage, dlc_counter *share, int thread, bint others, bint abandon) noexcept nogil:
+    cdef Py_ssize_t chunk, begin, end
     cdef Group *group
     cdef char *slot = run.slots[thread]
     cdef int s
     while True:
         if abandon and dlc_get(run.stop):
             return
-        chunk = dlc_take(&stage.next[share])
-        if chunk >= last:
+        chunk = dlc_share_take(share, others)
+        if chunk < 0:
             return
         group = stage.groups
         while chunk >= group.chunks:

@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
-from dlcore.kernels.simd cimport dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_LINEAR, dlc_tiles, tiles
 
 KINDS = {"layer": 0, "rms": 1, "unit": 2}
 cdef enum: LAYER, RMS, UNIT
@@ -227,7 +227,7 @@ cdef void groups_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *
                 offset[j] = <float>((a.beta[j] if a.beta != NULL else 0) - lack * delta)
             if stats != NULL:
                 stats[3 * g], stats[3 * g + 1], stats[3 * g + 2] = s, <float>rstd, <float>lack
-        a.tiles.affine(x, a.rows, n, shift, scale, offset, y)
+        a.tiles.affine(x, a.rows, n, shift, 0, NULL, DLC_LINEAR, y)  # scale and offset lie behind
         x += a.rows * n
         y += a.rows * n
         if stats != NULL:
@@ -270,7 +270,7 @@ cdef void groups_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     for i in range(end - begin):
         for j in range(n):
             shift[j] = stats[j // size * 3]
-        a.tiles.affine_sums(dy, x, a.rows, n, shift, sums)
+        a.tiles.affine_sums(dy, x, a.rows, n, shift, DLC_LINEAR, sums)
         for g in range(a.groups):
             s1 = s2 = 0
             rstd, lack = stats[3 * g + 1], stats[3 * g + 2]
@@ -287,7 +287,7 @@ cdef void groups_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
                 lines[j] = <float>(rstd * (a.gamma[j] if a.gamma != NULL else 1))
                 lines[n + j], lines[2 * n + j] = <float>line, <float>(-rstd * s1 / count - line * lack)
         if a.backward:
-            a.tiles.affine_gradient(dy, x, a.rows, n, shift, lines, dx)
+            a.tiles.affine_gradient(dy, x, a.rows, n, shift, DLC_LINEAR, lines, dx)
             dx += a.rows * n
         x += a.rows * n
         dy += a.rows * n

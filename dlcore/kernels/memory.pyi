@@ -17,5 +17,6 @@ class Buffer:
     shape: tuple[int, ...]
     dtype: str
     writable: bool
+    def reshape(self, shape: tuple[int, ...]) -> Buffer: ...
 
 def slot_buffer(offset: int, shape: tuple[int, ...], dtype: str) -> Buffer: ...

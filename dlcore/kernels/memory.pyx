@@ -100,6 +100,15 @@ cdef class Buffer:
             n *= <Py_ssize_t>d
         return n
 
+    def reshape(self, tuple shape):
+        """The same memory in another shape."""
+        cdef Buffer b = Buffer.__new__(Buffer)
+        b.shape, b.dtype, b.writable, b.owner = shape, self.dtype, self.writable, self.owner
+        b.base, b.offset = self.base, self.offset
+        if b.size() != self.size():
+            raise ValueError(f"{self!r} cannot have the shape {shape}")
+        return b
+
     def __repr__(self):
         return f"<Buffer {_NAMES[self.dtype]}{list(self.shape)}{'' if self.base else ' of a slab'}>"
 

@@ -66,7 +66,7 @@ def narrow_forward(x, wt, b, y, int activation=0):
         wt: (n, k), n <= 32.
         b: (n,) or None.
         y: (rows, n), overwritten.
-        activation: DLC_LINEAR, DLC_RELU, DLC_SIGMOID or DLC_TANH.
+        activation: one of `activations.KINDS`.
     """
     cdef Buffer xb = buffer(x, "x", "f", 2), tb = buffer(wt, "wt", "f", 2), yb = buffer(y, "y", "f", 2, True), bb = None
     cdef Narrow a

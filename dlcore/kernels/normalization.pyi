@@ -3,6 +3,8 @@ from collections.abc import Sequence
 from dlcore.kernels.executor import Step
 from dlcore.kernels.memory import _Operand
 
+ACTIVATIONS: dict[str, int]
+
 def batch_moments(x: _Operand, parts: _Operand, grain: int) -> Step: ...
 def batch_coefficients(
     parts: _Operand,
@@ -29,9 +31,18 @@ def adapted_coefficients(
     invert: bool = False,
     epsilon: float = 1e-7,
 ) -> Step: ...
-def normalize(x: _Operand, coefficients: _Operand, y: _Operand, linear: bool = False) -> Step: ...
+def normalize(
+    x: _Operand,
+    coefficients: _Operand,
+    y: _Operand,
+    linear: bool = False,
+    add: _Operand | None = None,
+    activation: str = "linear",
+) -> Step: ...
 def fold_bias(b: _Operand | None, coefficients: _Operand, y: _Operand) -> Step: ...
-def batch_gradient_sums(dy: _Operand, x: _Operand, coefficients: _Operand, sums: _Operand, grain: int) -> Step: ...
+def batch_gradient_sums(
+    dy: _Operand, x: _Operand, coefficients: _Operand, sums: _Operand, grain: int, activation: str = "linear"
+) -> Step: ...
 def batch_gradient_reduce(
     sums: _Operand,
     coefficients: _Operand,
@@ -40,5 +51,7 @@ def batch_gradient_reduce(
     lines: _Operand | None,
     count: float,
 ) -> Step: ...
-def batch_input_gradient(dy: _Operand, x: _Operand, coefficients: _Operand, lines: _Operand, dx: _Operand) -> Step: ...
+def batch_input_gradient(
+    dy: _Operand, x: _Operand, coefficients: _Operand, lines: _Operand, dx: _Operand, activation: str = "linear"
+) -> Step: ...
 def moving_average(parameter: _Operand, statistic: _Operand, momentum: float) -> Step: ...

@@ -14,13 +14,15 @@ from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
-from dlcore.kernels.simd cimport dlc_tiles, tiles
+from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, DLC_RELU6, dlc_tiles, tiles
+
+ACTIVATIONS = {"linear": DLC_LINEAR, "relu": DLC_RELU, "relu6": DLC_RELU6}  # that the passes apply, and look through
 
 cdef Py_ssize_t BLOCK = 256     # channels per task
 
 ctypedef struct Norm:
     const dlc_tiles *tiles
-    Ref x, y, dy
+    Ref x, y, dy, add
     double *parts               # (chunks, 2 c + 1): mean, M2, count
     float *sums                 # (chunks, 2, c)
     const float *mean           # moving statistics
@@ -34,7 +36,8 @@ ctypedef struct Norm:
     float *b
     Py_ssize_t rows, n, grain, chunks
     double epsilon, count
-    int kind
+    int kind, activation
+    bint adds
     float momentum, rest
 
 
@@ -66,8 +69,11 @@ cdef Buffer image(str factory, object x, str name="x", bint write=False):
         raise ValueError(f"normalization.{factory}: expected {name} of shape (n, ..., c). Received: {b.shape}")
     return b
 
-cdef tuple channels(Buffer x):
-    return (x.shape[len(x.shape) - 1],)
+cdef int known(str factory, str activation) except -1:
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"normalization.{factory}: expected an activation among {tuple(ACTIVATIONS)}. "
+                         f"Received: {activation!r}")
+    return ACTIVATIONS[activation]
 
 cdef Py_ssize_t chunks_of(str factory, Buffer x, Py_ssize_t grain) except -1:
     if grain < 1:
@@ -230,18 +236,26 @@ def adapted_coefficients(mean, variance, coefficients, index, bint invert=False,
 
 cdef void normalize_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Norm *a = <const Norm *>args
-    cdef const float *c = a.coefficients
-    a.tiles.affine(<const float *>at(&a.x, begin, slot), (end - begin) * a.rows, a.n, NULL if a.kind else c, c + a.n,
-                   c + 2 * a.n, <float *>at(&a.y, begin, slot))
+    a.tiles.affine(<const float *>at(&a.x, begin, slot), (end - begin) * a.rows, a.n, a.coefficients, a.kind,
+                   <const float *>at(&a.add, begin, slot) if a.adds else NULL, a.activation, <float *>at(&a.y, begin, slot))
 
-def normalize(x, coefficients, y, bint linear=False):
-    """y = (x - mean) * scale + offset by channel, or x * scale if `linear`: x and y (n, ..., c), y overwritten, may be x;
-    coefficients (5, c). One task per sample."""
-    cdef Buffer xb = image("normalize", x), yb = fit("normalize", y, "y", xb.shape, True), cb
+def normalize(x, coefficients, y, bint linear=False, add=None, str activation="linear"):
+    """y = act((x - mean) * scale + offset + add) by channel. One task per sample.
+
+    Args:
+        x, y: (n, ..., c); y is overwritten, and may be x or add.
+        coefficients: (5, c).
+        linear: x * scale instead of the line.
+        add: of the shape of x, or None.
+        activation: one of ACTIVATIONS.
+    """
+    cdef Buffer xb = image("normalize", x), yb = fit("normalize", y, "y", xb.shape, True), cb, ab
     cdef Norm a = new(xb)
-    cb = fit("normalize", coefficients, "coefficients", (5, a.n))
-    a.y, a.coefficients, a.kind = yb.rows(), floats(cb), linear
-    return make_step(normalize_leaf, &a, sizeof(a), xb.shape[0], xb.size(), 0, (xb, yb, cb))
+    cb, ab = fit("normalize", coefficients, "coefficients", (5, a.n)), maybe("normalize", add, "add", xb.shape)
+    a.y, a.coefficients, a.kind, a.activation = yb.rows(), floats(cb), linear, known("normalize", activation)
+    if ab is not None:
+        a.add, a.adds = ab.rows(), True
+    return make_step(normalize_leaf, &a, sizeof(a), xb.shape[0], xb.size(), 0, (xb, yb, cb, ab))
 
 
 cdef void fold_bias_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -267,15 +281,18 @@ def fold_bias(b, coefficients, y):
 cdef void gradient_sums_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Norm *a = <const Norm *>args
     a.tiles.affine_sums(<const float *>at(&a.dy, begin, slot), <const float *>at(&a.x, begin, slot),
-                        (end - begin) * a.rows, a.n, a.coefficients, a.sums + begin // a.grain * 2 * a.n)
+                        (end - begin) * a.rows, a.n, a.coefficients, a.activation,
+                        a.sums + begin // a.grain * 2 * a.n)
 
-def batch_gradient_sums(dy, x, coefficients, sums, Py_ssize_t grain):
-    """Of the samples of each chunk and by channel: sum of dy, and of dy * (x - mean). One task per sample.
+def batch_gradient_sums(dy, x, coefficients, sums, Py_ssize_t grain, str activation="linear"):
+    """Of the samples of each chunk and by channel: sum of g, and of g * (x - mean), where g = dy * act'(normalize(x)), computed
+    again as `normalize` does. One task per sample.
 
     Args:
         dy, x: (n, ..., c) float32.
         coefficients: (5, c).
         sums: (ceil(n / grain), 2, c), overwritten. The step must run with this grain.
+        activation: one of ACTIVATIONS.
     """
     cdef str me = "batch_gradient_sums"
     cdef Buffer xb = image(me, x), gb = fit(me, dy, "dy", xb.shape), cb, sb
@@ -283,6 +300,7 @@ def batch_gradient_sums(dy, x, coefficients, sums, Py_ssize_t grain):
     cb = fit(me, coefficients, "coefficients", (5, a.n))
     sb = fit(me, sums, "sums", (chunks_of(me, xb, grain), 2, a.n), True)
     a.dy, a.grain, a.coefficients, a.sums = gb.rows(), grain, floats(cb), floats(sb)
+    a.activation = known(me, activation)
     return make_step(gradient_sums_leaf, &a, sizeof(a), xb.shape[0], 3.0 * xb.size(), 0, (xb, gb, cb, sb), grain)
 
 
@@ -339,16 +357,19 @@ def batch_gradient_reduce(sums, coefficients, dgamma, dbeta, lines, double count
 cdef void input_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Norm *a = <const Norm *>args
     a.tiles.affine_gradient(<const float *>at(&a.dy, begin, slot), <const float *>at(&a.x, begin, slot),
-                            (end - begin) * a.rows, a.n, a.coefficients, a.lines, <float *>at(&a.y, begin, slot))
+                            (end - begin) * a.rows, a.n, a.coefficients, a.activation, a.lines,
+                            <float *>at(&a.y, begin, slot))
 
-def batch_input_gradient(dy, x, coefficients, lines, dx):
-    """dx = dy * lines[0] + (x - mean) * lines[1] + lines[2] by channel: dy, x and dx (n, ..., c), dx overwritten, may be
-    dy; coefficients (5, c), lines (3, c). One task per sample."""
+def batch_input_gradient(dy, x, coefficients, lines, dx, str activation="linear"):
+    """dx = g * lines[0] + (x - mean) * lines[1] + lines[2] by channel, where g = dy * act'(normalize(x)): dy, x and dx
+    (n, ..., c), dx overwritten, may be dy; coefficients (5, c), lines (3, c); activation one of ACTIVATIONS. One task per
+    sample."""
     cdef str me = "batch_input_gradient"
     cdef Buffer xb = image(me, x), gb = fit(me, dy, "dy", xb.shape), db = fit(me, dx, "dx", xb.shape, True), cb, lb
     cdef Norm a = new(xb)
     cb, lb = fit(me, coefficients, "coefficients", (5, a.n)), fit(me, lines, "lines", (3, a.n))
     a.dy, a.y, a.coefficients, a.lines = gb.rows(), db.rows(), floats(cb), floats(lb)
+    a.activation = known(me, activation)
     return make_step(input_gradient_leaf, &a, sizeof(a), xb.shape[0], 3.0 * xb.size(), 0, (xb, gb, db, cb, lb))
 
 

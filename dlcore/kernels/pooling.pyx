@@ -77,7 +77,7 @@ cdef void windows(const Pool *a, float *x, float *y, char *index, Py_ssize_t oy,
         index += out * a.indexed
     if a.gradient:
         if a.average:
-            a.tiles.average_pool_gradient(y, row, step, count, a.c, kh, kw, x)
+            a.tiles.average_pool_gradient(y, row, step, count, a.c, kh, kw, x, a.overlapping)
         elif a.indexed > 1:
             a.tiles.max_pool_gradient_wide(y, <const float *>index, row, step, count, a.c, a.kw, first, x)
         else:
@@ -117,7 +117,7 @@ cdef Step bind(str what, x, y, index, pool, strides, padding, bint average, bint
             raise ValueError(f"{what}: expected index of shape {yb.shape}. Received: {nb.shape}")
         a.index = nb.rows()
     # windows that do not tile dx exactly need it cleared first and added to
-    a.overlapping = (average or a.indexed > 1 or a.sh != a.kh or a.sw != a.kw or a.top or a.left or a.oh * a.kh != a.ih
+    a.overlapping = (a.indexed > 1 or a.sh != a.kh or a.sw != a.kw or a.top or a.left or a.oh * a.kh != a.ih
                      or a.ow * a.kw != a.iw)
     a.single = a.oh == a.ow == 1 and a.kh - a.top >= a.ih and a.kw - a.left >= a.iw
     a.inner = min((a.left + a.sw - 1) // a.sw, a.ow)

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "dlcore.h" nogil:
-    enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH
+    enum: DLC_LINEAR, DLC_RELU, DLC_SIGMOID, DLC_TANH, DLC_RELU6
     enum: DLC_ABS, DLC_SIGN, DLC_SQUARE, DLC_SQRT, DLC_RSQRT, DLC_RECIPROCAL, DLC_EXP, DLC_EXPM1, DLC_LOG, DLC_LOG1P
     enum: DLC_POWER, DLC_CLIP, DLC_FLOOR, DLC_CEIL, DLC_ROUND, DLC_SIN, DLC_COS, DLC_ERF, DLC_SOFTPLUS, DLC_LOG_SIGMOID
     enum: DLC_RAMP, DLC_ELU, DLC_CELU, DLC_GELU, DLC_GELU_TANH, DLC_SILU, DLC_MISH, DLC_SOFTSIGN, DLC_HARD_SIGMOID
@@ -12,18 +12,59 @@ cdef extern from "dlcore.h" nogil:
     enum: DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_PRELU, DLC_EQUAL
     enum: DLC_NOT_EQUAL, DLC_GREATER, DLC_GREATER_EQUAL
     enum: DLC_SUM, DLC_MAX, DLC_MIN
-    enum: DLC_MR
-    enum: DLC_TILES
+    enum: DLC_MR, DLC_MR2
+    enum: DLC_TILES, DLC_NR_MAX
 
     ctypedef struct dlc_gemm:
-        const float *a[6]
-        float *c[6]
+        const float *const *a
+        float *const *c
         const float *b
         const float *bias
+        const float *add
+        const float *origin
         const Py_ssize_t *a_segment
         const Py_ssize_t *b_segment
         Py_ssize_t segments, kc, a_step, b_step
         int m, n, b_padded, accumulate, activation
+
+    ctypedef struct dlc_outer:
+        const float *a
+        const float *b
+        float *c
+        const Py_ssize_t *a_segment
+        const Py_ssize_t *b_segment
+        Py_ssize_t segments, kc, a_step, b_step, c_step
+        int m, n, accumulate
+
+    ctypedef struct dlc_correlate:
+        const float *x
+        const float *dy
+        float *dw
+        const Py_ssize_t *x_segment
+        const Py_ssize_t *tap
+        Py_ssize_t segments, cols, dy_segment, dy_plane, taps, dw_step
+        int n, accumulate
+
+    ctypedef struct dlc_convolve:
+        const float *x
+        const float *w
+        const float *bias
+        float *y
+        const Py_ssize_t *x_segment
+        const Py_ssize_t *tap
+        Py_ssize_t segments, cols, taps
+        int n, activation
+
+    ctypedef struct dlc_matmul:
+        const float *a
+        Py_ssize_t a_row, a_step
+        const float *b
+        Py_ssize_t b_step, b_panel
+        float *c
+        Py_ssize_t c_row, m, n, k
+        const float *bias
+        float alpha, beta
+        int packed, relu, plain
 
     ctypedef struct dlc_depthwise:
         const float *x
@@ -84,6 +125,19 @@ cdef extern from "dlcore.h" nogil:
         Py_ssize_t y_step, n
         int relu
 
+    ctypedef struct dlc_winograd_tile:
+        const float *x
+        Py_ssize_t row_step, pixel_step
+        const float *zeros
+        int count
+        int top, bottom, left, right
+        Py_ssize_t n
+        float *tile
+        Py_ssize_t point_step, panel_step
+        const float *bias
+        const float *add
+        int activation
+
     ctypedef struct dlc_tiles:
         const char *isa
         int width
@@ -91,6 +145,17 @@ cdef extern from "dlcore.h" nogil:
         void (*gemm)(const dlc_gemm *t) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
+        int outer_rows
+        void (*outer)(const dlc_outer *t) noexcept nogil
+        void (*correlate)(const dlc_correlate *t) noexcept nogil
+        void (*copy_rows)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t n, float *y,
+                          Py_ssize_t y_step) noexcept nogil
+        void (*matmul)(const dlc_matmul *t) noexcept nogil
+        void (*matmul_pack_a)(const float *a, Py_ssize_t row_step, Py_ssize_t k_step, Py_ssize_t m, Py_ssize_t k,
+                              float *packed) noexcept nogil
+        void (*matmul_pack_b)(const float *b, Py_ssize_t k_step, Py_ssize_t col_step, Py_ssize_t k, Py_ssize_t n,
+                              Py_ssize_t panel_step, float *packed) noexcept nogil
+        int matmul_rows, matmul_nr, matmul_lying, matmul_wide
         void (*depthwise)(const dlc_depthwise *t) noexcept nogil
         void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
         void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil
@@ -136,7 +201,14 @@ cdef extern from "dlcore.h" nogil:
         void (*average_pool)(const float *x, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                              Py_ssize_t c, int kh, int kw, float *y) noexcept nogil
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
-                                      Py_ssize_t c, int kh, int kw, float *dx) noexcept nogil
+                                      Py_ssize_t c, int kh, int kw, float *dx, int accumulate) noexcept nogil
+        void (*convolve)(const dlc_convolve *t) noexcept nogil
+        void (*gather_windows)(const float *t, const Py_ssize_t *offset, const Py_ssize_t *start, Py_ssize_t pixels,
+                               Py_ssize_t c, const float *bias, int activation, float *y) noexcept nogil
+        void (*merge_pixels)(const float *w, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n, Py_ssize_t pixels,
+                             Py_ssize_t step, float *y, Py_ssize_t y_step) noexcept nogil
+        void (*merge_pixels_gradient)(const float *y, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n,
+                                      Py_ssize_t pixels, Py_ssize_t step, float *dw) noexcept nogil
         void (*conv_pool)(const dlc_conv_pool *t) noexcept nogil
         float (*magnitude)(const float *x, Py_ssize_t n) noexcept nogil
         void (*conv_pool_table)(const float *x, Py_ssize_t n, const Py_ssize_t *pixel, int pixels,
@@ -153,15 +225,27 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
                                          Py_ssize_t dw_step) noexcept nogil
         int masked_fma
+        void (*winograd_conv_input)(int m, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y) noexcept nogil
+        void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index) noexcept nogil
+        void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
+                                      Py_ssize_t u_step) noexcept nogil
+        void (*prefetch)(const float *x, Py_ssize_t n, int write) noexcept nogil
+        void (*winograd_multiply)(const float *a, Py_ssize_t a_panel, Py_ssize_t k, const float *b, Py_ssize_t b_panel,
+                                  float *c, Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n) noexcept nogil
+        void (*winograd_multiply_transposed)(const float *a, Py_ssize_t k, const float *b, Py_ssize_t b_panel, float *c,
+                                             Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n,
+                                             int accumulate) noexcept nogil
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil
-        void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift, const float *scale,
-                       const float *offset, float *y) noexcept nogil
-        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
+        void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c, int linear, const float *add,
+                       int activation, float *y) noexcept nogil
+        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c, int activation,
                             float *sums) noexcept nogil
-        void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *shift,
-                                const float *lines, float *dx) noexcept nogil
+        void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c,
+                                int activation, const float *lines, float *dx) noexcept nogil
         void (*row_moments)(const float *x, Py_ssize_t n, int centre, double *out) noexcept nogil
         void (*row_affine)(const float *x, Py_ssize_t n, const float *s, const float *gamma, const float *beta,
                            float *y) noexcept nogil
@@ -198,5 +282,6 @@ cdef extern from "dlcore.h" nogil:
 
     const dlc_tiles *dlc_find(const char *isa)
     const char *dlc_isas[]
+    int dlc_processor(char *vendor, int *family, int *model)
 
 cdef const dlc_tiles *tiles() noexcept

@@ -10,6 +10,7 @@ from dlcore import ops, optimizers
 from dlcore.graph.fuse import BACKWARD, INFERENCE, PATTERNS, fuse
 from dlcore.graph.gradient import gradients
 from dlcore.graph.program import Function
+from dlcore.graph.recompute import recompute
 from dlcore.kernels.data import Feed
 from dlcore.layers.checks import shown
 from dlcore.layers.trace import Trace, flat, tracing
@@ -105,6 +106,7 @@ def bind(
             updates, memory = optimizer.update(reached)
             placed.update(memory)
             sinks += updates
+            recompute(sinks)
     return Bound(Function(sinks, feeds, optimizer.clock if training else None, placed, training), measured)
 
 

@@ -86,6 +86,21 @@ class Network(Layer):
         self._renew_predictors()
         changes.note()
 
+    def release_workspace(self) -> None:
+        """Give back the memory that predicting, evaluating and training worked in; not in Keras.
+
+        A model keeps what it has bound for the last eight batch sizes, for each kind of use and each thread that
+        predicts at one time, so that the next call need not bind again. Weights, the optimizer's state and metrics
+        stay. Predictions in other threads are waited for.
+
+        Raises:
+            RuntimeError: the model is training or evaluating.
+        """
+        with self._exclusive("release_workspace"), self._lock.write():
+            for bound in self._functions.values():
+                bound.function.release()
+            self._renew_predictors()
+
     # -- structure
 
     @property

@@ -62,6 +62,7 @@ from dlcore.ops.dense import dense
 from dlcore.ops.depthwise import depthwise_conv2d
 from dlcore.ops.elementwise import bias_add, rescale
 from dlcore.ops.embedding import embedding, one_hot
+from dlcore.ops.gemm import matmul
 from dlcore.ops.layer_normalization import group_normalization, layer_normalization
 from dlcore.ops.losses import (
     binary_crossentropy,
@@ -184,6 +185,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logsumexp",
+    "matmul",
     "max",
     "max_pool2d",
     "maximum",

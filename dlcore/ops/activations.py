@@ -16,6 +16,7 @@ from dlcore.ops.unary import Unary, clip
 
 class Activation(Op):
     in_place = 0
+    cheap = True
 
     def __init__(self, x: Tensor, kind: str):
         self.kind = kind
@@ -29,6 +30,8 @@ class Activation(Op):
 
 
 class ActivationGradient(Op):
+    """Of dy, or of the sum of dy and a third input (`graph.fuse`)."""
+
     in_place = 0
 
     def __init__(self, dy: Tensor, y: Tensor, kind: str):
@@ -36,7 +39,8 @@ class ActivationGradient(Op):
         super().__init__([dy, y], dy.shape)
 
     def bind(self, at):
-        return kernels.gradient(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output), self.kind)
+        dy, y, *more = (at.buffer(tensor) for tensor in self.inputs)
+        return kernels.gradient(dy, y, at.buffer(self.output), self.kind, *more)
 
 
 def activation_gradient(dy: Tensor, y: Tensor, kind: str) -> Tensor:
@@ -49,8 +53,8 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
 
     https://keras.io/api/layers/activations/#relu-function
     """
-    if negative_slope == 0 and max_value is None and threshold == 0:
-        return Activation(x, "relu").output
+    if negative_slope == threshold == 0 and max_value in (None, 6):
+        return Activation(x, "relu" if max_value is None else "relu6").output
     return Unary(x, "ramp", negative_slope, threshold, inf if max_value is None else max_value).output
 
 

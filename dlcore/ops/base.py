@@ -28,6 +28,20 @@ SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
 
+SPLIT_BATCH = 4  # batches of so many samples feed threads by themselves
+SPLIT_TASKS = 16  # of a stage at most, when samples are split
+SPLIT_WORK = 250_000  # multiply-adds of a task at least: some 2 us, beside which a barrier is small
+
+
+def split_evenly(batch: int, work: float, most: int) -> int:
+    """For `Op.splits`: a power of two, for samples of `work` multiply-adds that can be cut into `most` parts."""
+    splits = 1
+    if batch < SPLIT_BATCH:
+        while batch * 2 * splits <= SPLIT_TASKS and 2 * splits * SPLIT_WORK <= work and 2 * splits <= most:
+            splits *= 2
+    return splits
+
+
 # What Python's operators do with tensors, by name; `ops.broadcast` fills it in.
 operators: dict[str, Callable[..., Tensor]] = {}
 
@@ -206,6 +220,7 @@ class Binding(Protocol):
     cursor: Clock  # rows of the data
     grain: int  # samples per slab, for SAMPLE ops
     block: int | None  # floats of a parameter that one task updates, None for the kernel's choice
+    splits: int  # tasks per sample, more than one where the plan took the op at its word
 
     def buffer(self, tensor: Tensor) -> Buffer: ...
 
@@ -230,6 +245,8 @@ class Op:
             read: it runs when they changed, not at each step. With one input, `block` is then that of the input.
         updates: the parameter that a step changes, or None.
         follows: the parameter that the op reads or changes after its update, in one task with it, or None.
+        cheap: True when the op is one pass over what it reads, no slower than fetching its output from memory: the
+            backward pass may compute it again.
         constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
@@ -241,6 +258,7 @@ class Op:
     prepares = False
     updates: Parameter | None = None
     follows: Parameter | None = None
+    cheap = False
     constant = False
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
@@ -266,6 +284,11 @@ class Op:
     def bind(self, at: Binding) -> Step:
         """The step of a program that computes the outputs, by a kernel."""
         raise TypeError(f"{type(self).__name__} has no kernel")
+
+    def splits(self, batch: int) -> int:
+        """Tasks per sample of a SAMPLE op that is to run as a stage of its own, since the batch has too few samples to
+        feed threads; 1 for all others. From shapes only, never from the number of threads."""
+        return 1
 
     def grain(self, tasks: int) -> int:
         """Tasks per chunk of a BATCH_WIDE op: from shapes only, never from the number of threads."""

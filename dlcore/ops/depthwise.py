@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import conv, depthwise
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import CHUNKS, Op, Tensor
+from dlcore.ops.base import CHUNKS, Op, Tensor, split_evenly
 from dlcore.ops.elementwise import bias_gradient, reduce_chunks
 from dlcore.ops.shape import Reshape
 from dlcore.ops.windows import UNPADDED, Padding, Pair, image_kernel, output_size
+
+TASK_ROWS = 3  # of a task at least, when a sample is split: it reads others above and below
+TASK_COST = 8  # times as long as that of a matrix product a multiply-add takes
 
 
 class DepthwiseConv2D(Op):
@@ -25,7 +29,14 @@ class DepthwiseConv2D(Op):
         conv.check("depthwise_conv2d", *shapes, strides, padding, dilation, groups)
         self.kernel, self.activation = (kh, kw), "linear"
         self.geometry: dict[str, Any] = {"strides": strides, "padding": padding, "dilation": dilation}
+        self.multiplier = oc // c
         super().__init__([x, w], (x.shape[0], oh, ow, oc))
+
+    def splits(self, batch):
+        if self.multiplier > 1:
+            return 1
+        work = TASK_COST * prod(self.output.shape[1:]) * prod(self.kernel)
+        return split_evenly(batch, work, self.output.shape[1] // TASK_ROWS)
 
     def gradient(self, grads, wanted):
         x, w, *bias = self.inputs
@@ -47,10 +58,13 @@ class DepthwiseConv2D(Op):
             self.kernel,
             **self.geometry,
             activation=activation_kernels.KINDS[self.activation],
+            splits=at.splits,
         )
 
 
 class DepthwiseInputGradient(Op):
+    cheap = True  # where a stride makes dx larger than dy
+
     def __init__(self, dy: Tensor, w: Tensor, x_shape: tuple[Any, ...], kernel: Pair, geometry: dict[str, Any]):
         self.kernel, self.geometry = kernel, geometry
         super().__init__([dy, w], x_shape)

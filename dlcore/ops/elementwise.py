@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import elementwise as kernels
 from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, Op, Tensor
 
 
 class Add(Op):
+    """Of two tensors of one shape. `graph.fuse` may set an activation that follows."""
+
     in_place = 0
 
     def __init__(self, a: Tensor, b: Tensor):
+        self.activation = "linear"
         if a.shape != b.shape:
             raise ValueError(f"add: expected tensors of one shape. Received: {a.shape}, {b.shape}")
         super().__init__([a, b], a.shape)
 
     def gradient(self, grads, wanted):
-        return [grads[0], grads[0]]
+        from dlcore.ops.activations import activation_gradient
+
+        dx = grads[0] and activation_gradient(grads[0], self.output, self.activation)
+        return [dx, dx]
 
     def bind(self, at):
-        return kernels.add(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output))
+        a, b, y = at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output)
+        return kernels.add(a, b, y, activation_kernels.KINDS[self.activation])
 
 
 def add(a: Tensor, b: Tensor) -> Tensor:

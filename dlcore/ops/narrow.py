@@ -21,6 +21,10 @@ class Transpose(Op):
         self.block = kernels.FEATURES * w.shape[1]
         super().__init__([w], w.shape[::-1])
 
+    def of(self, w: Tensor) -> Tensor:
+        """The same of other weights."""
+        return Transpose(w).output
+
     def gradient(self, grads, wanted):
         return [grads[0]]
 

@@ -9,10 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from dlcore.kernels import normalization as kernels
+from dlcore.ops.activations import activation_gradient
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Parameter, Tensor
 from dlcore.ops.shape import reshape
 
 LINES = 5  # rows of the coefficients
+ACTIVATIONS = tuple(kernels.ACTIVATIONS)  # that `Normalize` may apply
 
 
 class _Coefficients(Op):
@@ -80,29 +82,41 @@ class AdaptedCoefficients(Op):
 
 
 class Normalize(Op):
-    """x by its coefficients. gamma and beta are inputs for the sake of their gradients."""
+    """x by its coefficients, and what `graph.fuse` lets follow in the same pass. gamma and beta are inputs for the sake
+    of their gradients.
+
+    Attributes:
+        activation: applied last, one of ACTIVATIONS: the gradients compute its argument again, so that nobody keeps y.
+        adds: whether the last input is added before that.
+    """
 
     in_place = 0
+    cheap = True
 
     def __init__(self, x: Tensor, coefficients: Tensor, gamma: Tensor | None, beta: Tensor | None):
+        self.activation, self.adds = "linear", False
         self.of_batch = isinstance(coefficients.op, BatchCoefficients)
         self.names = [name for name, tensor in (("gamma", gamma), ("beta", beta)) if tensor is not None]
         super().__init__([x, coefficients, *(t for t in (gamma, beta) if t is not None)], x.shape)
 
     def gradient(self, grads, wanted):
-        dy = grads[0]
+        dy, kind = grads[0], self.activation
+        if self.adds or not self.of_batch:
+            dy, kind = activation_gradient(dy, self.output, kind), "linear"
         x, coefficients = self.inputs[:2]
         found = {}
-        if self.of_batch or any(wanted[2:]):
-            sums = GradientSums(dy, x, coefficients).output
+        if self.of_batch or any(wanted[2 : 2 + len(self.names)]):
+            sums = GradientSums(dy, x, coefficients, kind).output
             lines, found["gamma"], found["beta"] = GradientReduce(sums, coefficients, prod(x.shape[1:-1])).outputs
         dx = None
         if wanted[0]:
-            dx = (InputGradient(dy, x, coefficients, lines) if self.of_batch else Scale(dy, coefficients)).output
-        return [dx, None, *(found.get(name) for name in self.names)]
+            dx = (InputGradient(dy, x, coefficients, lines, kind) if self.of_batch else Scale(dy, coefficients)).output
+        return [dx, None, *(found.get(name) for name in self.names), *([dy] if self.adds else [])]
 
     def bind(self, at):
-        return kernels.normalize(at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output))
+        x, coefficients, y = at.buffer(self.inputs[0]), at.buffer(self.inputs[1]), at.buffer(self.output)
+        add = at.buffer(self.inputs[-1]) if self.adds else None
+        return kernels.normalize(x, coefficients, y, add=add, activation=self.activation)
 
 
 class Scale(Op):
@@ -120,12 +134,13 @@ class Scale(Op):
 
 
 class GradientSums(Op):
-    def __init__(self, dy: Tensor, x: Tensor, coefficients: Tensor):
+    def __init__(self, dy: Tensor, x: Tensor, coefficients: Tensor, activation: str):
+        self.activation = activation
         super().__init__([dy, x, coefficients], (CHUNKS, 2, x.shape[-1]))
 
     def bind(self, at):
         dy, x, coefficients = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.batch_gradient_sums(dy, x, coefficients, at.buffer(self.output), at.grain)
+        return kernels.batch_gradient_sums(dy, x, coefficients, at.buffer(self.output), at.grain, self.activation)
 
 
 class GradientReduce(Op):
@@ -146,12 +161,13 @@ class GradientReduce(Op):
 class InputGradient(Op):
     in_place = 0
 
-    def __init__(self, dy: Tensor, x: Tensor, coefficients: Tensor, lines: Tensor):
+    def __init__(self, dy: Tensor, x: Tensor, coefficients: Tensor, lines: Tensor, activation: str):
+        self.activation = activation
         super().__init__([dy, x, coefficients, lines], x.shape)
 
     def bind(self, at):
         dy, x, coefficients, lines = (at.buffer(tensor) for tensor in self.inputs)
-        return kernels.batch_input_gradient(dy, x, coefficients, lines, at.buffer(self.output))
+        return kernels.batch_input_gradient(dy, x, coefficients, lines, at.buffer(self.output), self.activation)
 
 
 class Normalized(NamedTuple):
@@ -185,16 +201,20 @@ def normalize_by(
 
 
 class FoldKernel(Op):
-    """The kernel of a linear layer, each output's part by the scale of its channel."""
+    """The kernel of a linear layer, each output's part by the scale of its channel. The outputs of a depthwise
+    convolution are the last two axes of a parameter; they become one."""
 
     axis = BATCH_WIDE
     prepares = constant = True
 
     def __init__(self, w: Tensor, coefficients: Tensor):
-        super().__init__([w, coefficients], w.shape)
+        outputs = coefficients.shape[1]
+        super().__init__([w, coefficients], w.shape if w.shape[-1] == outputs else (*w.shape[:-2], 1, outputs))
 
     def bind(self, at):
         w, coefficients = (at.buffer(tensor) for tensor in self.inputs)
+        if isinstance(self.inputs[0], Parameter):
+            w = w.reshape(self.output.shape)
         return kernels.normalize(w, coefficients, at.buffer(self.output), linear=True)
 
 

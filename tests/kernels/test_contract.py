@@ -23,12 +23,15 @@ from dlcore.kernels import (
     augmentation,
     broadcast,
     conv,
+    conv_narrow,
     conv_pool,
+    conv_weight_gradient,
     data,
     dense,
     depthwise,
     elementwise,
     embedding,
+    gemm,
     layer_normalization,
     locks,
     losses,
@@ -46,14 +49,15 @@ from dlcore.kernels import (
     simd,
     softmax,
     unary,
+    winograd_conv,
 )
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
-    activations, augmentation, broadcast, conv, conv_pool, data, dense, depthwise, elementwise, embedding,
-    layer_normalization, losses, metrics, narrow, normalization, norms, optimizers, pooling, random, reduction,
-    resize, shape, softmax, unary,
+    activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
+    elementwise, embedding, gemm, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers,
+    pooling, random, reduction, resize, shape, softmax, unary, winograd_conv,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -103,6 +107,7 @@ def cases(n=3, c=7):
         feed.set(np.arange(n * c).reshape(n, c).astype(dtype), write=True)
     yield Case(activations.forward, "y", x=x, y=x, kind="tanh")
     yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu")
+    yield Case(activations.gradient, "dx", dy=x, y=x, dx=x, kind="relu6", more=x)
     yield Case(broadcast.binary, "y", a=x, b=x, y=x, kind="divide")
     yield Case(broadcast.binary, "y", a=x, b=uniform(n, 1, 4, 1), y=x, kind="maximum")
     yield Case(broadcast.select, "y", c=x, a=x, b=uniform(c), y=x)
@@ -122,7 +127,7 @@ def cases(n=3, c=7):
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, **both)
     yield Case(conv.conv2d_input_gradient, "dx", dy=y, packed=packed(w, transpose=True), dx=x, b=uniform(c), **both)
     yield Case(
-        conv.conv2d_weight_gradient,
+        conv_weight_gradient.conv2d_weight_gradient,
         "dw",
         x=x,
         dy=y,
@@ -130,6 +135,7 @@ def cases(n=3, c=7):
         grain=max(n, 1),
         **PADDED,
     )
+    yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=y, residual=uniform(*y.shape), **both)
     # without padding, the image itself is read
     yield Case(conv.conv2d_forward, "y", x=x, packed=packed(w), b=b, y=uniform(n, 3, 2, 9), kernel=(3, 3))
     yield Case(
@@ -141,13 +147,25 @@ def cases(n=3, c=7):
         kernel=(1, 1),
     )
     yield Case(
-        conv.conv2d_weight_gradient,
+        conv_weight_gradient.conv2d_weight_gradient,
         "dw",
         x=x,
         dy=uniform(n, 3, 2, 9),
         dw=uniform(min(n, 1), 3, 3, c, 9),
         grain=max(n, 1),
     )
+    long, thin = uniform(n, 4, 19, c), dict(dw=uniform(min(n, 1), 1, 3, c, 1), grain=max(n, 1))  # pixels in the lanes
+    yield Case(conv_weight_gradient.conv2d_weight_gradient, "dw", x=long, dy=uniform(n, 4, 17, 1), **thin)
+    yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=y, dw=w, **PADDED)
+    yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
+    beside = dict(packed=packed(w, transpose=True, joined=True), b=uniform(c))
+    yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
+    gray = dict(x=uniform(n, *x.shape[1:3], 1), w=uniform(3, 3, 1, y.shape[3]), b=uniform(y.shape[3]))
+    yield Case(conv_narrow.conv2d_lanes, "y", **gray, y=uniform(n, y.shape[1], x.shape[2], y.shape[3]), **PADDED)
+    few, merged = uniform(3, 3, c, 2), uniform(3, 5, c, 4)
+    yield Case(conv_narrow.merge, "packed", w=few, packed=packed(merged), pixels=2, step=2)
+    parts = dict(dv=uniform(min(n, 1), *merged.shape), dw=uniform(min(n, 1), *few.shape))
+    yield Case(conv_narrow.merge_gradient, "dw", **parts, step=2, n=n, grain=max(n, 1))
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))
@@ -165,10 +183,11 @@ def cases(n=3, c=7):
     yield Case(dense.pack, "packed", w=w, packed=packed(w, transpose=True), transpose=True)
     yield Case(dense.dense_forward, "y", x=flat, packed=packed(w[0, 0]), b=b, y=dy)
     yield Case(dense.dense_input_gradient, "dx", dy=dy, packed=packed(w[0, 0], transpose=True), dx=flat)
-    yield Case(dense.dense_weight_gradient, "dw", x=flat, dy=dy, dw=w[0, 0])
     for m in (1, 2):
         each, many, both = uniform(3, 3, c, m), uniform(n, 3, 4, c * m), dict(kernel=(3, 3), **PADDED)
         yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c * m), y=many, **both)
+        if m == 1:
+            yield Case(depthwise.depthwise_forward, "y", x=x, w=each, b=uniform(c), y=many, splits=2, **both)
         yield Case(depthwise.depthwise_input_gradient, "dx", dy=many, w=each, dx=x, **both)
         parts = dict(dw=uniform(min(n, 1), *each.shape), grain=max(n, 1))
         yield Case(depthwise.depthwise_weight_gradient, "dw", x=x, dy=many, **parts, **PADDED)
@@ -183,6 +202,15 @@ def cases(n=3, c=7):
         yield Case(embedding.lookup, "y", ids=ids, table=table, y=flat)
         yield Case(embedding.gradient, "dtable", dy=flat, ids=ids, dtable=table, rows=3)
         yield Case(embedding.one_hot, "y", ids=ids, y=flat)
+    pack_b, lot = np.zeros(gemm.packed_shape(9, c), F32), dict(bias=uniform(c), activation=1)
+    yield Case(gemm.pack_b, "packed", b=uniform(9, c), packed=pack_b)
+    yield Case(gemm.gemm, "c", a=dy, b=uniform(9, c), c=flat, packed=pack_b, **lot)
+    for m in (c, 50, 200):  # small, tall and packed products, with both operands either way
+        for ta, tb in ((0, 0), (0, 1), (1, 0), (1, 1)):
+            a, other = uniform(n, *((70, m) if ta else (m, 70))), uniform(n, *((67, 70) if tb else (70, 67)))
+            yield Case(gemm.gemm, "c", a=a, b=other, c=uniform(n, m, 67), transpose_a=ta, transpose_b=tb)
+    yield Case(gemm.gemm, "c", a=uniform(c, 70), b=uniform(70, 1), c=uniform(c, 1))
+    yield Case(gemm.gemm, "c", a=uniform(1, 70), b=uniform(70, c), c=uniform(1, c), bias=uniform(c), activation=1)
     yield Case(losses.sparse_categorical_crossentropy, "loss", y=labels, p=p, loss=one)
     yield Case(losses.sparse_categorical_crossentropy_gradient, "dp", dloss=one, y=labels, p=p, dp=p)
     for name in ("categorical_crossentropy", "binary_crossentropy", "binary_crossentropy_logits", "mean_squared_error"):
@@ -230,12 +258,16 @@ def cases(n=3, c=7):
     yield Case(normalization.adapted_coefficients, "coefficients", **more)
     yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x)
     yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, linear=True)
+    yield Case(normalization.normalize, "y", x=x, coefficients=table, y=x, add=x, activation="relu6")
     yield Case(normalization.fold_bias, "y", b=gamma, coefficients=table, y=gamma)
     sums = dict(sums=uniform(min(n, 1), 2, c), grain=max(n, 1))
     yield Case(normalization.batch_gradient_sums, "sums", dy=x, x=x, coefficients=table, **sums)
     small = dict(coefficients=table, dgamma=gamma, dbeta=gamma, lines=uniform(3, c), count=12)
     yield Case(normalization.batch_gradient_reduce, "sums dgamma dbeta lines", ["sums"], sums=uniform(5, 2, c), **small)
     yield Case(normalization.batch_input_gradient, "dx", dy=x, x=x, coefficients=table, lines=uniform(3, c), dx=x)
+    yield Case(normalization.batch_gradient_sums, "sums", dy=x, x=x, coefficients=table, activation="relu", **sums)
+    more = dict(dy=x, x=x, coefficients=table, lines=uniform(3, c), dx=x)
+    yield Case(normalization.batch_input_gradient, "dx", activation="relu6", **more)
     yield Case(normalization.moving_average, "parameter", ["parameter"], parameter=gamma, statistic=gamma, momentum=0.9)
     parts = dict(dgamma=uniform(min(n, 1), c), dbeta=uniform(min(n, 1), c))
     for groups, stats in ((1, uniform(n, 1, 3)), (c, uniform(n, c, 3))):
@@ -314,6 +346,20 @@ def cases(n=3, c=7):
         yield Case(softmax.crossentropy_gradient, "dlogits", dloss=one, labels=target, p=p, dlogits=p)
     yield Case(unary.forward, "y", x=x, y=x, kind="erf")
     yield Case(unary.gradient, "dx", dy=x, v=x, dx=x, kind="gelu")
+    out, w = uniform(n, 5, 4, 9), uniform(3, 3, c, 9)
+    for m in (2, 4):
+        u, turned = (uniform(*winograd_conv.weights_shape(*k, m)) for k in ((c, 9), (9, c)))
+        same = dict(padding=((1, 1), (1, 1)))
+        yield Case(winograd_conv.transform_weights, "u", w=w, u=u)
+        yield Case(winograd_conv.transform_weights, "u", w=w, u=turned, transpose=True)
+        yield Case(winograd_conv.conv2d_forward, "y", x=x, u=u, b=b, y=out, **same)
+        more = dict(residual=uniform(*out.shape), splits=2)
+        yield Case(winograd_conv.conv2d_forward, "y", x=x, u=u, b=b, y=out, **same, **more)
+        pooled, won = uniform(n, 2, 2, 9), np.zeros((n, 2, 2, 9), np.uint8)
+        yield Case(winograd_conv.conv_pool2d_forward, "y index", x=x, u=u, b=b, y=pooled, index=won, **same)
+        yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, b=uniform(c), **same)
+    parts = dict(dw=uniform(min(n, 1), *w.shape), grain=max(n, 1))
+    yield Case(winograd_conv.conv2d_weight_gradient, "dw", x=x, dy=out, **parts, **same)
 
 
 NAMES = [case.name for case in cases()]
@@ -321,7 +367,9 @@ NAMES = [case.name for case in cases()]
 
 def test_the_table_has_every_factory():
     here = set(NAMES)
-    helpers = {"conv.output_size", "conv.check", "dense.packed_shape"}
+    helpers = {"conv.output_size", "conv.check", "conv_weight_gradient.weight_rows", "dense.packed_shape"}
+    helpers |= {"winograd_conv.weights_shape", "conv_narrow.vectors"}
+    helpers |= {"gemm.packed_shape", "gemm.tile_rows", "gemm.shares_b"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
         names = {
@@ -386,7 +434,10 @@ ALLOWED = {
     ("dense.pack", "w", "rank"),  # any number of taps
     # the last panel of packed weights is zero beyond its columns, whose number it does not tell
     ("dense.pack", "w", "longer rows"),
+    *(("gemm.pack_b", "b", what) for what in ("rank", "longer rows")),  # any number of matrices; likewise
+    ("winograd_conv.transform_weights", "w", "longer rows"),
     *((name, "dx", "longer rows") for name in ("conv.conv2d_input_gradient", "dense.dense_input_gradient")),
+    ("conv_narrow.merge", "w", "longer rows"),  # likewise
     # operands broadcast, in any number of dimensions
     *(("broadcast.binary", name, "scalar") for name in "ab"),
     *(("broadcast.select", name, "scalar") for name in "cab"),
@@ -440,7 +491,7 @@ def test_slab_tensors(grain, threads):
             softmax.forward(t["p"], t["dp"]),
             pooling.max_pool2d_gradient(t["dp"], t["i"], t["dr"], (2, 2), (2, 2)),
             activations.gradient(t["dr"], t["r"], t["y"], "relu"),
-            conv.conv2d_weight_gradient(x, t["y"], dw, grain),
+            conv_weight_gradient.conv2d_weight_gradient(x, t["y"], dw, grain),
             elementwise.add(t["y"], t["dr"], out),
         ]
 
@@ -464,8 +515,8 @@ def test_slab_tensors_are_refused_where_the_whole_batch_is_needed():
     slab = slot_buffer(-4096, (4, 4), "f")
     x = uniform(4, 4)
     for bind in (
-        lambda: dense.dense_weight_gradient(slab, x, x),
-        lambda: dense.dense_weight_gradient(x, slab, x),
+        lambda: gemm.gemm(slab, x, x, True),
+        lambda: gemm.gemm(x, slab, x, True),
         lambda: elementwise.reduce_chunks(slab, x[0].copy()),
         lambda: optimizers.sgd(slot_buffer(-64, (4,), "f"), x[0], None, np.zeros(1)),
     ):

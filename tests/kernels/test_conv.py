@@ -1,4 +1,4 @@
-"""conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient."""
+"""conv2d_forward, conv2d_input_gradient."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dlcore.kernels import activations, conv, simd
+from dlcore.kernels.memory import slot_buffer
 
 P0, S1 = ref.NO_PADDING, (1, 1)
 P1 = ((1, 1), (1, 1))
@@ -33,23 +34,18 @@ CASES = [  # x shape, kernel, oc, strides, padding, dilation, groups
 CASES += [((2, 3, 4, SIZES[-i]), (2, 2), n, S1, P0, S1, 1) for i, n in enumerate(SIZES, 1)]
 
 
-def forward(x, w, b, how, activation=0):
+def forward(x, w, b, how, activation=0, splits=1, residual=None):
     n, ih, iw, _ = x.shape
     size = [ref.out_size(d, k, s, p, dil) for d, k, s, p, dil in zip((ih, iw), w.shape, *how[:3], strict=False)]
     p, groups = packed(w, groups=how[3]), how[3]
     y = blank(n, *size, w.shape[3])
-    return results(lambda y: conv.conv2d_forward(x, p, b, y, w.shape[:2], *how[:3], groups, activation), y)
+    geometry = w.shape[:2], *how[:3], groups, activation, splits, residual
+    return results(lambda y: conv.conv2d_forward(x, p, b, y, *geometry), y)
 
 
-def input_gradient(dy, w, x_shape, how):
-    p = packed(w, transpose=True, groups=how[3])
-    return results(lambda dx: conv.conv2d_input_gradient(dy, p, dx, w.shape[:2], *how), blank(*x_shape))
-
-
-def weight_gradient(x, dy, w_shape, how, grain=2):
-    chunks = blank(-(-len(x) // grain), *w_shape)
-    runs = [(threads, grain) for threads in (1, 2, 3, 4)]
-    return results(lambda dw: conv.conv2d_weight_gradient(x, dy, dw, grain, *how), chunks, runs=runs)
+def input_gradient(dy, w, x_shape, how, splits=1):
+    p, dx = packed(w, transpose=True, groups=how[3]), blank(*x_shape)
+    return results(lambda dx: conv.conv2d_input_gradient(dy, p, dx, w.shape[:2], *how, splits=splits), dx)
 
 
 def arrays(make, x_shape, kernel, oc, *how):
@@ -65,11 +61,6 @@ def test_against_reference(x_shape, kernel, oc, strides, padding, dilation, grou
     assert_near(forward(x, w, b, how), ref.conv2d(x, w, b, *how), ref.conv2d(abs(x), abs(w), abs(b), *how))
     expected, magnitude = (ref.conv2d_input_gradient(g, v, x_shape, *how) for g, v in ((dy, w), (abs(dy), abs(w))))
     assert_near(input_gradient(dy, w, x_shape, how), expected, magnitude)
-    chunks = weight_gradient(x, dy, w.shape, how)
-    for i, got in enumerate(chunks):
-        part = np.s_[2 * i : 2 * i + 2]
-        expected = ref.conv2d_weight_gradient(x[part], dy[part], w.shape, *how)
-        assert_near(got, expected, ref.conv2d_weight_gradient(abs(x[part]), abs(dy[part]), w.shape, *how))
 
 
 small = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -81,20 +72,51 @@ channels = st.sampled_from([1, 2, 3, 5, 9, 17])
     st.sampled_from(simd.usable()),
     st.integers(0, 5),
     *(st.tuples(st.integers(1, 8), st.integers(1, 8)), small, channels, channels),
-    *(small, st.tuples(padding, padding), small, st.integers(1, 3)),
+    *(small, st.tuples(padding, padding), small, st.integers(1, 3), st.integers(1, 5)),
 )
 @settings(max_examples=200, deadline=None, derandomize=True)
-def test_integers_are_exact_in_any_geometry(isa, n, size, kernel, icg, ocg, strides, padding, dilation, groups):
+def test_integers_are_exact_in_any_geometry(isa, n, size, kernel, icg, ocg, strides, padding, dilation, groups, splits):
     for axis in (0, 1):
         assume(size[axis] + sum(padding[axis]) > (kernel[axis] - 1) * dilation[axis])
     how = strides, padding, dilation, groups
     x, w, b, dy = arrays(whole, (n, *size, icg * groups), kernel, ocg * groups, *how)
     with simd.use(isa):
-        np.testing.assert_array_equal(forward(x, w, b, how), ref.conv2d(x, w, b, *how))
-        dx = input_gradient(dy, w, x.shape, how)
+        np.testing.assert_array_equal(forward(x, w, b, how, splits=splits), ref.conv2d(x, w, b, *how))
+        dx = input_gradient(dy, w, x.shape, how, splits)
         np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(dy, w, x.shape, *how))
-        dw = weight_gradient(x, dy, w.shape, how, grain=3).sum(axis=0)
-        np.testing.assert_array_equal(dw, ref.conv2d_weight_gradient(x, dy, w.shape, *how))
+
+
+LARGE = [  # weights that no cache holds: sums in several passes, splits by output channels
+    ((2, 3, 2, 200), (3, 3), 130, S1, P1, S1, 1),
+    ((13, 1, 1, 1600), (1, 1), 100, S1, P0, S1, 1),
+    ((3, 4, 5, 96), (3, 3), 192, (2, 1), P1, S1, 1),
+    ((1, 2, 3, 1031), (1, 1), 128, S1, ((0, 1), (0, 0)), S1, 1),  # no cut of a prime number of channels
+]
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("x_shape, kernel, oc, strides, padding, dilation, groups", LARGE)
+def test_large_weights_and_any_number_of_splits(x_shape, kernel, oc, strides, padding, dilation, groups):
+    how = strides, padding, dilation, groups
+    x, w, b, dy = arrays(whole, x_shape, kernel, oc, *how)
+    y, dx = ref.conv2d(x, w, b, *how), ref.conv2d_input_gradient(dy, w, x_shape, *how)
+    for splits in (1, 2, 3, 4, 5, 16):
+        np.testing.assert_array_equal(forward(x, w, b, how, splits=splits), y)
+        np.testing.assert_array_equal(input_gradient(dy, w, x_shape, how, splits), dx)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("n", [1, 2, 5, 30])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 5)])
+def test_samples_share_tiles(n, size):
+    """A sample has the same bits alone and among others, in whatever slab."""
+    how = S1, P1, S1, 1
+    x, w, b, dy = arrays(uniform, (n, *size, 9), (3, 3), 17, *how)
+    y, dx = forward(x, w, b, how), input_gradient(dy, w, x.shape, how)
+    for i in range(n):
+        one = np.s_[i : i + 1]
+        np.testing.assert_array_equal(forward(x[one], w, b, how), y[one])
+        np.testing.assert_array_equal(input_gradient(dy[one], w, (1, *size, 9), how), dx[one])
 
 
 @pytest.mark.usefixtures("isa")
@@ -106,6 +128,18 @@ def test_fused_activation_equals_its_unfused_twin(kind, oc):
     twin = blank(*dy.shape)
     activations.forward(forward(x, w, b, how), twin, kind).run()
     np.testing.assert_array_equal(forward(x, w, b, how, activations.KINDS[kind]), twin)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("kind", activations.KINDS)
+@pytest.mark.parametrize("x_shape, kernel, oc, strides, padding, dilation, groups", [*CASES, LARGE[0]])
+def test_a_residual_is_added_before_the_activation(kind, x_shape, kernel, oc, strides, padding, dilation, groups):
+    how = strides, padding, dilation, groups
+    x, w, b, residual = arrays(uniform, x_shape, kernel, oc, *how)
+    twin = blank(*residual.shape)
+    activations.forward(forward(x, w, b, how) + residual, twin, kind).run()
+    for splits in (1, 2, 4):
+        np.testing.assert_array_equal(forward(x, w, b, how, activations.KINDS[kind], splits, residual), twin)
 
 
 @pytest.mark.usefixtures("isa")
@@ -135,9 +169,6 @@ def test_nan_reaches_its_window_only(c):
         np.testing.assert_array_equal(forward(bad, w, None, how), ref.conv2d(bad, w, None, *how))
         dx = input_gradient(bad_dy, w, x.shape, how)
         np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(bad_dy, w, x.shape, *how))
-        for both in ((bad, dy), (x, bad_dy)):
-            (dw,) = weight_gradient(*both, w.shape, how)
-            np.testing.assert_array_equal(dw, ref.conv2d_weight_gradient(*both, w.shape, *how))
     w[..., c // 2] = np.nan
     np.testing.assert_array_equal(forward(x, w, None, how), ref.conv2d(x, w, None, *how))
 
@@ -171,9 +202,6 @@ def test_refuses_shapes_that_do_not_fit(bad):
         conv.conv2d_forward(x, p, None, y, kernel, *how)
     with pytest.raises(ValueError, match=r"conv2d_input_gradient: x \(.*do not fit together"):
         conv.conv2d_input_gradient(y, p, x, kernel, *how)
-    if case["groups"] > 0:
-        with pytest.raises(ValueError, match=r"conv2d_weight_gradient: x \(.*do not fit together"):
-            conv.conv2d_weight_gradient(x, y, blank(1, *kernel, x.shape[3] // case["groups"], 8), 2, *how)
 
 
 def test_refuses_other_packed_weights():
@@ -185,6 +213,9 @@ def test_refuses_other_packed_weights():
         conv.conv2d_input_gradient(y, packed(whole(3, 3, 4, 8)), x, (3, 3), padding=P1)
     with pytest.raises(ValueError, match=r"expected b of shape \(8,\)"):
         conv.conv2d_forward(x, packed(whole(3, 3, 4, 8)), blank(7), y, (3, 3), padding=P1)
-    for grain, chunks in ((0, 1), (1, 1), (2, 2)):
-        with pytest.raises(ValueError, match=f"dw has {chunks} chunks for 2 samples in chunks of {grain}"):
-            conv.conv2d_weight_gradient(x, y, blank(chunks, 3, 3, 4, 8), grain, padding=P1)
+    with pytest.raises(ValueError, match=r"expected residual of shape \(2, 5, 6, 8\)"):
+        conv.conv2d_forward(x, packed(whole(3, 3, 4, 8)), b, y, (3, 3), padding=P1, residual=x)
+    slab = slot_buffer(-x.nbytes, x.shape, "f")
+    for a, splits in ((x, 0), (slab, 2)):
+        with pytest.raises(ValueError, match=f"splits of 1 or more, and of 1 on slab tensors. Received: {splits}"):
+            conv.conv2d_forward(a, packed(whole(3, 3, 4, 8)), b, y, (3, 3), padding=P1, splits=splits)

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import reference as ref
-from harness import F32, SIZES, assert_near, blank, packed, results, uniform, whole
+from harness import F32, SIZES, assert_near, blank, packed, results, same_bits, uniform, whole
 
 from dlcore.kernels import conv_pool
+from dlcore.kernels.memory import slot_buffer
 
 pytestmark = pytest.mark.usefixtures("isa")
 
@@ -39,13 +40,13 @@ def reference(x, w, b, pool, strides, padding, dilation, relu):
     return (ref.relu(y), np.where(y <= 0, pool[0] * pool[1], index), z.shape) if relu else (y, index, z.shape)
 
 
-def forward(x, w, b, pool, strides, padding, dilation, relu, indexed=True):
+def forward(x, w, b, pool, strides, padding, dilation, relu, indexed=True, splits=1):
     oh, ow = (ref.out_size(x.shape[a + 1], w.shape[a], strides[a], padding[a], dilation[a]) // pool[a] for a in (0, 1))
     p, y = packed(w), blank(len(x), oh, ow, w.shape[3])
 
     def bind(y, index=None):
         return conv_pool.conv_pool2d_forward(
-            x, p, b, y, index, w.shape[:2], pool, strides, padding, dilation, relu=relu
+            x, p, b, y, index, w.shape[:2], pool, strides, padding, dilation, relu=relu, splits=splits
         )
 
     return results(bind, y, blank(*y.shape, dtype=np.uint8)) if indexed else results(bind, y)
@@ -61,6 +62,10 @@ def test_against_reference(x_shape, kernel, oc, pool, strides, padding, dilation
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(index, expected_index)
     np.testing.assert_array_equal(forward(x, w, b, *how, relu, indexed=False), expected)
+    for splits in (2, 5):
+        assert all(
+            same_bits(*pair) for pair in zip(forward(x, w, b, *how, relu, splits=splits), (y, index), strict=True)
+        )
     grain, dy = 2, whole(*y.shape, seed=3)
     outs = blank(-(-len(x) // grain), *w.shape), blank(-(-len(x) // grain), oc)
     runs = [(threads, grain) for threads in (1, 2, 3, 4)]
@@ -127,6 +132,13 @@ BAD = [
     dict(x=(2, 2, 6, 4), y=(2, 0, 2, 8)),
     dict(x=(2, 6, 6, 0)),
 ]
+
+
+def test_refuses_splits_of_slab_tensors():
+    x, y, p = blank(2, 6, 6, 4), blank(2, 2, 2, 8), packed(whole(3, 3, 4, 8))
+    for a, splits in ((x, 0), (slot_buffer(-x.nbytes, x.shape, "f"), 2)):
+        with pytest.raises(ValueError, match=f"splits of 1 or more, and of 1 on slab tensors. Received: {splits}"):
+            conv_pool.conv_pool2d_forward(a, p, None, y, None, (3, 3), POOL, splits=splits)
 
 
 @pytest.mark.parametrize("bad", BAD, ids=str)

@@ -24,6 +24,8 @@ CASES = [  # x shape, kernel, multiplier, strides, padding, dilation
     ((2, 3, 4, 2), (2, 3), 1, S1, ((4, 3), (2, 5)), S1),  # more padding than any tap can use
     ((5, 1, 127, 2), (1, 5), 1, (1, 2), ((0, 0), (4, 0)), S1),  # causal, one-dimensional
     ((0, 4, 4, 3), (2, 2), 1, S1, P0, S1),
+    ((1, 4, 130, 71), (3, 3), 1, S1, P1, S1),
+    ((1, 5, 131, 67), (3, 3), 1, (2, 2), P1, S1),
 ]
 CASES += [((2, 3, width, c), (2, 2), 1, S1, P0, S1) for width, c in enumerate(SIZES, 2)]  # 1 to 10 pixels in a row
 
@@ -33,9 +35,9 @@ def wide(w):
     return w.reshape(*w.shape[:2], 1, -1)
 
 
-def forward(x, w, b, how, activation=0):
+def forward(x, w, b, how, activation=0, splits=1):
     y = blank(*ref.conv2d(x, wide(w), None, *how, x.shape[3]).shape)
-    return results(lambda y: depthwise.depthwise_forward(x, w, b, y, w.shape[:2], *how, activation), y)
+    return results(lambda y: depthwise.depthwise_forward(x, w, b, y, w.shape[:2], *how, activation, splits), y)
 
 
 def input_gradient(dy, w, x_shape, how):
@@ -94,6 +96,16 @@ def test_integers_are_exact_in_any_geometry(isa, n, size, kernel, c, m, strides,
         np.testing.assert_array_equal(dx, ref.conv2d_input_gradient(dy, wide(w), x.shape, *how, c))
         dw = weight_gradient(x, dy, w.shape, how, grain=3).sum(axis=0)
         np.testing.assert_array_equal(wide(dw), ref.conv2d_weight_gradient(x, dy, wide(w).shape, *how, c))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("x_shape, kernel, m, strides, padding, dilation", [case for case in CASES if case[2] == 1])
+def test_splits_of_a_sample_give_the_same_bits(x_shape, kernel, m, strides, padding, dilation):
+    how = strides, padding, dilation
+    x, w, b, _ = arrays(uniform, x_shape, kernel, m, *how)
+    one = forward(x, w, b, how, 1)
+    for splits in (2, 3, 8):
+        np.testing.assert_array_equal(forward(x, w, b, how, 1, splits), one)
 
 
 @pytest.mark.usefixtures("isa")
@@ -157,6 +169,10 @@ def test_refuses_other_weights():
             depthwise.depthwise_forward(x, w, None, y, (3, 3), padding=P1)
     with pytest.raises(ValueError, match=r"expected b of shape \(4,\)"):
         depthwise.depthwise_forward(x, whole(3, 3, 4, 1), blank(5), y, (3, 3), padding=P1)
+    for multiplier, splits in ((1, 0), (2, 2)):
+        two = blank(2, 5, 6, 4 * multiplier), (3, 3), S1, P1, S1, 0, splits
+        with pytest.raises(ValueError, match=f"splits of 1 or more, and of 1 on slab tensors.*Received: {splits}"):
+            depthwise.depthwise_forward(x, whole(3, 3, 4, multiplier), None, *two)
     with pytest.raises(ValueError, match=r"dw \(1, 3, 3, 3, 1\) is not that of 4 channels"):
         depthwise.depthwise_weight_gradient(x, y, blank(1, 3, 3, 3, 1), 2, padding=P1)
     for grain, chunks in ((0, 1), (1, 1), (2, 2)):

@@ -91,6 +91,16 @@ def test_threads_only_where_there_is_work():
         assert heavy.nbytes == (576 if threads > 1 else 192)
 
 
+def test_threads_only_where_there_is_work_to_share():
+    """A stage of one chunk keeps one thread busy, a prologue runs seldom, and each further thread needs some work."""
+    small = ([elementwise.fill(blank(100, 10), 1)], 1)
+    one, prologue = Program([[([BALLAST], 128)], [small]]), Program([[HEAVY], [small]], prologue=1)
+    assert (one.shared, prologue.shared) == (1000, 1000) and one.serial and prologue.serial
+    heavy = Program([[HEAVY], [small]])
+    heavy.run(threads=64)
+    assert not heavy.serial and heavy.nbytes == 4 * 128
+
+
 def test_programs_that_do_nothing():
     clock = Clock()
     assert Program([]).run(3, threads=2) == 3
@@ -246,7 +256,7 @@ def interrupt(program, threads, delay, steps=10**8):
     return late
 
 
-LONG = [[([BALLAST], 128)]]  # one chunk: with 4 threads, the first seldom gets it
+LONG = [[([BALLAST], 64)]]  # two chunks: with 4 threads, the first seldom gets one
 
 
 @pytest.mark.parametrize("threads, stages", [(1, None), (2, None), (4, None), (4, LONG)])

@@ -5,6 +5,7 @@ import pytest
 import reference as ref
 from harness import F32, SIZES, assert_near, blank, results, run, same_bits, uniform, whole
 
+from dlcore.kernels import activations
 from dlcore.kernels import normalization as kernels
 
 pytestmark = pytest.mark.usefixtures("isa")
@@ -91,6 +92,37 @@ def test_forward_and_gradient(c, lead):
     assert_near(dx, expected, 3 * scale + np.zeros(x.shape), roundings=40)
 
 
+@pytest.mark.parametrize("c", SIZES)
+@pytest.mark.parametrize("activation", ["relu", "relu6"])
+def test_an_activation_in_the_same_passes_is_that_of_two(c, activation):
+    """To the bit, forward and where the gradients look through it."""
+    x, dy, other = (uniform(5, 7, 3, c, seed=i) for i in range(3))
+    table, _, _ = coefficients(x, 2, 2 + 3 * uniform(c, seed=1), uniform(c, seed=2))
+
+    def both(add):
+        plain, two = blank(*x.shape), blank(*x.shape)
+        run(kernels.normalize(x, table, plain, add=add))
+        run(activations.forward(plain, two, activation))
+        one = results(lambda y: kernels.normalize(x, table, y, add=add, activation=activation), blank(*x.shape))
+        assert same_bits(one, two)
+        return plain, two
+
+    assert same_bits(both(other)[0], both(None)[0] + other)
+    y, g = both(None)[1], blank(*x.shape)
+    assert (y == 0).any() and ((y > 0) & (y < 6)).any() and (activation == "relu" or c < 13 or (y == 6).any())
+    run(activations.gradient(dy, y, g, activation))
+    sums, lines, runs = blank(3, 2, c), uniform(3, c, seed=3), [(1, 2), (3, 2)]
+    one = results(lambda s: kernels.batch_gradient_sums(dy, x, table, s, 2, activation), sums.copy(), runs=runs)
+    assert same_bits(one, results(lambda s: kernels.batch_gradient_sums(g, x, table, s, 2), sums.copy(), runs=runs))
+    one = results(lambda dx: kernels.batch_input_gradient(dy, x, table, lines, dx, activation), blank(*x.shape))
+    assert same_bits(one, results(lambda dx: kernels.batch_input_gradient(g, x, table, lines, dx), blank(*x.shape)))
+
+
+def test_the_same_passes_know_no_other_activation():
+    with pytest.raises(ValueError, match=r"normalize: expected an activation among \('linear', .*Received: 'tanh'"):
+        kernels.normalize(blank(2, 3), blank(5, 3), blank(2, 3), activation="tanh")
+
+
 def test_nothing_cancels_where_the_mean_is_large():
     """Mean 1000 and deviation 0.01, where x^2 - mean^2 has no digit left; one channel is an outlier, then constant."""
     x = (1000 + 1e-2 * np.random.default_rng(0).standard_normal((16, 9, 9, 19))).astype(F32)
@@ -128,9 +160,10 @@ def test_nan_stays_in_its_channel(c, bad):
         sums, lines = blank(1, 2, c), blank(3, c)
         run(kernels.batch_gradient_sums(dy, x, table, sums, 5))
         run(kernels.batch_gradient_reduce(sums, table, None, None, lines, 15))
-        dx = blank(*x.shape)
-        run(kernels.batch_input_gradient(dy, x, table, lines, dx))
-        np.testing.assert_array_equal(np.isnan(dx), np.broadcast_to(lanes, x.shape))
+        for activation in kernels.ACTIVATIONS:
+            dx = blank(*x.shape)
+            run(kernels.batch_input_gradient(dy, x, table, lines, dx, activation))
+            np.testing.assert_array_equal(np.isnan(dx), np.broadcast_to(lanes, x.shape))
 
 
 @pytest.mark.parametrize("n", [1, 7, 300])

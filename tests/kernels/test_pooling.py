@@ -13,6 +13,8 @@ P0 = ref.NO_PADDING
 CASES = [  # x shape, pool, strides, padding
     ((1, 1, 1, 1), (1, 1), (1, 1), P0),
     ((3, 8, 6, 16), (2, 2), (2, 2), P0),  # the common case has code of its own
+    ((3, 8, 6, 22), (2, 2), (2, 2), P0),  # vectors and a rest
+    ((2, 6, 6, 22), (3, 2), (3, 2), P0),
     ((2, 8, 6, 5), (3, 2), (3, 2), P0),  # a row left over
     ((2, 7, 7, 4), (2, 2), (2, 2), P0),
     ((2, 7, 8, 9), (3, 3), (1, 2), P0),  # overlapping

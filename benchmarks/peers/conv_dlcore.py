@@ -1,0 +1,46 @@
+"""dlcore's convolutions as its graphs run them: the op, planned and bound. Packing or transforming the weights belongs
+to each run, as the weights of a training step are new. "auto" is dlcore's own choice of algorithm; the others force
+one."""
+
+CONFIGS = {
+    "auto": {},
+    "direct": {"forced": "direct", "environment": {"DLCORE_CONV": "direct"}},
+    "winograd": {"forced": "winograd", "environment": {"DLCORE_CONV": "winograd"}},
+}
+
+
+def build(x, y, threads, forced=None):
+    """Return (versions, jobs)."""
+    import conv_shapes
+    import numpy as np
+
+    import dlcore
+    from dlcore import ops
+    from dlcore.graph.fuse import fuse
+    from dlcore.graph.gradient import gradients
+    from dlcore.graph.program import build as program
+    from dlcore.kernels.executor import Clock
+    from dlcore.ops import conv_algorithm as conv
+    from dlcore.ops.base import BATCH, Tensor
+
+    if forced and not hasattr(conv, "algorithm"):
+        raise RuntimeError("this dlcore has one algorithm only")
+
+    def cell(case, direction):
+        rng = np.random.default_rng(0)
+        x_of, y_of = (case.side, case.side, case.ic), (case.out, case.out, case.oc)
+        x, dy = Tensor((BATCH, *x_of), name="x"), Tensor((BATCH, *y_of), name="dy")
+        w = Tensor((case.size, case.size, case.ic // case.groups, case.oc), name="w")  # no Parameter: new at each run
+        pads = ((case.pad, case.pad),) * 2
+        out = ops.conv2d(x, w, (case.stride,) * 2, pads, (case.dilation,) * 2, case.groups)
+        fuse([out])
+        if direction != "forward":
+            out = gradients(out, dy, [x if direction == "input gradient" else w], ops.add)[0]
+        placed = {
+            tensor: rng.uniform(-1, 1, tuple(case.batch if n is BATCH else n for n in tensor.shape)).astype(np.float32)
+            for tensor in (x, dy, w, out)
+        }
+        bound = program([out.op], case.batch, Clock(), {}, placed)
+        return lambda: bound.run(1, threads)
+
+    return {"dlcore": dlcore.__version__}, conv_shapes.jobs(cell)

@@ -1,0 +1,2 @@
+#define DLC_ISA neon
+#include "tiles.inc"

@@ -1,0 +1,379 @@
+# cython: language_level=3
+"""Weight gradients of convolution: dw[ky, kx, i, o] = sum over samples n and pixels oy, ox of
+x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i] * dy[n, oy, ox, o], zero outside x.
+
+A matrix product over pixels, by the tile `outer` (csrc/README.md). There are two ways to share it among threads:
+
+- By samples: each chunk of samples has a partial sum of its own, to be added up later. The tile reads x where it lies.
+- By rows of dw: a task sums its rows over the whole batch, in order. Nothing is added up later, but every task reads all
+  of dy. Both operands are packed block by block, since rows of many channels would crowd each other out of the cache.
+
+The first is better where there are many pixels to few weights, as in the first layers of a network, the second where
+there are few pixels to many weights, as in its last.
+
+Of the first there is a second form for so few output channels that they would leave most lanes idle: pixels in the lanes,
+by the tile `correlate`.
+"""
+from libc.string cimport memset
+
+from dlcore.kernels.border cimport Border, border_bytes, bordered, has_border, make_border
+from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.geometry cimport check_windows
+from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
+from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
+
+cdef Py_ssize_t BLOCK_PIXELS = 256      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
+cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
+
+
+cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *tiles) noexcept nogil:
+    """Rows to a tile, so that all tiles of `rows` are about as large."""
+    return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else 2 * tiles.outer_rows))
+
+
+cdef Py_ssize_t[::1] array_of(list numbers):
+    cdef Py_ssize_t[::1] found = memoryview(bytearray(len(numbers) * sizeof(Py_ssize_t))).cast("l")
+    for i, number in enumerate(numbers):
+        found[<Py_ssize_t>i] = number
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# by samples
+
+ctypedef struct BySamples:
+    const dlc_tiles *tiles
+    Ref x, dy
+    float *dw                             # (chunks, kh*kw*icg, oc)
+    Border border
+    Py_ssize_t x_size, a_size, dy_size, dw_size  # floats: a sample of x, of what the tile reads, of dy; a chunk of dw
+    Py_ssize_t grain
+    Py_ssize_t samples                    # to a block
+    Py_ssize_t segments, block            # of a sample, and how many of them the tile adds up at a time
+    Py_ssize_t kc, a_step                 # pixels in a segment, floats between those of x
+    Py_ssize_t n, oc, icg
+    Py_ssize_t runs, run_rows             # of weight rows whose x are neighbours
+    int groups
+    bint packed                           # dy is copied to whole vectors first
+    const Py_ssize_t *run                 # where each begins
+    const Py_ssize_t *a_segment
+    const Py_ssize_t *b_segment
+    const Py_ssize_t *panel_segment       # of dy when packed
+
+
+cdef void by_samples_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const BySamples *a = <const BySamples *>args
+    cdef const float *x = <const float *>at(&a.x, begin, slot)
+    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
+    cdef float *dw = a.dw + begin // a.grain * a.dw_size
+    cdef const float *image
+    cdef Py_ssize_t first, count, i, segment
+    cdef bint copied = has_border(&a.border)
+    first = 0
+    while first < end - begin:
+        count = min(a.samples, end - begin - first)
+        image = x + first * a.x_size
+        if copied:
+            for i in range(count):
+                bordered(&a.border, image + i * a.x_size, <float *>slot + i * a.a_size, first == 0)
+            image = <const float *>slot
+        segment = 0
+        while segment < count * a.segments:
+            add_block(a, image, dy + first * a.dy_size, segment, min(a.block, count * a.segments - segment), dw,
+                      first + segment > 0, <float *>slot + (a.samples * a.a_size if copied else 0))
+            segment += a.block
+        first += count
+
+
+cdef void add_block(const BySamples *a, const float *image, const float *dy, Py_ssize_t segment, Py_ssize_t segments,
+                    float *dw, bint accumulate, float *panel) noexcept nogil:
+    """What the pixels of some segments add to dw."""
+    cdef Py_ssize_t column, run, row, s
+    cdef int group, rows
+    cdef dlc_outer t
+    memset(&t, 0, sizeof(t))
+    t.a_segment, t.b_segment, t.segments, t.kc = a.a_segment + segment, a.b_segment + segment, segments, a.kc
+    t.a_step, t.b_step, t.c_step, t.accumulate = a.a_step, a.oc, a.oc, accumulate
+    for group in range(a.groups):
+        column = group * a.n
+        while column < (group + 1) * a.n:
+            t.n = <int>min((group + 1) * a.n - column, a.tiles.nr)
+            t.b = dy + column
+            if a.packed:
+                for s in range(segments):
+                    a.tiles.copy_rows(dy + a.b_segment[segment + s] + column, a.oc, a.kc, t.n,
+                                      panel + a.panel_segment[s], a.tiles.nr)
+                t.b, t.b_segment, t.b_step = panel, a.panel_segment, a.tiles.nr
+            rows = tile_rows(a.run_rows, t.n, a.tiles)
+            for run in range(a.runs):
+                row = 0
+                while row < a.run_rows:
+                    t.m = <int>min(rows, a.run_rows - row)
+                    t.a = image + a.run[run] + group * a.icg + row
+                    t.c = dw + (run * a.run_rows + row) * a.oc + column
+                    a.tiles.outer(&t)
+                    row += rows
+            column += t.n
+
+
+def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
+                           int groups=1):
+    """dw[c][ky, kx, i, o] = sum over the samples n of chunk c and all oy, ox of
+    x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i] * dy[n, oy, ox, o]. One task per sample.
+
+    Args:
+        x: (n, ih, iw, ic) float32.
+        dy: (n, oh, ow, oc) float32.
+        dw: (ceil(n / grain), kh, kw, ic / groups, oc), overwritten: one partial sum per chunk of `grain` samples, to be
+            added up by `elementwise.reduce_chunks`. The step must run with this grain.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 5, True)
+    cdef BySamples a
+    n, ih, iw, ic = xb.shape
+    _, oh, ow, oc = gb.shape
+    chunks, kh, kw, icg = wb.shape[:4]
+    check_windows("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, strides, padding, dilation, groups)
+    if grain < 1 or chunks != ceildiv(n, grain):
+        raise ValueError(f"conv2d_weight_gradient: dw has {chunks} chunks for {n} samples in chunks of {grain}")
+    if suits_lanes(ow, oc, strides, groups):
+        return bind_lanes(xb, gb, wb, grain, padding, dilation)
+    (top, bottom), (left, right) = padding
+    a.tiles, a.x, a.dy, a.dw, a.grain, a.groups = tiles(), xb.rows(), gb.rows(), <float *>wb.whole(), grain, groups
+    a.border = make_border(ih, iw, ic, top, bottom, left, right)
+    a.x_size, a.dy_size, a.dw_size, a.a_size = xb.row_size(), gb.row_size(), wb.row_size(), a.border.ph * a.border.pw * ic
+    a.n, a.oc, a.icg, a.a_step = oc // groups, oc, icg, strides[1] * ic
+    row_step = strides[0] * a.border.pw * ic
+    rows = 1  # of pixels that make one segment, where the image has them side by side
+    if row_step == ow * a.a_step:
+        rows = max(r for r in range(1, oh + 1) if oh % r == 0 and (r == 1 or r * ow <= BLOCK_PIXELS))
+    a.kc, a.segments = rows * ow, oh // rows
+    taps = [ky * dilation[0] * a.border.pw * ic for ky in range(kh)]
+    a.run_rows = kw * icg
+    if groups > 1 or dilation[1] > 1:
+        taps = [tap + kx * dilation[1] * ic for tap in taps for kx in range(kw)]
+        a.run_rows = icg
+    a.runs = len(taps)
+    a.packed = a.n % a.tiles.width != 0
+    a.samples = min(grain, max(n, 1), max(1, BLOCK_PIXELS // (oh * ow)), max(1, BLOCK_FLOATS // (a.a_size + a.dy_size)))
+    a.block = min(a.samples * a.segments, max(1, BLOCK_PIXELS // a.kc))
+    count = a.samples * a.segments
+    lists = [i // a.segments * a.a_size + i % a.segments * rows * row_step for i in range(count)]
+    lists += [i * a.kc * oc for i in range(count)] + [i * a.kc * a.tiles.nr for i in range(a.block)] + taps
+    cdef Py_ssize_t[::1] numbers = array_of(lists)
+    a.a_segment = &numbers[0]
+    a.b_segment = a.a_segment + a.samples * a.segments
+    a.panel_segment = a.b_segment + a.samples * a.segments
+    a.run = a.panel_segment + a.block
+    scratch = a.samples * border_bytes(&a.border) + a.packed * a.block * a.kc * a.tiles.nr * sizeof(float)
+    return make_step(by_samples_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * icg, scratch, (xb, gb, wb, numbers),
+                     grain)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# by samples, with pixels in the lanes
+
+ctypedef struct ByLanes:
+    const dlc_tiles *tiles
+    Ref x, dy
+    float *dw
+    Border border
+    Py_ssize_t x_size, a_size, dy_size, dw_size, grain, samples   # as in BySamples
+    Py_ssize_t ic, oc, oh, ow, lanes      # floats of a row of dy with its zeros
+    Py_ssize_t borders, planes            # in scratch: where the copies of x and the planes of dy begin, after those of x
+    dlc_correlate tile
+
+
+cdef bint suits_lanes(ow, oc, strides, groups):
+    """Whether pixels fill the lanes better than output channels do."""
+    cdef Py_ssize_t width = tiles().width
+    return groups == 1 and tuple(strides) == (1, 1) and 2 * oc * ceildiv(ow, width) <= ow
+
+
+cdef void by_lanes_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const ByLanes *a = <const ByLanes *>args
+    cdef const float *x = <const float *>at(&a.x, begin, slot)
+    cdef const float *dy = <const float *>at(&a.dy, begin, slot)
+    cdef const float *image
+    cdef float *copies = <float *>slot + a.borders
+    cdef float *planes = <float *>slot + a.planes
+    cdef Py_ssize_t first = 0, count, i, row
+    cdef dlc_correlate t = a.tile
+    t.dw = a.dw + begin // a.grain * a.dw_size
+    t.dy = planes
+    memset(planes, 0, a.oc * t.dy_plane * sizeof(float))
+    while first < end - begin:
+        count = min(a.samples, end - begin - first)
+        t.x = x + first * a.x_size
+        for i in range(count):
+            if has_border(&a.border):
+                image = bordered(&a.border, x + (first + i) * a.x_size, copies + (i * a.a_size if a.ic == 1 else 0),
+                                 first == 0 and (i == 0 or a.ic == 1))
+                t.x = copies
+            else:
+                image = x + (first + i) * a.x_size
+            if a.ic > 1:
+                a.tiles.transpose(image, a.ic, a.border.ph * a.border.pw, a.ic, <float *>slot + i * a.a_size,
+                                  a.border.ph * a.border.pw)
+                t.x = <const float *>slot
+            for row in range(a.oh):
+                a.tiles.transpose(dy + (first + i) * a.dy_size + row * a.ow * a.oc, a.oc, a.ow, a.oc,
+                                  planes + (i * a.oh + row) * a.lanes, t.dy_plane)
+        t.segments, t.accumulate = count * a.oh, first > 0
+        a.tiles.correlate(&t)
+        first += count
+
+
+cdef Step bind_lanes(Buffer xb, Buffer gb, Buffer wb, Py_ssize_t grain, padding, dilation):
+    cdef ByLanes a
+    cdef Py_ssize_t n, ih, iw, pixels
+    n, ih, iw, a.ic = xb.shape
+    _, a.oh, a.ow, a.oc = gb.shape
+    _, kh, kw, _, _ = wb.shape
+    (top, bottom), (left, right) = padding
+    a.tiles, a.x, a.dy, a.dw, a.grain = tiles(), xb.rows(), gb.rows(), <float *>wb.whole(), grain
+    a.border = make_border(ih, iw, a.ic, top, bottom, left, right)
+    pixels = a.border.ph * a.border.pw
+    a.x_size, a.dy_size, a.dw_size, a.a_size = xb.row_size(), gb.row_size(), wb.row_size(), pixels * a.ic
+    a.lanes = ceildiv(a.ow, a.tiles.width) * a.tiles.width
+    a.samples = min(grain, max(n, 1), max(1, LANES_FLOATS // (a.a_size + a.oh * a.lanes * a.oc)))
+    cdef Py_ssize_t[::1] numbers = array_of(
+        [i * a.a_size + row * a.border.pw for i in range(a.samples) for row in range(a.oh)]
+        + [i * pixels + ky * dilation[0] * a.border.pw + kx * dilation[1]
+           for ky in range(kh) for kx in range(kw) for i in range(a.ic)])
+    memset(&a.tile, 0, sizeof(a.tile))
+    a.tile.x_segment, a.tile.tap = &numbers[0], &numbers[0] + a.samples * a.oh
+    a.tile.taps, a.tile.n, a.tile.dw_step = kh * kw * a.ic, a.oc, a.oc
+    a.tile.cols, a.tile.dy_segment, a.tile.dy_plane = a.ow, a.lanes, a.samples * a.oh * a.lanes
+    a.borders = a.samples * a.a_size if a.ic > 1 else 0
+    a.planes = a.borders + (border_bytes(&a.border) // sizeof(float)) * (1 if a.ic > 1 else a.samples)
+    scratch = (a.planes + a.oc * a.tile.dy_plane) * sizeof(float)
+    return make_step(by_lanes_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * a.ic, scratch, (xb, gb, wb, numbers),
+                     grain)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# by rows of dw
+
+ctypedef struct ByRows:
+    const dlc_tiles *tiles
+    const float *x
+    const float *dy
+    float *dw                             # (kh*kw*icg, oc)
+    Py_ssize_t rows, n, oc, ic, icg, kw
+    Py_ssize_t ih, iw, oh, ow, pixels     # of dy, all samples
+    Py_ssize_t sh, sw, dh, dw_, top, left
+    int groups
+
+cdef float[DLC_NR_MAX] ZEROS
+cdef Py_ssize_t ZERO = 0                  # the one segment of packed operands
+
+cdef Py_ssize_t KC = 128                  # pixels that are packed at a time: a panel of x and one of dy share L1
+
+# Rows of dw that read a panel of dy while it is there: more, and rows of 4 KB are on more pages than a TLB holds.
+SHARING_ROWS = 64
+cdef Py_ssize_t SHARING = SHARING_ROWS
+
+
+def weight_rows():
+    """Rows of dw per task of `conv2d_batch_weight_gradient`, with the instruction set in use."""
+    return tiles().nr
+
+
+cdef void by_rows_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const ByRows *a = <const ByRows *>args
+    cdef Py_ssize_t first, group, strips = SHARING // a.tiles.nr
+    for group in range(a.groups):
+        first = begin
+        while first < end:
+            add_strips(a, group, first, min(end - first, strips), <float *>slot)
+            first += strips
+
+
+cdef void add_strips(const ByRows *a, Py_ssize_t group, Py_ssize_t first, Py_ssize_t strips, float *scratch) noexcept nogil:
+    """Some strips of nr rows of dw, in the columns of one group."""
+    cdef Py_ssize_t nr = a.tiles.nr, pixel = 0, column, strip, row, rows
+    cdef float *panel = scratch + SHARING * KC
+    cdef int most
+    cdef dlc_outer t
+    memset(&t, 0, sizeof(t))
+    t.a_segment, t.b_segment, t.segments = &ZERO, &ZERO, 1
+    t.a_step, t.b_step, t.c_step, t.b = nr, nr, a.oc, panel
+    while True:  # once even for no pixels: the sum is then zero
+        t.kc, t.accumulate = min(KC, a.pixels - pixel), pixel > 0
+        for strip in range(strips):
+            gather_strip(a, group, (first + strip) * nr, pixel, t.kc, scratch + strip * KC * nr)
+        column = group * a.n
+        while column < (group + 1) * a.n:
+            t.n = <int>min((group + 1) * a.n - column, nr)
+            a.tiles.copy_rows(a.dy + pixel * a.oc + column, a.oc, t.kc, t.n, panel, nr)
+            for strip in range(strips):
+                rows = min(nr, a.rows - (first + strip) * nr)
+                most = tile_rows(rows, t.n, a.tiles)
+                row = 0
+                while row < rows:
+                    t.m = <int>min(most, rows - row)
+                    t.a = scratch + strip * KC * nr + row
+                    t.c = a.dw + ((first + strip) * nr + row) * a.oc + column
+                    a.tiles.outer(&t)
+                    row += most
+            column += t.n
+        pixel += t.kc
+        if pixel >= a.pixels:
+            break
+
+
+cdef void gather_strip(const ByRows *a, Py_ssize_t group, Py_ssize_t first, Py_ssize_t pixel, Py_ssize_t kc,
+                       float *strip) noexcept nogil:
+    """strip[k][j] = what row first + j of dw multiplies with pixel + k of dy, j < nr."""
+    cdef Py_ssize_t nr = a.tiles.nr, rows = min(nr, a.rows - first), j = 0, tap, i, count, k, line, ox, iy, x0, low, high
+    cdef Py_ssize_t start, stop
+    cdef float *to
+    while j < rows:
+        tap, i = (first + j) // a.icg, (first + j) % a.icg
+        count = min(a.icg - i, rows - j)
+        x0 = tap % a.kw * a.dw_ - a.left  # where the tap of output pixel 0 lies; it is inside for low <= ox < high
+        low = ceildiv(-x0, a.sw) if x0 < 0 else 0
+        high = ceildiv(a.iw - x0, a.sw) if x0 < a.iw else 0
+        k = 0
+        while k < kc:
+            line, ox = (pixel + k) // a.ow, (pixel + k) % a.ow
+            iy = line % a.oh * a.sh + tap // a.kw * a.dh - a.top
+            stop = min(a.ow, ox + kc - k)
+            to = strip + k * nr + j
+            k += stop - ox
+            start = stop if iy < 0 or iy >= a.ih else min(max(low, ox), stop)
+            a.tiles.copy_rows(ZEROS, 0, start - ox, count, to, nr)
+            to += (start - ox) * nr
+            ox = max(start, min(high, stop))
+            a.tiles.copy_rows(a.x + ((line // a.oh * a.ih + iy) * a.iw + start * a.sw + x0) * a.ic + group * a.icg + i,
+                              a.sw * a.ic, ox - start, count, to, nr)
+            a.tiles.copy_rows(ZEROS, 0, stop - ox, count, to + (ox - start) * nr, nr)
+        j += count
+
+
+def conv2d_batch_weight_gradient(x, dy, dw, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1), int groups=1):
+    """dw[ky, kx, i, o] = sum over all n, oy, ox of
+    x[n, oy*sh + ky*dh - top, ox*sw + kx*dw - left, i] * dy[n, oy, ox, o], in this order. One task per `weight_rows()` rows
+    (ky, kx, i) of dw; needs the whole batch.
+
+    Args:
+        x: (n, ih, iw, ic) float32.
+        dy: (n, oh, ow, oc) float32.
+        dw: (kh, kw, ic / groups, oc), overwritten.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 4, True)
+    cdef ByRows a
+    n, a.ih, a.iw, a.ic = xb.shape
+    _, a.oh, a.ow, a.oc = gb.shape
+    kh, a.kw, a.icg, _ = wb.shape
+    check_windows("conv2d_batch_weight_gradient", xb.shape, wb.shape, gb.shape, strides, padding, dilation, groups)
+    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
+    a.rows, a.n, a.groups, a.pixels = kh * a.kw * a.icg, a.oc // groups, groups, n * a.oh * a.ow
+    (a.sh, a.sw), (a.dh, a.dw_), ((a.top, _), (a.left, _)) = strides, dilation, padding
+    if a.rows == a.icg and a.pixels == n * a.ih * a.iw and a.sh == a.sw == 1:  # plain matrices: one row of pixels
+        a.oh = a.ih = 1
+        a.ow = a.iw = a.pixels
+    scratch = (SHARING + a.tiles.nr) * KC * sizeof(float)
+    return make_step(by_rows_leaf, &a, sizeof(a), ceildiv(a.rows, a.tiles.nr), <double>gb.size() * a.rows, scratch,
+                     (xb, gb, wb))

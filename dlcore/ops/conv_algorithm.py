@@ -1,0 +1,89 @@
+"""How to convolve: one function of the shape for each direction.
+
+Environment:
+    DLCORE_CONV=auto|direct|winograd|winograd4   the algorithm of all convolutions that it fits; see `algorithm`
+"""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from typing import Any
+
+from dlcore import config
+from dlcore.kernels import simd
+from dlcore.kernels.conv_narrow import vectors
+
+FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
+TILES = {"winograd": 2, "winograd4": 4}  # outputs of a Winograd tile, one side
+LEAST_CHANNELS = 8  # by Winograd: fewer are not worth its rounding errors
+SLAB_SAMPLES = 6  # in a slab of most networks
+LEAST_TILES = 4  # of a sample, for the weight gradient by Winograd: its sums are 16 numbers for each pair of channels
+
+# What a vector's multiply-add costs, that of Winograd's products being 1, and the transforms of a vector of channels of
+# a tile, there and back, for each float of a vector: a wide vector saves little in moving data.
+DIRECT = 1.25
+OVERLAP = 1.5
+TRANSFORM = 7
+
+_forced = os.environ.get("DLCORE_CONV", "") or "auto"
+if _forced not in ("auto", "direct", *TILES):
+    raise ImportError(f"DLCORE_CONV must be auto, direct, winograd or winograd4. Received: {_forced!r}")
+
+
+def algorithm(
+    direction: str,
+    x_shape: tuple[Any, ...],
+    w_shape: tuple[int, ...],
+    y_shape: tuple[Any, ...],
+    geometry: dict[str, Any],
+) -> str:
+    """How to convolve in one direction, for a convolution of x with w that gives y: what costs least, counted in
+    multiply-adds of a vector, with weights that were fitted to measurements.
+
+    "winograd" needs 2.25 times fewer multiplications, "winograd4" four times (but not for the weight gradient). Each
+    channel of each tile is transformed for it, a vector of channels at a time: a vector of them on either side, or most
+    of a wide one, pays for that.
+    "winograd4" also has some ten times the rounding errors: `config.set_precision("fast")` has to allow it.
+    "overlap", an input gradient, has sums for the pixels under each window and adds them up where windows overlap: with
+    few input channels these fill vectors better than sums for each pixel do.
+    "batch", a weight gradient, sums over the whole batch at once. Partial sums for each slab would be larger than what
+    they are made from, x and dy of the slab.
+    "direct" is none of them: sums over the taps for each pixel, or over the pixels of a slab for each weight.
+
+    Args:
+        direction: FORWARD, INPUT_GRADIENT or WEIGHT_GRADIENT.
+        w_shape: (kh, kw, ic / groups, oc).
+    """
+    kh, kw, ic, oc = w_shape
+    (sh, sw), groups, back = geometry["strides"], geometry["groups"], direction == INPUT_GRADIENT
+    size, (read, written) = (x_shape if back else y_shape)[1:3], (oc, ic) if back else (ic, oc)
+    costs = {"direct": DIRECT * prod(size) * kh * kw / (sh * sw if back else 1) * read * vectors(written)}
+    if direction == FORWARD and vectors(2 * written) == 1:  # two neighbours are one pixel; see `ops.conv_narrow`
+        costs["direct"] *= (kw + sw) / (2 * kw)
+    if back and groups == 1:
+        costs["overlap"] = OVERLAP * prod(y_shape[1:3]) * kh * (oc + 1) * vectors(kw * ic)
+    if (kh, kw) == (3, 3) and geometry["strides"] == geometry["dilation"] == (1, 1) and groups == 1:
+        if _forced in TILES:
+            return _forced if direction != WEIGHT_GRADIENT else "winograd"
+        tiles = _products(2, size) / 16
+        missed = back and min(size) < 2  # by most taps, which "direct" never visits
+        few = missed or min(ic, oc) < LEAST_CHANNELS or (direction == WEIGHT_GRADIENT and tiles < LEAST_TILES)
+        if _forced == "auto" and not few:
+            transforms = TRANSFORM * simd.nr() / 2 * (vectors(read) + vectors(written))
+            costs["winograd"] = tiles * (16 * read * vectors(written) + transforms)
+    best = min(costs, key=lambda name: costs[name])
+    if direction != WEIGHT_GRADIENT:
+        fast = best == "winograd" and config.get_precision() == "fast" and min(size) > 4
+        return "winograd4" if fast and _products(4, size) < 0.75 * _products(2, size) else best
+    return "batch" if best == "direct" and _outgrows(w_shape, x_shape, y_shape) else best
+
+
+def _outgrows(w_shape: tuple[int, ...], *images: tuple[Any, ...]) -> bool:
+    """Whether weights are larger than a slab of these images."""
+    return prod(w_shape) > SLAB_SAMPLES * sum(prod(shape[1:]) for shape in images)
+
+
+def _products(m: int, size: tuple[int, ...]) -> int:
+    """Multiplications of Winograd from one channel to one channel, with what hangs over of tiles of m x m outputs."""
+    return int((m + 2) ** 2 * -(-size[0] // m) * -(-size[1] // m))

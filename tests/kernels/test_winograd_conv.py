@@ -1,0 +1,192 @@
+"""transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient, conv2d_weight_gradient by Winograd."""
+
+import numpy as np
+import pytest
+import reference as ref
+from harness import HALF_ULP, blank, results, uniform, whole
+
+from dlcore.kernels import activations, simd
+from dlcore.kernels import winograd_conv as winograd
+
+P0, P1 = ref.NO_PADDING, ((1, 1), (1, 1))
+CASES = [  # x shape, oc, padding
+    ((1, 3, 3, 1), 1, P0),  # one pixel
+    ((2, 8, 8, 16), 16, P1),
+    ((3, 9, 7, 13), 33, P1),  # odd sizes: tiles hang over
+    ((5, 4, 4, 33), 17, P1),  # several samples in a block of tiles
+    ((2, 7, 15, 40), 7, ((0, 0), (2, 1))),
+    ((1, 5, 4, 3), 127, ((3, 0), (1, 4))),  # more padding than any tap can use
+    ((2, 33, 30, 64), 64, P1),  # several blocks
+    ((1, 1, 127, 15), 8, ((1, 1), (0, 0))),
+    ((1, 6, 5, 127), 65, ((2, 2), (2, 2))),
+]
+# Largest errors, in roundings of (largest pixel) * (largest weight) * sqrt(length of the sum): those of the sums, and
+# those of the transforms, which F(4x4, 3x3) multiplies by some ten.
+ROUNDINGS = {2: 16, 4: 128}
+
+
+def transformed(w, m, transpose=False):
+    k, n = w.shape[:1:-1] if transpose else w.shape[2:]
+    return results(lambda u: winograd.transform_weights(w, u, transpose), blank(*winograd.weights_shape(k, n, m)))
+
+
+def geometry(padding):
+    return (1, 1), padding, (1, 1), 1
+
+
+def assert_close(got, expected, terms, m):
+    """For factors up to 1."""
+    assert not np.isnan(got).any()
+    error = np.abs(got.astype(np.float64) - expected).max(initial=0)
+    assert error <= ROUNDINGS[m] * HALF_ULP * (1 + np.sqrt(terms)), error / (HALF_ULP * (1 + np.sqrt(terms)))
+
+
+def forward(x, w, b, padding, m, activation=0, splits=1, residual=None):
+    u = transformed(w, m)
+    y = blank(*ref.conv2d(x[:, :, :, :1], w[:, :, :1], None, *geometry(padding)).shape)
+    return results(lambda y: winograd.conv2d_forward(x, u, b, y, padding, activation, splits, residual), y)
+
+
+def pooled(x, w, b, m, relu, splits=1, indexed=True):
+    u, shape = transformed(w, m), (len(x), x.shape[1] // 2, x.shape[2] // 2, w.shape[3])
+    if not indexed:
+        return results(lambda y: winograd.conv_pool2d_forward(x, u, b, y, None, P1, relu, splits), blank(*shape))
+    both = blank(*shape), blank(*shape, dtype=np.uint8)
+    return results(lambda y, index: winograd.conv_pool2d_forward(x, u, b, y, index, P1, relu, splits), *both)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("x_shape, oc, padding", CASES)
+def test_forward_and_input_gradient_against_reference(x_shape, oc, padding, m):
+    x, w, b = uniform(*x_shape), uniform(3, 3, x_shape[3], oc, seed=1), uniform(oc, seed=2)
+    expected = ref.conv2d(x, w, b, *geometry(padding))
+    assert_close(forward(x, w, b, padding, m), expected, 9 * x_shape[3], m)
+    dy, u = uniform(*expected.shape, seed=3), transformed(w, m, True)
+    dx = results(lambda dx: winograd.conv2d_input_gradient(dy, u, dx, padding), blank(*x_shape))
+    assert_close(dx, ref.conv2d_input_gradient(dy, w, x_shape, *geometry(padding)), 9 * oc, m)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("x_shape, oc, padding", CASES)
+def test_weight_gradient_against_reference(x_shape, oc, padding):
+    x, w_shape, grain = uniform(*x_shape), (3, 3, x_shape[3], oc), 2
+    dy = uniform(*ref.conv2d(x, np.zeros(w_shape, np.float32), None, *geometry(padding)).shape, seed=3)
+    chunks = blank(-(-len(x) // grain), *w_shape)
+    runs = [(threads, grain) for threads in (1, 2, 3, 4)]
+    got = results(lambda dw: winograd.conv2d_weight_gradient(x, dy, dw, grain, padding), chunks, runs=runs)
+    for i, part in enumerate(got):
+        some = np.s_[grain * i : grain * (i + 1)]
+        expected = ref.conv2d_weight_gradient(x[some], dy[some], w_shape, *geometry(padding))
+        assert_close(part, expected, dy[some, ..., 0].size, 2)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("relu", [True, False])
+@pytest.mark.parametrize("m, shape", [(2, (3, 9, 8, 5)), (4, (3, 9, 8, 5)), (4, (2, 13, 14, 33)), (2, (4, 2, 3, 1))])
+def test_pooling_is_that_of_the_convolution(m, shape, relu, indexed):
+    x, w, b = uniform(*shape), uniform(3, 3, shape[3], 19, seed=1), uniform(19, seed=2)
+    z, got = forward(x, w, b, P1, m), pooled(x, w, b, m, relu, indexed=indexed)
+    if indexed:
+        got, won = got
+    size = got.shape[1:3]
+    four = z[:, : 2 * size[0], : 2 * size[1]].reshape(len(x), size[0], 2, size[1], 2, 19)
+    four = four.transpose(0, 1, 3, 5, 2, 4).reshape(*got.shape, 4)
+    best = four.max(axis=-1)
+    np.testing.assert_array_equal(got, np.maximum(best, 0) if relu else best)
+    if indexed:
+        np.testing.assert_array_equal(won, np.where(relu & (best <= 0), 4, four.argmax(axis=-1)))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("splits", [2, 3, 7])
+def test_splits_of_a_sample_give_the_same_bits(m, splits):
+    for size in ((13, 10), (4, 4)):  # by rows of tiles, and by channels where these are few
+        x, w, b = uniform(2, *size, 20), uniform(3, 3, 20, 70, seed=1), uniform(70, seed=2)
+        residual = uniform(2, *size, 70, seed=3)
+        one, many = (forward(x, w, b, P1, m, 1, n, residual) for n in (1, splits))
+        np.testing.assert_array_equal(many, one)
+        for one, many in zip(pooled(x, w, b, m, True), pooled(x, w, b, m, True, splits), strict=True):
+            np.testing.assert_array_equal(many, one)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("kind", activations.KINDS)
+@pytest.mark.parametrize("x_shape, oc, padding", CASES)
+def test_a_residual_is_added_before_the_activation(x_shape, oc, padding, kind, m):
+    x, w, b = uniform(*x_shape), uniform(3, 3, x_shape[3], oc, seed=1), uniform(oc, seed=2)
+    plain = forward(x, w, b, padding, m)
+    residual, twin = uniform(*plain.shape, seed=3), blank(*plain.shape)
+    activations.forward(plain + residual, twin, kind).run()
+    np.testing.assert_array_equal(forward(x, w, b, padding, m, activations.KINDS[kind], 1, residual), twin)
+
+
+@pytest.mark.usefixtures("isa")
+def test_small_integers_are_exact():
+    """F(2x2, 3x3) only adds, and halves twice."""
+    x, w, b = whole(2, 9, 8, 17), whole(3, 3, 17, 9, seed=1), whole(9, seed=2)
+    expected = ref.conv2d(x, w, b, *geometry(P1))
+    np.testing.assert_array_equal(forward(x, w, b, P1, 2), expected)
+    dy, dw = whole(*expected.shape, seed=3), blank(1, *w.shape)
+    winograd.conv2d_weight_gradient(x, dy, dw, 2, P1).run()
+    np.testing.assert_array_equal(dw[0], ref.conv2d_weight_gradient(x, dy, w.shape, *geometry(P1)))
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("m", [2, 4])
+@pytest.mark.parametrize("kind", activations.KINDS)
+def test_fused_activation_equals_its_unfused_twin(kind, m):
+    x, w, b = uniform(2, 5, 6, 3), uniform(3, 3, 3, 33, seed=1), uniform(33, seed=2)
+    plain = forward(x, w, b, P1, m)
+    twin = blank(*plain.shape)
+    activations.forward(plain, twin, kind).run()
+    np.testing.assert_array_equal(forward(x, w, b, P1, m, activations.KINDS[kind]), twin)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("m", [2, 4])
+def test_nan_reaches_at_least_its_window_and_at_most_its_tiles(m):
+    x, w = uniform(1, 13, 12, 9), uniform(3, 3, 9, 17, seed=1)
+    x[0, 6, 5, 4] = np.nan
+    y, expected = forward(x, w, None, P1, m), ref.conv2d(x, w, None, *geometry(P1))
+    assert np.isnan(y[np.isnan(expected)]).all()
+    touched = {(oy // m, ox // m) for oy in range(5, 8) for ox in range(4, 7)}
+    for oy, ox in np.argwhere(np.isnan(y).any(axis=(0, 3))):
+        assert (oy // m, ox // m) in touched
+    u, pooled = transformed(w, m), blank(1, 6, 6, 17)
+    winograd.conv_pool2d_forward(x, u, None, pooled, None, P1, True).run()
+    assert np.isnan(pooled[0, 2:4, 2:4]).all()
+
+
+def test_shapes_are_checked():
+    x, w, y, b = blank(2, 5, 6, 4), whole(3, 3, 4, 8), blank(2, 5, 6, 8), blank(8)
+    u, turned = transformed(w, 2), transformed(w, 2, True)
+    with pytest.raises(ValueError, match=r"conv2d_forward: x .* do not fit together"):
+        winograd.conv2d_forward(x, u, b, y)
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected u of shape \(.*, 16, 4, .*\). Received"):
+        winograd.conv2d_forward(x, turned, b, y, P1)
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected b of shape \(8,\)"):
+        winograd.conv2d_forward(x, u, blank(7), y, P1)
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected residual of shape \(2, 5, 6, 8\)"):
+        winograd.conv2d_forward(x, u, b, y, P1, residual=x)
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected splits of 1 or more\. Received: 0"):
+        winograd.conv2d_forward(x, u, b, y, P1, splits=0)
+    with pytest.raises(ValueError, match=r"conv2d_input_gradient: expected u of shape"):
+        winograd.conv2d_input_gradient(y, u, x, P1)
+    with pytest.raises(
+        ValueError, match=r"conv_pool2d_forward: y \(2, 5, 6, 8\) is not what 2x2 windows leave of 5 x 6"
+    ):
+        winograd.conv_pool2d_forward(x, u, b, y, None, P1)
+    with pytest.raises(ValueError, match=r"conv_pool2d_forward: expected index of shape \(2, 2, 3, 8\)"):
+        winograd.conv_pool2d_forward(x, u, b, blank(2, 2, 3, 8), blank(2, 2, 2, 8, dtype=np.uint8), P1)
+    with pytest.raises(ValueError, match=r"transform_weights: expected w of shape \(3, 3, ic, oc\)"):
+        winograd.transform_weights(whole(2, 3, 4, 8), u)
+    with pytest.raises(ValueError, match="transform_weights: expected u of shape"):
+        winograd.transform_weights(w, blank(1, 16, 4, simd.nr() + 1))
+    with pytest.raises(ValueError, match=r"conv2d_weight_gradient: expected dw of shape \(chunks, 3, 3, 4, 8\)"):
+        winograd.conv2d_weight_gradient(blank(2, 5, 6, 4), blank(2, 4, 7, 8), blank(1, 2, 2, 4, 8), 2, ((0, 0), (1, 1)))
+    with pytest.raises(ValueError, match="dw has 2 chunks for 2 samples in chunks of 2"):
+        winograd.conv2d_weight_gradient(x, y, blank(2, 3, 3, 4, 8), 2, P1)

@@ -1,0 +1,171 @@
+"""Which convolutions go through Winograd's domain, and that models are the same whichever way they go."""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import pytest
+import reference as ref
+from graphs import gathers, loss_and_gradients
+from harness import uniform
+
+import dlcore
+from dlcore import config, layers, ops
+from dlcore.kernels import simd
+from dlcore.ops import conv_algorithm as conv
+from dlcore.ops.base import Parameter
+
+ONE = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+DIRECTIONS = conv.FORWARD, conv.INPUT_GRADIENT, conv.WEIGHT_GRADIENT
+
+
+@pytest.fixture(autouse=True)
+def unchanged():
+    before = conv._forced, config.get_precision()
+    yield
+    conv._forced = before[0]
+    config.set_precision(before[1])
+
+
+def chosen(kh, kw, ic, oc, size=(16, 16), **other):
+    """The algorithms of the three directions, where the images that are read and written have the same size."""
+    shapes = (None, *size, ic), (kh, kw, ic, oc), (None, *size, oc)
+    return [conv.algorithm(direction, *shapes, ONE | other) for direction in DIRECTIONS]
+
+
+TWO, FOUR = ["winograd"] * 3, ["winograd4", "winograd4", "winograd"]
+
+
+def none_by_winograd(found):
+    return not any(name.startswith("winograd") for name in found)
+
+
+def test_many_channels_go_by_winograd():
+    assert chosen(3, 3, 64, 64) == TWO
+    config.set_precision("fast")
+    assert chosen(3, 3, 64, 64) == chosen(3, 3, 64, 64, size=(7, 7)) == FOUR
+    assert chosen(3, 3, 64, 64, size=(6, 6)) == TWO  # tiles of 4x4 would hang over too far
+    assert chosen(3, 3, 64, 64, size=(4, 4)) == TWO
+
+
+@pytest.mark.parametrize("isa", simd.usable())
+def test_a_vector_of_channels_is_enough(isa):
+    with simd.use(isa):
+        assert chosen(3, 3, 16, 16) == chosen(3, 3, 12, 24) == TWO
+        assert none_by_winograd(chosen(3, 3, 7, 64) + chosen(3, 3, 64, 7))
+
+
+def test_weights_of_small_images_take_the_whole_batch_at_once():
+    assert chosen(3, 3, 64, 64, size=(2, 2)) == ["winograd", "winograd", "batch"]
+    assert chosen(3, 3, 512, 512, size=(4, 4)) == TWO
+
+
+def test_an_image_that_most_taps_miss_has_its_gradient_directly():
+    assert chosen(3, 3, 64, 64, size=(1, 1))[1] == "direct"
+
+
+@pytest.mark.parametrize("forced", ["auto", "winograd", "winograd4"])
+def test_what_winograd_cannot_do_goes_another_way(forced):
+    conv._forced = forced
+    for other in (dict(strides=(2, 1)), dict(dilation=(1, 2)), dict(groups=2)):
+        assert none_by_winograd(chosen(3, 3, 64, 64, **other))
+    assert none_by_winograd(chosen(5, 5, 64, 64) + chosen(1, 1, 64, 64) + chosen(1, 3, 64, 64))
+
+
+@pytest.mark.parametrize("forced, expected", [("winograd", TWO), ("winograd4", FOUR)])
+def test_one_algorithm_can_be_forced(forced, expected):
+    conv._forced = forced
+    assert chosen(3, 3, 64, 64) == chosen(3, 3, 1, 2) == expected
+    conv._forced = "direct"
+    assert none_by_winograd(chosen(3, 3, 64, 64))
+
+
+def python(code, **environ):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), **environ}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=tempfile.gettempdir(), env=env, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize("variable, known", [
+    ("DLCORE_CONV", "auto, direct, winograd or winograd4"),
+    ("DLCORE_PRECISION", "one of default, fast"),
+])  # fmt: skip
+def test_the_environment_is_checked(variable, known):
+    done = python("import dlcore", **{variable: "best"})
+    assert f"ImportError: {variable} must be {known}. Received: 'best'" in done.stderr
+    show = "from dlcore import config, ops; print(ops.conv_algorithm._forced, config.get_precision())"
+    done = python(show, DLCORE_CONV="winograd", DLCORE_PRECISION="fast")
+    assert done.stdout.split() == ["winograd", "fast"]
+
+
+def test_precision_is_checked_and_shown():
+    with pytest.raises(ValueError, match=r"precision must be one of default, fast. Received: 'slow'"):
+        config.set_precision("slow")
+    config.set_precision("fast")
+    assert config.config()["precision"] == "fast"
+
+
+def network(normalize):
+    """Convolutions alone, with ReLU, with pooling of both kinds, with zeros around and, perhaps, with normalisation."""
+    return dlcore.Sequential(
+        [
+            layers.Input((13, 12, 5)),
+            layers.Conv2D(17, 3, padding="same", activation="relu"),
+            *([layers.BatchNormalization()] if normalize else []),
+            layers.ZeroPadding2D(1),
+            layers.Conv2D(9, 3, activation="relu"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(33, 3, padding="same"),
+            layers.MaxPooling2D(3),
+            layers.Flatten(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("forced, tolerance", [("winograd", 2e-5), ("winograd4", 2e-4)])
+def test_a_model_is_the_same_whichever_way_it_goes(forced, tolerance, normalize):
+    x, y = uniform(10, 13, 12, 5), np.arange(10, dtype=np.int32) % 4
+    found = []
+    for way in ("direct", forced):
+        conv._forced = way
+        dlcore.utils.set_random_seed(1)
+        model = network(normalize)
+        model.compile("sgd", "sparse_categorical_crossentropy")
+        losses = [model.train_on_batch(x, y) for _ in range(3)]
+        found.append([np.array(losses), model.predict(x, verbose=0), *model.get_weights()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_gradients_against_finite_differences(pool):
+    conv._forced = "winograd"
+    images, one = uniform(3, 6, 5, 2), ((1, 1), (1, 1))
+    w, b = (Parameter(shape, uniform(*shape, seed=1), "w") for shape in ((3, 3, 2, 3), (3,)))
+
+    def graph(x):
+        y = ops.bias_add(ops.conv2d(x, w, padding=one), b)
+        y = ops.max_pool2d(y, (2, 2), (2, 2)) if pool else y
+        return ops.sum(ops.square(y), axis=(1, 2, 3))
+
+    def slow(x, w, b):
+        y = ref.conv2d(x, w, b, padding=one)
+        y = ref.max_pool2d(y, (2, 2), (2, 2))[0] if pool else y
+        return (y**2).sum(axis=(1, 2, 3)).mean()
+
+    (x,) = gathers(x=images)
+    got = loss_and_gradients(lambda: [graph(x)], [x, w, b], {"x": images})[1:]
+    for i, gradient in enumerate(got):
+        arrays = [images.astype(np.float64), w.numpy().astype(np.float64), b.numpy().astype(np.float64)]
+        for at in list(np.ndindex(gradient.shape))[::5]:
+            ends = []
+            for step in (1e-5, -1e-5):
+                moved = [a.copy() for a in arrays]
+                moved[i][at] += step
+                ends.append(slow(*moved))
+            np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-5, rtol=1e-4, atol=1e-4)
