@@ -135,17 +135,20 @@ def threads(n: int) -> Iterator[None]:
 
 
 def set_precision(precision: str) -> None:
-    """How exact float32 results have to be, in the whole process, for graphs that are built from now on: "default", or
-    "fast", which lets large 3x3 convolutions use F(4x4, 3x3) of Winograd's algorithms, with some ten times the rounding
-    errors.
+    """How exact float32 results have to be, in the whole process: "default", or "fast", which lets large 3x3
+    convolutions use F(4x4, 3x3) of Winograd's algorithms, with some ten times the rounding errors. Models that have
+    been used follow with their next call; what runs meanwhile ends as it began.
 
     Raises:
         ValueError: neither of them.
     """
+    from dlcore.ops.base import changes  # which needs the configuration
+
     global _precision
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
     _precision = precision
+    changes.note()
 
 
 def get_precision() -> str:

@@ -43,6 +43,15 @@ def test_rows_of_the_batch(tb):
           [parameter(*((3, 5) if tb else (5, 3)))])  # fmt: skip
 
 
+def test_operator_and_arrays_in_any_order():
+    a, b = uniform(2, 3, 4), np.asfortranarray(uniform(4, 5, seed=1))
+    np.testing.assert_array_equal(compute(lambda x: x @ b, a), compute(lambda x: ops.matmul(x, b.copy("C")), a))
+    c = uniform(5, 3, seed=2)
+    np.testing.assert_allclose(compute(lambda x: c @ x, a), c @ a, rtol=1e-5, atol=1e-6)
+    with pytest.raises(TypeError, match="matmul: expected tensors or arrays"):
+        compute(lambda x: ops.matmul(x, None), a)
+
+
 def test_arrays():
     a, b = uniform(2, 37, 65), uniform(2, 65, 33, seed=1)
     np.testing.assert_allclose(compute(ops.matmul, a, b), a @ b, rtol=1e-4, atol=1e-5)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -169,3 +170,19 @@ def test_gradients_against_finite_differences(pool):
                 moved[i][at] += step
                 ends.append(slow(*moved))
             np.testing.assert_allclose(gradient[at], (ends[0] - ends[1]) / 2e-5, rtol=1e-4, atol=1e-4)
+
+
+def test_a_model_that_was_used_follows_the_precision():
+    conv2d = layers.Conv2D(32, 3, padding="same", activation="relu")
+    model, x = dlcore.Sequential([layers.Input((24, 24, 16)), conv2d]), uniform(5, 24, 24, 16)
+    exact = model.predict(x)
+    config.set_precision("fast")
+    fast = model.predict(x)
+    with ThreadPoolExecutor(3) as pool:  # predictors of their own
+        for one in pool.map(model.predict, [x] * 6):
+            np.testing.assert_array_equal(one, fast)
+    config.set_precision("default")
+    np.testing.assert_array_equal(model.predict(x), exact)
+    np.testing.assert_array_equal(model.predict(x[:3]), exact[:3])
+    assert not np.array_equal(fast, exact)
+    np.testing.assert_allclose(fast, exact, rtol=1e-4, atol=1e-4)

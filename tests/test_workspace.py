@@ -105,3 +105,33 @@ def test_memory_does_not_grow_over_many_predictions():
     for n in sizes[1000:]:
         model.predict(x[:n])
     assert resident() - before < 8e6
+
+
+def test_predictions_see_all_old_weights_or_all_new_ones():
+    dense = [dlcore.layers.Dense(30) for _ in range(12)]
+    model = dlcore.Sequential([dlcore.layers.Input((30,)), *dense, dlcore.layers.Dense(3)])
+    x, sets = uniform(4, 30), []
+    for scale in (1.0, -1.0):
+        sets.append([np.full(w.shape, scale / 30, np.float32) for w in model.weights])
+    expected = []
+    for weights in sets:
+        model.set_weights(weights)
+        expected.append(model.predict(x))
+    assert not np.array_equal(*expected)
+    found, stop = [], threading.Event()
+
+    def predicting():
+        while not stop.is_set():
+            found.append(model.predict(x))
+
+    threads = [threading.Thread(target=predicting) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for i in range(300):
+        model.set_weights(sets[i % 2])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert found
+    for one in found:
+        assert any(np.array_equal(one, y) for y in expected)

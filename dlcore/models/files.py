@@ -44,7 +44,8 @@ class Saved(Network):
         save_weights(self, filepath, overwrite)  # type: ignore[arg-type]
 
     def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Take the weights in a file: all of them or, if something does not fit, none.
+        """Take the weights in a file: all of them or, if something does not fit, none. Predictions in other threads see
+        all of the old weights, or all of the new ones.
 
         Args:
             skip_mismatch: leave layers that do not fit as they are, with a warning.
@@ -55,7 +56,8 @@ class Saved(Network):
         """
         from dlcore.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch)  # type: ignore[arg-type]
+        with self._lock.write():
+            load_weights(self, filepath, skip_mismatch)  # type: ignore[arg-type]
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:

@@ -87,19 +87,25 @@ class Network(Layer):
         changes.note()
 
     def release_workspace(self) -> None:
-        """Give back the memory that predicting, evaluating and training worked in; not in Keras.
+        """Give back the memory that predicting, evaluating and training worked in; not in Keras. The allocator of the C
+        library may keep the smaller blocks.
 
         A model keeps what it has bound for the last eight batch sizes, for each kind of use and each thread that
         predicts at one time, so that the next call need not bind again. Weights, the optimizer's state and metrics
         stay. Predictions in other threads are waited for.
 
         Raises:
-            RuntimeError: the model is training or evaluating.
+            RuntimeError: the model is training or evaluating; its callbacks run meanwhile.
         """
         with self._exclusive("release_workspace"), self._lock.write():
             for bound in self._functions.values():
                 bound.function.release()
             self._renew_predictors()
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """As for a layer. Predictions in other threads see all of the old weights, or all of the new ones."""
+        with self._lock.write():
+            super().set_weights(weights)
 
     # -- structure
 
@@ -337,13 +343,14 @@ class Network(Layer):
         return self._arena
 
     def _drop_stale(self) -> None:
-        """Forget what is bound to other layers, or to memory where the weights no longer lie: another model that shares
-        them trains too."""
+        """Forget what is bound to other layers, to memory where the weights no longer lie (another model that shares
+        them trains too), or in another precision."""
         last = changes.last
         if self._seen is last:
             return
         bound_to: dict[Any, Any] = {layer: layer._trainable for layer in self._deep()}
         bound_to.update((w, w.value) for w in self.weights)
+        bound_to[config.get_precision()] = None
         with self._lock.write():
             known = self._bound_to
             if list(bound_to) != list(known):

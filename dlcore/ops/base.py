@@ -42,7 +42,7 @@ def split_evenly(batch: int, work: float, most: int) -> int:
     return splits
 
 
-# What Python's operators do with tensors, by name; `ops.broadcast` fills it in.
+# What Python's operators do with tensors, by name; `ops.broadcast` and `ops.gemm` fill it in.
 operators: dict[str, Callable[..., Tensor]] = {}
 
 
@@ -50,8 +50,8 @@ class Tensor:
     """A value of a graph: `shape` (axis 0 is BATCH for activations), `dtype` one of "f" "i" "B" "d", and the op that
     computes it (None for parameters and totals).
 
-    + - * / ** abs and < <= > >= are the ops of those names (`ops.add`, `ops.less`, ...) with other tensors, arrays and
-    numbers. == tells whether two are one tensor: they are keys of dictionaries."""
+    + - * / ** @ abs and < <= > >= are the ops of those names (`ops.add`, `ops.less`, ...) with other tensors, arrays
+    and numbers. == tells whether two are one tensor: they are keys of dictionaries."""
 
     __array_ufunc__ = None  # array + tensor is the tensor's to compute
 
@@ -95,6 +95,12 @@ class Tensor:
 
     def __rpow__(self, other: Any) -> Tensor:
         return operators["power"](other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return operators["matmul"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return operators["matmul"](other, self)
 
     def __neg__(self) -> Tensor:
         return operators["negative"](self)
@@ -147,7 +153,7 @@ class Parameter(Tensor):
 
     def __init__(self, shape: Sequence[int], value: np.ndarray, name: str, trainable: bool = True):
         super().__init__(shape, "f", None, name)
-        self.place(np.array(value, np.float32).reshape(self.shape), None)
+        self.place(np.array(value, np.float32, order="C").reshape(self.shape), None)
         self.trainable = trainable
         self.regularizer: Any = None
         self.constraint: Any = None
@@ -159,7 +165,7 @@ class Parameter(Tensor):
 
     @value.setter
     def value(self, value: Any) -> None:
-        self.place(self._fitting(value).copy(), None)
+        self.place(np.array(self._fitting(value), order="C"), None)
 
     def place(self, memory: np.ndarray, arena: Any) -> None:
         """Let the value lie in `memory`; `arena` is the model's that holds it, when there is one."""
@@ -190,7 +196,7 @@ class Parameter(Tensor):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.place(np.array(self.memory), None)  # a pickle may be mapped read-only
+        self.place(np.array(self.memory, order="C"), None)  # a pickle may be mapped read-only
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """np.asarray(weight) is a copy of its value, as Keras' variables give."""

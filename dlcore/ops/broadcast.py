@@ -56,7 +56,7 @@ def operand(what: str, x: Any) -> Operand:
     if isinstance(x, (int, float, np.number, np.bool_)):
         return float(x)
     try:
-        array = np.asarray(x, np.float32)
+        array = np.asarray(x, np.float32, order="C")
     except (TypeError, ValueError):
         raise TypeError(f"{what}: expected tensors, arrays or numbers. Received: {x!r}") from None
     return Parameter(array.shape, array, "constant", trainable=False) if array.ndim else float(array)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore.kernels import gemm as kernels
-from dlcore.ops.base import BATCH_WIDE, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, Op, Tensor, operators
 from dlcore.ops.broadcast import operands
 from dlcore.ops.reduction import batched, total_over_batch
 from dlcore.ops.reduction import sum as sum_
@@ -70,17 +70,20 @@ def _for(x: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool, transpos
 
 
 def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
-    """The matrix product of the last two axes, as `numpy.matmul` has it.
+    """The matrix product of the last two axes, as `numpy.matmul` has it for two axes or more; also a @ b.
 
     Args:
         a: (..., m, k), or (..., k, m) with `transpose_a`.
         b: (..., k, n), or (..., n, k) with `transpose_b`. The leading axes of a and b are the same, or one of the
-            two has none, as a weight has: it is then multiplied with every matrix of the other.
+            two has none, as a weight has: it is then multiplied with every matrix of the other. One of them may be an
+            array. With `transpose_b`, a batch of one row may round in another way than a larger one.
 
     Raises:
         ValueError: the shapes do not fit together, or the sum would run over the batch.
-        TypeError: neither is a tensor.
+        TypeError: neither is a tensor nor an array.
     """
+    if a is None or b is None:
+        raise TypeError(f"matmul: expected tensors or arrays. Received: {a!r} and {b!r}")
     a, b = operands("matmul", a, b)
     shapes = f"Received: {getattr(a, 'shape', a)} and {getattr(b, 'shape', b)}, {transpose_a=}, {transpose_b=}"
     if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.ndim < 2 or b.ndim < 2:
@@ -91,3 +94,6 @@ def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False)
     if k != depth or (a.ndim > 2 and b.ndim > 2 and a.shape[:-2] != b.shape[:-2]):
         raise ValueError(f"matmul: the shapes do not fit together. {shapes}")
     return MatMul(a, b, transpose_a, transpose_b).output
+
+
+operators["matmul"] = matmul
