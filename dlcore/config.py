@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -29,6 +29,8 @@ PRECISIONS = ("default", "fast")
 _precision = os.environ.get("DLCORE_PRECISION", "") or "default"
 if _precision not in PRECISIONS:
     raise ImportError(f"DLCORE_PRECISION must be one of {', '.join(PRECISIONS)}. Received: {_precision!r}")
+
+precision_listeners: list[Callable[[], object]] = []  # told of each change
 
 _local = threading.local()
 _initial_limit = executor.openmp_limit()
@@ -142,13 +144,12 @@ def set_precision(precision: str) -> None:
     Raises:
         ValueError: neither of them.
     """
-    from dlcore.ops.base import changes  # which needs the configuration
-
     global _precision
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}. Received: {precision!r}")
     _precision = precision
-    changes.note()
+    for listen in precision_listeners:
+        listen()
 
 
 def get_precision() -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from dlcore import config
 from dlcore.kernels import simd
+from dlcore.ops.base import changes
 from dlcore.kernels.conv_narrow import vectors
 
 FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
@@ -25,6 +26,8 @@ LEAST_TILES = 4  # of a sample, for the weight gradient by Winograd: its sums ar
 DIRECT = 1.25
 OVERLAP = 1.5
 TRANSFORM = 7
+
+config.precision_listeners.append(changes.note)  # models that have been used choose again
 
 _forced = os.environ.get("DLCORE_CONV", "") or "auto"
 if _forced not in ("auto", "direct", *TILES):
