@@ -12,8 +12,8 @@ from typing import Any
 
 from dlcore import config
 from dlcore.kernels import simd
-from dlcore.ops.base import changes
 from dlcore.kernels.conv_narrow import vectors
+from dlcore.ops.base import changes
 
 FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
 TILES = {"winograd": 2, "winograd4": 4}  # outputs of a Winograd tile, one side
