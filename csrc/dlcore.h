@@ -267,8 +267,6 @@ typedef struct {
                            const float *bias, int activation, float *y);
     void (*merge_pixels)(const float *w, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
                          ptrdiff_t step, float *y, ptrdiff_t y_step);
-    void (*merge_pixels_gradient)(const float *y, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
-                                  ptrdiff_t step, float *dw);
 
     /* convolution with pooling */
     void (*conv_pool)(const dlc_conv_pool *t);

@@ -24,11 +24,9 @@
 #if defined(__clang__)
 #define UNROLL_ALL _Pragma("clang loop unroll(full)")
 #define UNROLL_BY_TWO _Pragma("clang loop unroll_count(2)")
-#define UNROLL_BY_FOUR _Pragma("clang loop unroll_count(4)")
 #else
 #define UNROLL_ALL _Pragma("GCC unroll 32")
 #define UNROLL_BY_TWO _Pragma("GCC unroll 2")
-#define UNROLL_BY_FOUR _Pragma("GCC unroll 4")
 #endif
 
 #if defined(__AVX512F__)

@@ -19,12 +19,11 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from dlcore.graph.graph import consumers, topological
-from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, Op, Parameter, Tensor
+from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, SLAB_SAMPLES, Op, Parameter, Tensor
 
 ALIGN = 64
 ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8}
 SLAB_BYTES = 1 << 20  # that an op may touch in a slab: what L2 holds besides weights
-SLAB_SAMPLES = 6  # rows of the register tile, so that a dense layer on one slab fills it
 SLAB_WEIGHTS = 1 << 20  # bytes of weights that stay in L2 from slab to slab
 LARGE_SLABS = 8  # of a batch at least, where they do not
 WHOLE_FLOATS = 1024  # of a parameter: up to here its update, and what goes with it, is one task

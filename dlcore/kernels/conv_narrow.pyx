@@ -3,7 +3,7 @@
 
 Few output channels. The channels of p neighbours of a row lie side by side, so one tile of p*oc columns computes them all,
 from the columns of the image that any of them sees, with zeros in the kernel where one does not: `merge` makes that kernel,
-a convolution with p times the stride uses it, and `merge_gradient` takes its gradient apart.
+and a convolution with p times the stride uses it.
 
 One input channel as well, and neighbours one apart: pixels lie side by side as they are, and fill the lanes by themselves
 (`conv2d_lanes`).
@@ -36,26 +36,11 @@ ctypedef struct Merge:
     const dlc_tiles *tiles
     const float *source
     float *target
-    Py_ssize_t kh, kw, c, n, pixels, step, grain, source_size, target_size
+    Py_ssize_t kh, kw, c, n, pixels, step
 
 cdef void merge_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Merge *a = <const Merge *>args
     a.tiles.merge_pixels(a.source, a.kh, a.kw, a.c, a.n, a.pixels, a.step, a.target, a.tiles.nr)
-
-cdef void merge_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    cdef const Merge *a = <const Merge *>args
-    cdef Py_ssize_t chunk = begin // a.grain
-    a.tiles.merge_pixels_gradient(a.source + chunk * a.source_size, a.kh, a.kw, a.c, a.n, a.pixels, a.step,
-                                  a.target + chunk * a.target_size)
-
-
-cdef Merge make_merge(shape, Py_ssize_t pixels, Py_ssize_t step, str what) except *:
-    cdef Merge a
-    a.tiles, a.pixels, a.step = tiles(), pixels, step
-    a.kh, a.kw, a.c, a.n = shape
-    if pixels < 1 or step < 0 or pixels * a.n > a.tiles.nr:
-        raise ValueError(f"{what}: {pixels} pixels {step} apart of {a.n} channels: expected at most {a.tiles.nr} channels")
-    return a
 
 
 def merge(w, packed, Py_ssize_t pixels, Py_ssize_t step):
@@ -67,35 +52,16 @@ def merge(w, packed, Py_ssize_t pixels, Py_ssize_t step):
         packed: (1, 1, kh * (kw + (pixels-1) * step) * ic, nr), overwritten.
     """
     cdef Buffer wb = buffer(w, "w", "f", 4), pb = buffer(packed, "packed", "f", 4, True)
-    cdef Merge a = make_merge(wb.shape, pixels, step, "merge")
+    cdef Merge a
+    a.tiles, a.pixels, a.step = tiles(), pixels, step
+    a.kh, a.kw, a.c, a.n = wb.shape
+    if pixels < 1 or step < 0 or pixels * a.n > a.tiles.nr:
+        raise ValueError(f"merge: {pixels} pixels {step} apart of {a.n} channels: expected at most {a.tiles.nr} channels")
     expected = (1, 1, a.kh * (a.kw + (pixels - 1) * step) * a.c, a.tiles.nr)
     if pb.shape != expected:
         raise ValueError(f"merge: expected packed of shape {expected} for w {wb.shape}. Received: {pb.shape}")
     a.source, a.target = <const float *>wb.whole(), <float *>pb.whole()
     return make_step(merge_leaf, &a, sizeof(a), 1, pb.size(), 0, (wb, pb))
-
-
-def merge_gradient(dv, dw, Py_ssize_t step, Py_ssize_t n, Py_ssize_t grain):
-    """dw[c, ky, kx, i, o] = sum over p of dv[c, ky, kx + p*step, i, p*oc + o]: the gradient of w of `merge` from that of
-    v, for each chunk of samples. One task per sample.
-
-    Args:
-        dv: (ceil(n / grain), kh, kw + (pixels-1) * step, ic, pixels * oc) float32.
-        dw: (ceil(n / grain), kh, kw, ic, oc), overwritten.
-        n: samples.
-        grain: samples of a chunk. The step must run with this grain.
-    """
-    cdef Buffer vb = buffer(dv, "dv", "f", 5), wb = buffer(dw, "dw", "f", 5, True)
-    cdef Py_ssize_t oc = wb.shape[4], pixels = vb.shape[4] // oc if oc else 0
-    cdef Merge a = make_merge(wb.shape[1:], pixels, step, "merge_gradient")
-    if grain < 1 or wb.shape[0] != ceildiv(n, grain):
-        raise ValueError(f"merge_gradient: dw has {wb.shape[0]} chunks for {n} samples in chunks of {grain}")
-    expected = (wb.shape[0], a.kh, a.kw + (pixels - 1) * step, a.c, pixels * a.n)
-    if vb.shape != expected:
-        raise ValueError(f"merge_gradient: expected dv of shape {expected} for dw {wb.shape}. Received: {vb.shape}")
-    a.source, a.target, a.grain = <const float *>vb.whole(), <float *>wb.whole(), grain
-    a.source_size, a.target_size = vb.row_size(), wb.row_size()
-    return make_step(merge_gradient_leaf, &a, sizeof(a), n, vb.size(), 0, (vb, wb), grain)
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -207,8 +207,6 @@ cdef extern from "dlcore.h" nogil:
                                Py_ssize_t c, const float *bias, int activation, float *y) noexcept nogil
         void (*merge_pixels)(const float *w, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n, Py_ssize_t pixels,
                              Py_ssize_t step, float *y, Py_ssize_t y_step) noexcept nogil
-        void (*merge_pixels_gradient)(const float *y, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n,
-                                      Py_ssize_t pixels, Py_ssize_t step, float *dw) noexcept nogil
         void (*conv_pool)(const dlc_conv_pool *t) noexcept nogil
         float (*magnitude)(const float *x, Py_ssize_t n) noexcept nogil
         void (*conv_pool_table)(const float *x, Py_ssize_t n, const Py_ssize_t *pixel, int pixels,

@@ -28,6 +28,8 @@ SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
 
+SLAB_SAMPLES = 6  # of most slabs: rows of the register tile, so that a dense layer on one slab fills it
+
 SPLIT_BATCH = 4  # batches of so many samples feed threads by themselves
 SPLIT_TASKS = 16  # of a stage at most, when samples are split
 SPLIT_WORK = 250_000  # multiply-adds of a task at least: some 2 us, beside which a barrier is small

@@ -13,12 +13,11 @@ from typing import Any
 from dlcore import config
 from dlcore.kernels import simd
 from dlcore.kernels.conv_narrow import vectors
-from dlcore.ops.base import changes
+from dlcore.ops.base import SLAB_SAMPLES, changes
 
 FORWARD, INPUT_GRADIENT, WEIGHT_GRADIENT = "forward", "input gradient", "weight gradient"
 TILES = {"winograd": 2, "winograd4": 4}  # outputs of a Winograd tile, one side
 LEAST_CHANNELS = 8  # by Winograd: fewer are not worth its rounding errors
-SLAB_SAMPLES = 6  # in a slab of most networks
 LEAST_TILES = 4  # of a sample, for the weight gradient by Winograd: its sums are 16 numbers for each pair of channels
 
 # What a vector's multiply-add costs, that of Winograd's products being 1, and the transforms of a vector of channels of

@@ -164,8 +164,6 @@ def cases(n=3, c=7):
     yield Case(conv_narrow.conv2d_lanes, "y", **gray, y=uniform(n, y.shape[1], x.shape[2], y.shape[3]), **PADDED)
     few, merged = uniform(3, 3, c, 2), uniform(3, 5, c, 4)
     yield Case(conv_narrow.merge, "packed", w=few, packed=packed(merged), pixels=2, step=2)
-    parts = dict(dv=uniform(min(n, 1), *merged.shape), dw=uniform(min(n, 1), *few.shape))
-    yield Case(conv_narrow.merge_gradient, "dw", **parts, step=2, n=n, grain=max(n, 1))
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["B"], clock=clock, y=flat, scale=2)
     yield Case(data.gather, "y", feed=feeds["i"], clock=clock, y=np.zeros((n, c), np.int32))

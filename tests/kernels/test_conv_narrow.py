@@ -1,15 +1,15 @@
-"""conv2d_lanes, merge, merge_gradient and the input gradient by overlapping rows: convolutions with few channels."""
+"""conv2d_lanes, merge and the input gradient by overlapping rows: convolutions with few channels."""
 
 import numpy as np
 import pytest
 import reference as ref
+from geometries import P0, S1, channels, padding, small
 from harness import assert_near, blank, packed, results, uniform, whole
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dlcore.kernels import activations, conv, conv_narrow, dense, simd
 
-P0, S1 = ref.NO_PADDING, (1, 1)
 CASES = [  # x shape, kernel, oc, strides, padding, dilation
     ((1, 1, 1, 1), (1, 1), 1, S1, P0, S1),
     ((2, 14, 14, 6), (5, 5), 16, S1, P0, S1),  # the second layer of LeNet-5
@@ -46,11 +46,6 @@ def test_input_gradient_against_reference(x_shape, kernel, oc, strides, padding,
     w, dy = gradients(uniform, x_shape, kernel, oc, *how)
     expected, magnitude = (ref.conv2d_input_gradient(g, v, x_shape, *how, 1) for g, v in ((dy, w), (abs(dy), abs(w))))
     assert_near(input_gradient(dy, w, x_shape, how), expected, magnitude)
-
-
-small = st.tuples(st.integers(1, 3), st.integers(1, 3))
-padding = st.tuples(st.integers(0, 3), st.integers(0, 3))
-channels = st.sampled_from([1, 2, 3, 5, 9, 17])
 
 
 @given(
@@ -172,7 +167,7 @@ def test_lanes_refuse_what_does_not_fit():
 @pytest.mark.usefixtures("isa")
 @pytest.mark.parametrize("pixels, step, shape", [(1, 1, (3, 2, 4, 5)), (2, 1, (5, 5, 1, 3)), (3, 2, (2, 3, 3, 1))])
 def test_merged_pixels(pixels, step, shape):
-    """A convolution with the merged kernel gives the same pixels; its gradient, taken apart, the same gradient."""
+    """A convolution with the merged kernel gives the same pixels."""
     pixels = min(pixels, packed(uniform(1, 1)).shape[3] // shape[3])
     (kh, kw, ic, oc), n, ow = shape, 3, 6 * pixels
     how = {"strides": (2, step), "padding": ((1, 0), (1, 1)), "dilation": (2, 1)}
@@ -186,12 +181,6 @@ def test_merged_pixels(pixels, step, shape):
     v = v.reshape(kh, wide, ic, pixels * oc)
     merged = results(lambda p: conv_narrow.merge(w, p, pixels, step), blank(*packed(v).shape))
     np.testing.assert_array_equal(merged, packed(v))
-    dv, dw = whole(2, *v.shape, seed=2), blank(2, *shape)
-    runs = [(threads, 3) for threads in (1, 2, 3, 4)]
-    got = results(lambda dw: conv_narrow.merge_gradient(dv, dw, step, 5, 3), dw, runs=runs)
-    apart = dv.reshape(2, kh, wide, ic, pixels, oc)
-    twin = sum(apart[:, :, p * step : p * step + kw, :, p] for p in range(pixels))
-    np.testing.assert_array_equal(got, twin)
     y = blank(n, expected.shape[1], ow // pixels, pixels * oc)
     how["strides"] = (2, step * pixels)
     conv.conv2d_forward(x, merged, None, y, (kh, wide), **how).run()
@@ -211,7 +200,3 @@ def test_merge_refuses_what_does_not_fit():
         conv_narrow.merge(w, blank(1, 1, 8, 8), 99, 1)
     with pytest.raises(ValueError, match="merge: expected packed of shape"):
         conv_narrow.merge(w, blank(1, 1, 6, 9), 1, 1)
-    with pytest.raises(ValueError, match="merge_gradient: expected dv of shape"):
-        conv_narrow.merge_gradient(blank(1, 2, 5, 1, 8), blank(1, *w.shape), 1, 1, 1)
-    with pytest.raises(ValueError, match="merge_gradient: dw has 1 chunks for 5 samples in chunks of 2"):
-        conv_narrow.merge_gradient(blank(1, 2, 4, 1, 8), blank(1, *w.shape), 1, 5, 2)

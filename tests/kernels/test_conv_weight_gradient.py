@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 import reference as ref
-from harness import SIZES, assert_near, blank, results, uniform, whole
+from geometries import GEOMETRIES, P0, P1, S1, channels, padding, small
+from harness import assert_near, blank, results, uniform, whole
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dlcore.kernels import conv_weight_gradient as kernels
 from dlcore.kernels import simd
 
-P0, S1 = ref.NO_PADDING, (1, 1)
-P1 = ((1, 1), (1, 1))
-CASES = [  # x shape, kernel, oc, strides, padding, dilation, groups
-    ((1, 1, 1, 1), (1, 1), 1, S1, P0, S1, 1),
-    ((3, 5, 7, 13), (1, 1), 33, S1, P0, S1, 1),  # a plain matrix product
+CASES = [
+    *GEOMETRIES,
     ((5, 1, 1, 40), (1, 1), 70, S1, P0, S1, 1),
     ((7, 2, 3, 32), (1, 1), 32, S1, P0, S1, 2),
     ((3, 5, 4, 9), (1, 1), 16, (2, 2), P0, S1, 1),
@@ -28,22 +26,8 @@ CASES = [  # x shape, kernel, oc, strides, padding, dilation, groups
     ((2, 45, 44, 3), (3, 3), 15, S1, P1, S1, 1),  # several blocks of rows
     ((7, 9, 8, 17), (3, 3), 15, S1, P1, S1, 1),  # several samples to a block
     ((9, 4, 4, 33), (3, 3), 48, S1, P1, S1, 1),
-    ((2, 7, 5, 3), (3, 2), 127, S1, ((2, 0), (0, 1)), S1, 1),  # asymmetric padding
-    ((2, 7, 9, 4), (3, 3), 7, (2, 3), ((0, 1), (1, 1)), S1, 1),  # strides leave pixels unread
-    ((2, 10, 9, 2), (2, 2), 8, (3, 4), P0, S1, 1),  # stride larger than kernel: gaps
-    ((2, 9, 10, 3), (3, 2), 16, (1, 2), P1, (2, 3), 1),  # dilation
-    ((2, 8, 8, 2), (2, 2), 5, (3, 2), ((1, 0), (0, 2)), (3, 2), 1),  # strides and dilation with a common factor
-    ((1, 2, 2, 3), (5, 5), 2, S1, ((2, 2), (3, 1)), S1, 1),  # kernel larger than image
-    ((2, 3, 4, 2), (2, 3), 3, S1, ((4, 3), (2, 5)), S1, 1),  # more padding than any tap can use
-    ((2, 3, 3, 2), (1, 1), 3, (2, 2), ((1, 1), (2, 2)), S1, 1),
-    ((2, 6, 7, 8), (3, 3), 12, S1, P1, S1, 2),  # groups
-    ((2, 6, 6, 6), (3, 3), 6, (2, 1), P1, (1, 2), 6),  # depthwise
-    ((1, 5, 6, 3), (2, 3), 51, S1, ((0, 1), (1, 1)), S1, 3),  # 17 outputs a group
-    ((5, 1, 127, 2), (1, 5), 4, (1, 2), ((0, 0), (4, 0)), S1, 1),  # causal, one-dimensional
-    ((2, 4, 1, 70), (4, 1), 3, S1, P0, S1, 1),
     ((3, 1, 600, 2), (1, 3), 17, S1, P0, S1, 1),  # a row longer than a block
 ]
-CASES += [((2, 3, 4, SIZES[-i]), (2, 2), n, S1, P0, S1, 1) for i, n in enumerate(SIZES, 1)]
 CASES += [((2, 4, 4, n), (1, 1), 40 - n, S1, P0, S1, 1) for n in range(1, 40)]  # every height of the tile
 
 
@@ -73,11 +57,6 @@ def test_against_reference(x_shape, kernel, oc, strides, padding, dilation, grou
         assert_near(got, expected, ref.conv2d_weight_gradient(abs(x[part]), abs(dy[part]), w_shape, *how))
     expected, magnitude = (ref.conv2d_weight_gradient(*both, w_shape, *how) for both in ((x, dy), (abs(x), abs(dy))))
     assert_near(by_rows(x, dy, w_shape, how), expected, magnitude)
-
-
-small = st.tuples(st.integers(1, 3), st.integers(1, 3))
-padding = st.tuples(st.integers(0, 3), st.integers(0, 3))
-channels = st.sampled_from([1, 2, 3, 5, 9, 17])
 
 
 @given(

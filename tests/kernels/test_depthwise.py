@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 import reference as ref
+from geometries import P0, P1, S1
 from harness import SIZES, assert_near, blank, results, uniform, whole
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dlcore.kernels import activations, depthwise, simd
 
-P0, S1 = ref.NO_PADDING, (1, 1)
-P1 = ((1, 1), (1, 1))
 CASES = [  # x shape, kernel, multiplier, strides, padding, dilation
     ((1, 1, 1, 1), (1, 1), 1, S1, P0, S1),
     ((3, 7, 9, 16), (3, 3), 1, S1, P1, S1),  # the common case

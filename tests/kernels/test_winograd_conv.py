@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import reference as ref
+from geometries import P0, P1
 from harness import HALF_ULP, blank, results, uniform, whole
 
 from dlcore.kernels import activations, simd
 from dlcore.kernels import winograd_conv as winograd
 
-P0, P1 = ref.NO_PADDING, ((1, 1), (1, 1))
 CASES = [  # x shape, oc, padding
     ((1, 3, 3, 1), 1, P0),  # one pixel
     ((2, 8, 8, 16), 16, P1),
