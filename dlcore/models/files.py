@@ -56,8 +56,7 @@ class Saved(Network):
         """
         from dlcore.saving import load_weights
 
-        with self._lock.write():
-            load_weights(self, filepath, skip_mismatch)  # type: ignore[arg-type]
+        load_weights(self, filepath, skip_mismatch)  # type: ignore[arg-type]
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Any:
