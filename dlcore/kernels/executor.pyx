@@ -54,6 +54,8 @@ cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thr
 cdef double THREAD_WORK = 2.5e5    # that make another thread worth while
 cdef double POLL_SECONDS = 0.05    # between looks at pending signals
 cdef double SHORT_WORK = 1e7       # multiply-adds of a single step that is over before anybody would look: about 200 us
+cdef double DISTURBED = 1e-3       # seconds that a step takes longer where somebody else has the processor of a thread
+cdef double ALONE_SECONDS = 1      # the longest that one thread stays alone after that
 
 dlc_main_thread = threading.main_thread().ident
 
@@ -144,6 +146,32 @@ ctypedef struct Run:
     void *program
 
 
+cdef class Pace:
+    """Whether other threads are worth their while on processors that somebody else uses, too.
+
+    A thread whose processor is taken away comes back milliseconds later, at the kernel's next tick, and all others wait for
+    it: a prediction of 200 us takes 4 ms. So a step that took longer than one thread would have needed for the whole of it
+    (at most `threads` times the fastest step seen) is followed by steps of one thread: for as long as was lost, and twice as
+    long each time that several threads are tried again in vain, up to a second.
+    """
+    cdef double fastest, alone, until
+    cdef int threads
+
+    cpdef int allowed(self, int threads, double now):
+        """Threads of a step that begins at `now` (seconds)."""
+        return threads if now >= self.until else 1
+
+    cpdef void took(self, int threads, double seconds, double now):
+        """A step on several threads ended at `now`."""
+        if threads != self.threads or seconds < self.fastest:
+            self.threads, self.fastest = threads, seconds
+        if seconds < threads * self.fastest + DISTURBED:
+            self.alone = 0
+        else:
+            self.alone = min(2 * self.alone, ALONE_SECONDS) if self.alone > 0 else min(seconds, ALONE_SECONDS)
+            self.until = now + self.alone
+
+
 cdef class Program:
     """Stages of groups of steps over one set of buffers.
 
@@ -172,6 +200,7 @@ cdef class Program:
     cdef readonly double work
     cdef readonly double shared  # the part of it, past the prologue, in stages of several chunks
     cdef readonly bint serial    # one thread is as fast as any number
+    cdef Pace pace
     cdef public object prepared  # the `weights` of the last whole run
     cdef public object ops       # whose steps these are, in order, where they come from a graph
 
@@ -240,6 +269,7 @@ cdef class Program:
                 self.shared += self.work - before
         self.c.steps = len(self.bound)
         self.serial = self.shared < SERIAL_WORK
+        self.pace = Pace()
 
     def __dealloc__(self):
         cdef int i, j
@@ -294,15 +324,20 @@ cdef class Program:
                 left half done; the clock tells how far the run came.
         """
         cdef int n = 1 if self.serial or threads < 1 else <int>min(<double>threads, self.shared / THREAD_WORK)
+        cdef double begin, now
+        cdef bint warm
         if self.running:  # the GIL is held from here to where it is set
             raise RuntimeError("this program is already running in another thread")
         self.running = True
         try:
             if n > 1 and (dlc_serial or omp_in_parallel()):
                 n = 1
+            if n > 1:
+                begin = dlc_seconds()
+                n = self.pace.allowed(n, begin)
             self.prepare(n)
             self.c.done = self.c.stop.value = 0
-            self.c.prepared = weights is not None and weights is self.prepared
+            self.c.prepared = warm = weights is not None and weights is self.prepared
             self.prepared = None
             self.c.poll = (steps > 1 or self.work > SHORT_WORK) and PyThread_get_thread_ident() == dlc_main_thread
             self.c.polled = dlc_seconds() if self.c.poll else 0
@@ -317,6 +352,9 @@ cdef class Program:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
+            if n > 1 and self.c.done and (self.c.prologue == 0 or warm):
+                now = dlc_seconds()
+                self.pace.took(n, (now - begin) / self.c.done, now)
             if self.c.done or self.c.prepared:
                 self.prepared = weights
             return self.c.done
