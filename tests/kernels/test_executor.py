@@ -102,7 +102,7 @@ def test_threads_only_where_there_is_work_to_share():
 
 
 def test_one_thread_alone_where_the_others_have_no_processor():
-    """A step longer than one thread would have needed is followed by steps of one: longer each time it happens again."""
+    """A step longer than one thread would have needed comes before steps of one, more of them each time."""
     pace = Pace()
     assert pace.allowed(4, 0.0) == 4
     for seconds in (0.5, 0.001, 0.0045):  # the first steps warm up; 4 * 0.001 + 0.001 is not exceeded
