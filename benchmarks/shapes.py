@@ -37,3 +37,11 @@ MAPS = {"mnist 26x26x32": (32, 26, 26, 32), "vgg 32x32x64": (8, 32, 32, 64)}  # 
 CLASSES = {"10 classes": (128, 10), "1000 classes": (128, 1000)}
 PARAMETERS = {"mnist": 54410, "vgg": 2360000}
 IMAGES = {"mnist": (60000, 28, 28, 1), "cifar": (10000, 32, 32, 3)}
+
+NORMALIZATIONS = {  # (n, h, w, c)
+    "resnet20 32x32x16": (8, 32, 32, 16),
+    "resnet20 16x16x32": (8, 16, 16, 32),
+    "resnet20 8x8x64": (8, 8, 8, 64),
+    "mobilenet 14x14x512": (4, 14, 14, 512),
+    "vgg 112x112x128": (1, 112, 112, 128),
+}

@@ -36,13 +36,14 @@ cdef Py_ssize_t NC = min(L2 // 2 // (4 * KC), 1024)
 cdef Py_ssize_t TASKS = 24      # blocks that large products are cut into at least, to keep many threads busy
 cdef double TASK = 1 << 19      # multiply-adds that a block is worth
 cdef Py_ssize_t LIES = 1 << 18  # floats of b that stay in L2, so that tiles may read them as they lie
-cdef double MUCH = 1 << 27      # multiply-adds from which on an a that lies transposed is worth packing
+cdef double MUCH = 1 << 27      # multiply-adds from which on an a that lies transposed is worth packing, if b is not narrow
 
 cdef enum Path:
     LYING    # both as they lie: where b is small or has few readers
     TALL     # a as it lies, b packed: few columns
     PACKED   # both packed
     DOT      # sums in lanes of k: one column, or few columns of long rows
+    ACROSS   # rows of c in lanes: a lies transposed, few columns
 
 
 ctypedef struct Gemm:
@@ -63,8 +64,11 @@ cdef Path path_of(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, Py_ssize_t k, 
     """How to multiply (m, k) by (k, n); `across` says that a matrix lies transposed."""
     if not a_across and k >= 4 * t.width and n <= 4 and (n == 1 or b_across):
         return DOT
+    if a_across and not b_across and n < t.width:
+        return ACROSS
     if not b_across and (m <= t.matmul_lying or (m <= 2 * t.matmul_rows and k <= KC) or k <= 16
-                         or (k * n <= LIES and (not a_across or <double>m * n * k <= MUCH))):
+                         or (k * n <= LIES and (not a_across or <double>m * n * k <= MUCH))
+                         or (a_across and n <= 2 * t.matmul_nr)):
         return LYING
     if n <= 2 * t.matmul_nr:
         return TALL
@@ -79,7 +83,10 @@ cdef bint b_lies(const dlc_tiles *t, Py_ssize_t m, Py_ssize_t n, bint b_across) 
 cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
     """Blocks as large as the caches allow, then smaller ones until there are enough. `rows`: a size that is given."""
     cdef Py_ssize_t mr = g.tiles.matmul_rows, nr = g.tiles.matmul_nr, row_tiles, col_tiles, r, c
-    if g.path != PACKED:
+    cdef bint narrow = g.path == DOT or g.path == ACROSS, adjacent = g.path == LYING and g.a_row == 1 and g.k > 16
+    if g.path == ACROSS:
+        mr = 2 * g.tiles.width
+    elif g.path != PACKED and not adjacent:
         mr = g.tiles.matmul_lying
     if g.path == LYING and g.m <= g.tiles.matmul_wide:
         nr = 8 * g.tiles.width
@@ -91,23 +98,26 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
         c = min(c, max(NC // nr, 1))
     if g.path == LYING and g.k <= 16:
         r = min(r, 2)  # little work, so c is what counts: it is written row by row
-    cdef bint rows_first = g.packed != NULL or g.lying or g.path == TALL or g.path == DOT or g.path == LYING
+    cdef bint rows_first = g.packed != NULL or g.lying or g.path != PACKED
     while (batch * ceildiv(row_tiles, r) * ceildiv(col_tiles, c) < TASKS
            and <double>min(r * mr, g.m) * min(c * nr, g.n) * g.k > TASK):
-        if rows_first and ((r * mr >= 48 and (r * mr * 8 >= c * nr or c == 1)) or (g.path != PACKED and r > 1)):
+        if rows_first and ((r * mr >= 48 and (r * mr * 16 >= c * nr or c == 1)) or (g.path != PACKED and r > 4)):
             r = ceildiv(r, 2)
-        elif c * nr >= 128 and c > 1 and g.path != DOT:
+        elif c * nr >= 128 and c > 1 and not narrow:
             c = ceildiv(c, 2)
-        elif r * mr >= 48:
+        elif r * mr >= 48 or (g.path != PACKED and r > (2 if adjacent else 1)):
             r = ceildiv(r, 2)
         else:
             break
-    if g.path == DOT:
+    if narrow:
         c = col_tiles
+    r = ceildiv(row_tiles, r)
+    if r > 1 and batch * ceildiv(col_tiles, c) % 2:
+        r += r % 2  # two threads do the same
     if rows:
         g.rows, c = rows, col_tiles
     else:
-        g.rows = max(ceildiv(g.m, ceildiv(row_tiles, r)), 1)  # equal blocks
+        g.rows = max(ceildiv(g.m, r), 1)  # equal blocks
     g.cols = nr * ceildiv(col_tiles, ceildiv(col_tiles, c))
     g.row_blocks, g.col_blocks = ceildiv(g.m, g.rows), ceildiv(g.n, g.cols)
 
@@ -136,6 +146,9 @@ cdef void block(const Gemm *g, Py_ssize_t task, float *scratch) noexcept nogil:
     t.m, t.n = min(g.rows, g.m - row), min(g.cols, g.n - col)
     if g.path == DOT:
         g.tiles.dot(a, g.a_row, t.m, b, g.k, g.n, bias, g.activation, t.c)
+        return
+    if g.path == ACROSS:
+        g.tiles.dot_weight_gradient(a, g.a_step, g.k, t.m, b, g.n, t.c)
         return
     t.alpha, t.packed = g.alpha, g.path == PACKED
     while True:  # once even for k = 0: the sum is then zero
@@ -289,6 +302,8 @@ def gemm(a, b, c, bint transpose_a=False, bint transpose_b=False, float alpha=1,
         g.path = TALL if g.n <= 2 * g.tiles.matmul_nr and not transpose_a else PACKED
     elif g.path == DOT and (alpha != 1 or beta != 0):
         g.path = TALL
+    elif g.path == ACROSS and (alpha != 1 or beta != 0 or bias is not None or activation):
+        g.path = LYING
     g.lying = g.packed == NULL and (g.path == LYING or (g.path == PACKED and b_lies(g.tiles, g.m, g.n, transpose_b)))
     g.kc = ceildiv(g.k, max(ceildiv(g.k, KC), 1))
     cut(&g, batch, rows)

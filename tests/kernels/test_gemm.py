@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("isa")
 # m, n, k: every size once in each place; then cuts of k, several blocks, and each way that `path_of` knows
 SHAPES = [(n, SIZES[-i], SIZES[i - 4]) for i, n in enumerate(SIZES, 1)]
 SHAPES += [(61, 90, 777), (600, 33, 130), (300, 64, 385), (3, 1000, 300), (1, 700, 400), (400, 1, 300), (40, 3, 200)]
-SHAPES += [(100, 300, 9), (29, 640, 390)]
+SHAPES += [(100, 300, 9), (29, 640, 390), (300, 5, 400), (90, 1, 1200)]
 TRANSPOSES = [(False, False), (True, False), (False, True), (True, True)]
 
 
