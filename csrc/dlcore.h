@@ -182,7 +182,18 @@ typedef struct {
     const float *bias;           /* (n,) or NULL */
     const float *add;            /* added to the output, as which it lies, before the activation; NULL: nothing */
     int activation;
+    int summed;                  /* for output, m = 2: the four points are the sums of winograd_half_multiply */
 } dlc_winograd_tile;
+
+/* Products of a half of Winograd's domain, and their sums, in panels of one vector; see winograd_conv.inc. */
+typedef struct {
+    const float *v;              /* from winograd_half_input */
+    ptrdiff_t v_point, v_panel, k;
+    const float *u;              /* from winograd_weights, all 16 points of a panel, k vectors each */
+    ptrdiff_t u_panel;
+    float *s;                    /* four pixels of each tile */
+    ptrdiff_t s_point, s_panel, rows, n;
+} dlc_winograd_half;
 
 typedef struct {
     const char *isa;
@@ -294,6 +305,11 @@ typedef struct {
                               ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n);
     void (*winograd_multiply_transposed)(const float *a, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
                                          ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n, int accumulate);
+
+    /* F(2 x 2, 3x3) of few channels: first with outer = 0, then with 1 */
+    int winograd_half_panels;    /* so many of input and output channels: it beats winograd_multiply, if not 0 */
+    void (*winograd_half_input)(int outer, const dlc_winograd_tile *t);
+    void (*winograd_half_multiply)(int outer, const dlc_winograd_half *t);
 
     /* norms */
     float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);

@@ -137,6 +137,15 @@ cdef extern from "dlcore.h" nogil:
         const float *bias
         const float *add
         int activation
+        int summed
+
+    ctypedef struct dlc_winograd_half:
+        const float *v
+        Py_ssize_t v_point, v_panel, k
+        const float *u
+        Py_ssize_t u_panel
+        float *s
+        Py_ssize_t s_point, s_panel, rows, n
 
     ctypedef struct dlc_tiles:
         const char *isa
@@ -235,6 +244,9 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_multiply_transposed)(const float *a, Py_ssize_t k, const float *b, Py_ssize_t b_panel, float *c,
                                              Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n,
                                              int accumulate) noexcept nogil
+        int winograd_half_panels
+        void (*winograd_half_input)(int outer, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_half_multiply)(int outer, const dlc_winograd_half *t) noexcept nogil
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil

@@ -16,10 +16,11 @@ from libc.string cimport memset
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, dlc_tiles, dlc_winograd_tile, tiles
+from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, dlc_tiles, dlc_winograd_half, dlc_winograd_tile, tiles
 from dlcore.kernels.winograd_tiles cimport Tile, Tiling, advance, crop, first_tile, locate, make_tiling
 
 cdef Py_ssize_t BLOCK_BYTES = 96 * 1024    # of the transformed tiles of a block: L2 holds products and weights, too
+cdef Py_ssize_t HALF_BYTES = 12 * 1024     # the same of a half, which L1 holds beside the sums and weights
 cdef Py_ssize_t GRADIENT_BYTES = 512 * 1024   # the same for the weight gradient, whose sums it reads and writes per block
 cdef Py_ssize_t SUMS_BYTES = 4 << 20       # of the weight gradient: more columns take another walk over the tiles
 cdef Py_ssize_t LEAST_TILES = 24           # in a block, or weights would be read more often than L3 can give them
@@ -36,9 +37,17 @@ cdef inline Py_ssize_t block_tiles(Py_ssize_t left, Py_ssize_t most) noexcept no
     return min(left, ceildiv(ceildiv(left, ceildiv(left, most)), ROWS) * ROWS)
 
 
+cdef enum:
+    INPUT
+    GRADIENT
+    INNER_HALF
+    OUTER_HALF
+
+
 cdef inline void transform_block(const Tiling *g, const dlc_tiles *tiles, const float *image, Tile t, Py_ssize_t count,
-                                 dlc_winograd_tile p, float *v, bint gradient) noexcept nogil:
-    """v = B' x B of `count` tiles from t on, or A dy A', the image being the gradient of what they give."""
+                                 dlc_winograd_tile p, float *v, int what) noexcept nogil:
+    """v = B' x B of `count` tiles from t on, or a half of it, or A dy A', the image being the gradient of what they give."""
+    cdef bint gradient = what == GRADIENT
     cdef Py_ssize_t run, y0, x0, more = 0 if gradient else 2, h = g.oh if gradient else g.ih, w = g.ow if gradient else g.iw
     while count > 0:
         run = min(count, g.cols - t.col)
@@ -47,8 +56,10 @@ cdef inline void transform_block(const Tiling *g, const dlc_tiles *tiles, const 
         p.x, p.tile, p.count = image + ((t.sample * h + y0) * w + x0) * p.pixel_step, v, <int>run
         if gradient:
             tiles.winograd_conv_output_gradient(&p)
-        else:
+        elif what == INPUT:
             tiles.winograd_conv_input(g.m, &p)
+        else:
+            tiles.winograd_half_input(what == OUTER_HALF, &p)
         advance(g, &t, run)
         v += run * tiles.width
         count -= run
@@ -141,7 +152,7 @@ ctypedef struct Conv:
     Py_ssize_t products                   # float of the slot where the products begin
     Py_ssize_t zeros                      # byte of the slot where a vector of zeros begins
     int activation
-    bint pool, indexed, adds
+    bint pool, indexed, adds, halves
 
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -171,6 +182,8 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     cdef float *m = <float *>slot + a.products
     cdef Tile t
     cdef dlc_winograd_tile p
+    cdef dlc_winograd_half h
+    cdef int outer
     memset(&p, 0, sizeof(p))
     p.n, p.pixel_step, p.row_step, p.point_step, p.panel_step = a.ic, a.ic, g.iw * a.ic, a.v_point, a.panel_step
     memset(slot + a.zeros, 0, width * sizeof(float))
@@ -180,7 +193,20 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     while tile < last:
         count = block_tiles(last - tile, a.most)
         t = locate(g, tile)
-        transform_block(g, a.tiles, x, t, count, p, v, False)
+        if a.halves:
+            h.v, h.v_point, h.v_panel, h.k, h.u, h.u_panel, h.n = v, a.v_point, a.panel_step, a.ic, a.u, u_panel, a.oc
+            h.s, h.s_point, h.s_panel, h.rows = m, a.m_point, a.panel_step, ceildiv(count, 6) * 6
+            share = ceildiv(count, 2)
+            for outer in range(2):
+                a.tiles.prefetch(y + (tile + outer * share) * a.y_tile, share * a.y_tile, 1)
+                if tile + count < last:
+                    a.tiles.prefetch(x + (tile + count + outer * share) * a.x_tile, share * a.x_tile, 0)
+                transform_block(g, a.tiles, x, t, count, p, v, OUTER_HALF if outer else INNER_HALF)
+                a.tiles.winograd_half_multiply(outer, &h)
+            store_block(a, y, residual, index, m, t, count, 0, last_panel)
+            tile += count
+            continue
+        transform_block(g, a.tiles, x, t, count, p, v, INPUT)
         share = ceildiv(count, points)
         for panel in range(first_panel, last_panel, 2):
             for point in range(points):
@@ -209,6 +235,7 @@ cdef inline void store_block(const Conv *a, float *y, const float *residual, uin
     p.n = min(a.oc, min(panel + 2, last_panel) * width) - panel * width
     p.pixel_step, p.row_step, p.point_step = a.oc, ow * a.oc, a.m_point
     p.bias, p.activation, p.panel_step = a.b + panel * width if a.b != NULL else NULL, a.activation, a.panel_step
+    p.summed = a.halves
     while count > 0:
         run = min(count, g.cols - t.col)
         y0, x0 = t.row * side, t.col * side
@@ -256,12 +283,17 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
     a.x_tile = xb.row_size() // (a.tiling.rows * a.tiling.cols)
     a.y_tile = yb.row_size() // (a.tiling.rows * a.tiling.cols)
     points, in_panels = (m + 2) ** 2, ceildiv(a.ic, width)
-    a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, n * a.tiling.rows * a.tiling.cols)
+    a.halves = m == 2 and max(in_panels, a.panels) <= a.tiles.winograd_half_panels
+    all_tiles = n * a.tiling.rows * a.tiling.cols
+    if a.halves:
+        a.most = most_tiles(8 * in_panels * width, HALF_BYTES, ROWS, all_tiles)
+    else:
+        a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, LEAST_TILES, all_tiles)
     a.panel_step = a.most * width
     a.v_point = in_panels * a.panel_step + APART
     a.m_point = min(a.panels, 2) * a.panel_step + APART
-    a.products = points * a.v_point
-    a.zeros = points * (a.v_point + a.m_point) * <Py_ssize_t>sizeof(float)
+    a.products = (points // 2 if a.halves else points) * a.v_point
+    a.zeros = (a.products + (m * m if a.halves else points) * a.m_point) * <Py_ssize_t>sizeof(float)
     return make_step(conv_leaf, &a, sizeof(a), n * splits,
                      <double>n * y_shape[1] * y_shape[2] * 9 * a.ic * a.oc,
                      a.zeros + width * sizeof(float), (xb, ub, bb, yb, index, residual))
@@ -276,9 +308,9 @@ cdef Py_ssize_t panel_splits_of(Py_ssize_t splits, Py_ssize_t tiles_of_sample, P
     return max([i for i in range(1, splits + 1) if splits % i == 0 and i <= pairs])
 
 
-cdef Py_ssize_t most_tiles(Py_ssize_t floats, Py_ssize_t nbytes, Py_ssize_t all_tiles):
+cdef Py_ssize_t most_tiles(Py_ssize_t floats, Py_ssize_t nbytes, Py_ssize_t least, Py_ssize_t all_tiles):
     """Tiles in a block of so many bytes, of so many floats each."""
-    cdef Py_ssize_t most = max(nbytes // (floats * <Py_ssize_t>sizeof(float)), LEAST_TILES)
+    cdef Py_ssize_t most = max(nbytes // (floats * <Py_ssize_t>sizeof(float)), least)
     return max(ceildiv(min(most, all_tiles), ROWS), 1) * ROWS
 
 
@@ -383,8 +415,8 @@ cdef void weight_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
         while tile < last:
             count = block_tiles(last - tile, a.most)
             t = locate(g, tile)
-            transform_block(g, a.tiles, x, t, count, p, v, False)
-            transform_block(g, a.tiles, dy + first * width, t, count, q, d, True)
+            transform_block(g, a.tiles, x, t, count, p, v, INPUT)
+            transform_block(g, a.tiles, dy + first * width, t, count, q, d, GRADIENT)
             for point in range(16):
                 for panel in range(0, ceildiv(q.n, width), 2):
                     for i in range(a.x_panels):
@@ -428,7 +460,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))
     a.rows = ceildiv(a.ic, 4) * 4
     sums = 16 * a.rows * width * <Py_ssize_t>sizeof(float)   # of a panel of dy
     a.part = min(max(SUMS_BYTES // sums // 2, 1) * 2, a.dy_panels)
-    a.most = most_tiles(16 * (a.x_panels + a.part) * width, GRADIENT_BYTES, grain * a.tiling.rows * a.tiling.cols)
+    a.most = most_tiles(16 * (a.x_panels + a.part) * width, GRADIENT_BYTES, LEAST_TILES, grain * a.tiling.rows * a.tiling.cols)
     a.x_point, a.dy_point = a.x_panels * a.most * width + APART, a.part * a.most * width + APART
     a.products = 16 * a.x_point * <Py_ssize_t>sizeof(float)
     a.sums = a.products + 16 * a.dy_point * <Py_ssize_t>sizeof(float)

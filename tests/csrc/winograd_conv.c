@@ -22,17 +22,20 @@ static dlc_winograd_tile run_at(const float *x, ptrdiff_t n, int count, int rows
     return p;
 }
 
+enum { INPUT, GRADIENT, INNER_HALF, OUTER_HALF };
+
 /* [point][panel][tile][width] of all tiles of x (H, W, n) */
-static float *transformed(const dlc_tiles *t, int m, const float *x, ptrdiff_t n, int gradient) {
+static float *transformed(const dlc_tiles *t, int m, const float *x, ptrdiff_t n, int what) {
     const ptrdiff_t panel_step = MOST * t->width, point_step = panels(t, n) * panel_step;
-    const int columns = (W + m - 1) / m, more = gradient ? 0 : 2; /* pixels that tiles share */
-    float *zeros = blank(t->width), *v = blank((m + 2) * (m + 2) * point_step);
+    const int columns = (W + m - 1) / m, more = what == GRADIENT ? 0 : 2; /* pixels that tiles share */
+    float *zeros = blank(t->width), *v = blank((what < INNER_HALF ? (m + 2) * (m + 2) : 8) * point_step);
     for (int j = 0; j < t->width; j++) zeros[j] = 0;
     for (int row = 0; row * m < H; row++) {
         dlc_winograd_tile p = run_at(x, n, columns, m + more, columns * m + more, row * m - more / 2, -more / 2, H, W);
         p.zeros = zeros, p.tile = v + row * columns * t->width, p.point_step = point_step, p.panel_step = panel_step;
-        if (gradient) t->winograd_conv_output_gradient(&p);
-        else t->winograd_conv_input(m, &p);
+        if (what == INPUT) t->winograd_conv_input(m, &p);
+        else if (what == GRADIENT) t->winograd_conv_output_gradient(&p);
+        else t->winograd_half_input(what == OUTER_HALF, &p);
     }
     return v;
 }
@@ -51,11 +54,13 @@ static void expect_pooled(const float *y, const uint8_t *index, const double *su
 
 static void test_conv(const dlc_tiles *t) {
     EACH(int, m, 2, 4) EACH(ptrdiff_t, k, 1, 3, 4, 9, 17, 35) EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35)
-    EACH(int, relu, 0, 1) {
+    EACH(int, relu, 0, 1) EACH(int, halves, 0, 1) {
+        if (halves && m == 4) continue;
         const ptrdiff_t width = t->width, points = (m + 2) * (m + 2), v_step = panels(t, k) * MOST * width;
         const ptrdiff_t count = tiles(m), columns = (W + m - 1) / m, rows = (count + 3) / 4 * 4;
         const float *x = quarters(H * W * k), *w = quarters(9 * k * n), *bias = relu ? quarters(n) : NULL;
-        const float *v = transformed(t, m, x, k, 0), *add = k % 2 ? quarters(H * W * n) : NULL;
+        const float *v = transformed(t, m, x, k, halves ? INNER_HALF : INPUT), *add = k % 2 ? quarters(H * W * n) : NULL;
+        const float *outer = halves ? transformed(t, m, x, k, OUTER_HALF) : NULL;
         float *u = blank(2 * points * k * width), *products = blank(points * 2 * rows * width), *y = blank(H * W * n);
         float *pooled = blank(H / 2 * (W / 2) * n), *plain = blank(H / 2 * (W / 2) * n);
         uint8_t *index = blank_bytes(H / 2 * (W / 2) * n);
@@ -67,16 +72,25 @@ static void test_conv(const dlc_tiles *t) {
                     (m == 2 ? t->winograd_weights : t->winograd_conv_weights)(
                         w + i * n + first + panel * width, k * n, least(some - panel * width, width),
                         u + (panel * points * k + i) * width, k * width);
-            for (ptrdiff_t p = 0; p < points; p++)
+            for (ptrdiff_t r = 0, step = relu ? 6 : MOST; halves && r < rows; r += step) {
+                dlc_winograd_half half = {.v_point = v_step, .v_panel = MOST * width, .k = k, .u = u, .rows = step, .n = some};
+                half.u_panel = points * k * width, half.s = products + r * width;
+                half.s_point = 2 * rows * width, half.s_panel = rows * width;
+                half.v = v + r * width;
+                t->winograd_half_multiply(0, &half);
+                half.v = outer + r * width;
+                t->winograd_half_multiply(1, &half);
+            }
+            for (ptrdiff_t p = 0; !halves && p < points; p++)
                 t->winograd_multiply(v + p * v_step, MOST * width, k, u + p * k * width, points * k * width,
                                      products + p * 2 * rows * width, rows * width, rows, some);
             for (ptrdiff_t row = 0; row * m < H; row++) {
                 dlc_winograd_tile p = run_at(NULL, n, (int)columns, m, (int)columns * m, row * m, 0, H, W);
                 p.tile = products + row * columns * width, p.point_step = 2 * rows * width, p.panel_step = rows * width;
-                p.n = some, p.bias = bias ? bias + first : NULL, p.activation = relu ? DLC_RELU : DLC_LINEAR;
+                p.summed = halves, p.n = some, p.bias = bias ? bias + first : NULL, p.activation = relu ? DLC_RELU : DLC_LINEAR;
                 dlc_winograd_tile q = run_at(NULL, n, (int)columns, m / 2, (int)columns * m / 2, row * m / 2, 0, H / 2, W / 2);
                 q.tile = p.tile, q.point_step = p.point_step, q.panel_step = p.panel_step;
-                q.n = some, q.bias = p.bias, q.activation = p.activation;
+                q.summed = halves, q.n = some, q.bias = p.bias, q.activation = p.activation;
                 p.add = add ? add + row * m * W * n + first : NULL;
                 t->winograd_conv_output(m, &p, y + row * m * W * n + first);
                 const ptrdiff_t at = row * m / 2 * (W / 2) * n + first;
@@ -106,7 +120,7 @@ static void test_weight_gradient(const dlc_tiles *t) {
         const ptrdiff_t width = t->width, count = tiles(2), half = count / 2;
         const ptrdiff_t v_step = panels(t, k) * MOST * width, d_step = panels(t, n) * MOST * width;
         const float *x = quarters(H * W * k), *dy = quarters(H * W * n);
-        const float *v = transformed(t, 2, x, k, 0), *d = transformed(t, 2, dy, n, 1);
+        const float *v = transformed(t, 2, x, k, INPUT), *d = transformed(t, 2, dy, n, GRADIENT);
         float *s = blank(2 * 16 * width * width), *dw = blank(9 * k * n);
         double *want = doubles(9 * k * n);
         for (ptrdiff_t from = 0; from < k; from += width)
@@ -161,4 +175,5 @@ static void test_prefetch(const dlc_tiles *t) {
 const word winograd_conv_words[] = {
     WORD_BY(winograd_conv_input, test_conv), WORD_BY(winograd_conv_output, test_conv), WORD_BY(winograd_conv_pool, test_conv),
     WORD_BY(winograd_conv_output_gradient, test_weight_gradient), WORD_BY(winograd_conv_weights, test_conv), WORD(prefetch),
+    WORD_BY(winograd_half_input, test_conv), WORD_BY(winograd_half_multiply, test_conv),
     WORD_BY(winograd_multiply, test_multiply), WORD_BY(winograd_multiply_transposed, test_weight_gradient), {0}};
