@@ -59,8 +59,8 @@ class Conv2DBatchWeightGradient(Op):
 
 
 def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
-    """The gradient of the weights of a convolution of x, from that of its output: a sum over the whole batch at once, where
-    partial sums for each slab would be larger than what they are made from, x and dy of the slab."""
+    """The gradient of the weights of a convolution of x, from that of its output. It is summed over the whole batch at
+    once where partial sums for each slab would be larger than what they are made from, x and dy of the slab."""
     shape = image_kernel(w)
     if outgrow(shape, x.shape, dy.shape):
         dw = Conv2DBatchWeightGradient(x, dy, shape, geometry).output

@@ -1,4 +1,4 @@
-"""transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient and the weight gradients by Winograd."""
+"""Winograd: transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient, the weight gradients."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,8 @@ def test_weight_gradient_in_blocks_of_channels():
     x, dy, w_shape = whole(5, 7, 9, 133), whole(5, 7, 9, 290, seed=1), (3, 3, 133, 290)
     expected = ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(P1))
     dw, chunks = blank(*w_shape), blank(1, *w_shape)
-    np.testing.assert_array_equal(results(lambda dw: winograd.conv2d_batch_weight_gradient(x, dy, dw, P1), dw), expected)
+    got = results(lambda dw: winograd.conv2d_batch_weight_gradient(x, dy, dw, P1), dw)
+    np.testing.assert_array_equal(got, expected)
     winograd.conv2d_weight_gradient(x, dy, chunks, 5, P1).run()
     np.testing.assert_array_equal(chunks[0], expected)
 
