@@ -298,7 +298,8 @@ typedef struct {
     void (*winograd_conv_input)(int m, const dlc_winograd_tile *t);
     void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y);
     void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index);
-    void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t);
+    void (*winograd_conv_input_row)(int row, const dlc_winograd_tile *t);
+    void (*winograd_conv_output_gradient_row)(int row, const dlc_winograd_tile *t);
     void (*winograd_conv_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
     void (*prefetch)(const float *x, ptrdiff_t n, int write);
     void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,

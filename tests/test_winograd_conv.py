@@ -59,7 +59,9 @@ def test_a_vector_of_channels_is_enough(isa):
 
 
 def test_weights_of_small_images_take_the_whole_batch_at_once():
-    assert chosen(3, 3, 64, 64, size=(2, 2)) == ["winograd", "winograd", "batch"]
+    assert chosen(3, 3, 64, 64, size=(2, 2)) == ["winograd", "winograd", "direct"]
+    for size, sums in [(2, True), (16, True), (32, False)]:
+        assert conv.outgrow((3, 3, 512, 512), (None, size, size, 512), (None, size, size, 512)) == sums
     assert chosen(3, 3, 512, 512, size=(4, 4)) == TWO
 
 

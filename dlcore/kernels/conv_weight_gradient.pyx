@@ -23,6 +23,7 @@ from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
 cdef Py_ssize_t BLOCK_PIXELS = 256      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t PANEL_ROWS = 128        # of dw that are worth a copy of the dy that they read
 cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
 
@@ -55,7 +56,7 @@ ctypedef struct BySamples:
     Py_ssize_t n, oc, icg
     Py_ssize_t runs, run_rows             # of weight rows whose x are neighbours
     int groups
-    bint packed                           # dy is copied to whole vectors first
+    bint packed                           # dy is copied first: to whole vectors, or out of rows that crowd L1
     const Py_ssize_t *run                 # where each begins
     const Py_ssize_t *a_segment
     const Py_ssize_t *b_segment
@@ -154,7 +155,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
         taps = [tap + kx * dilation[1] * ic for tap in taps for kx in range(kw)]
         a.run_rows = icg
     a.runs = len(taps)
-    a.packed = a.n % a.tiles.width != 0
+    a.packed = a.n % a.tiles.width != 0 or (oc > a.tiles.nr and a.runs * a.run_rows >= PANEL_ROWS)
     a.samples = min(grain, max(n, 1), max(1, BLOCK_PIXELS // (oh * ow)), max(1, BLOCK_FLOATS // (a.a_size + a.dy_size)))
     a.block = min(a.samples * a.segments, max(1, BLOCK_PIXELS // a.kc))
     count = a.samples * a.segments

@@ -15,10 +15,11 @@ cdef extern from *:
     #include <sys/mman.h>
 
     /* Large blocks are mapped on a 2 MB border, in huge pages where the system offers them on request: a step walks all of
-     * its arena, and with 4 KB pages that misses the TLB. */
-    enum { DLC_HUGE = 2 << 20 };
+     * its arena, and with 4 KB pages that misses the TLB. What threads work in, some hundred KB, would besides have pages
+     * that fall into the same few sets of L2, by chance. */
+    enum { DLC_HUGE = 2 << 20, DLC_HUGE_FROM = 256 << 10 };
     static void *dlc_map(size_t n, void **block, size_t *mapped) {
-        if (n < DLC_HUGE) {
+        if (n < DLC_HUGE_FROM) {
             void *p = NULL;
             if (posix_memalign(&p, 64, n ? n : 64)) return NULL;
             memset(p, 0, n ? n : 64);
@@ -26,6 +27,7 @@ cdef extern from *:
             *mapped = 0;
             return p;
         }
+        n = (n + DLC_HUGE - 1) & ~(size_t)(DLC_HUGE - 1);
         *mapped = n + DLC_HUGE;
         *block = mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (*block == MAP_FAILED) return NULL;

@@ -235,7 +235,8 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_conv_input)(int m, const dlc_winograd_tile *t) noexcept nogil
         void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y) noexcept nogil
         void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index) noexcept nogil
-        void (*winograd_conv_output_gradient)(const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_input_row)(int row, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_output_gradient_row)(int row, const dlc_winograd_tile *t) noexcept nogil
         void (*winograd_conv_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
                                       Py_ssize_t u_step) noexcept nogil
         void (*prefetch)(const float *x, Py_ssize_t n, int write) noexcept nogil

@@ -40,3 +40,6 @@ def conv2d_input_gradient(
 def conv2d_weight_gradient(
     x: _Operand, dy: _Operand, dw: _Operand, grain: int, padding: _Padding = ((0, 0), (0, 0))
 ) -> Step: ...
+def conv2d_batch_weight_gradient(
+    x: _Operand, dy: _Operand, dw: _Operand, padding: _Padding = ((0, 0), (0, 0))
+) -> Step: ...

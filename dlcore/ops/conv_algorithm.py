@@ -49,8 +49,6 @@ def algorithm(
     "winograd4" also has some ten times the rounding errors: `config.set_precision("fast")` has to allow it.
     "overlap", an input gradient, has sums for the pixels under each window and adds them up where windows overlap: with
     few input channels these fill vectors better than sums for each pixel do.
-    "batch", a weight gradient, sums over the whole batch at once. Partial sums for each slab would be larger than what
-    they are made from, x and dy of the slab.
     "direct" is none of them: sums over the taps for each pixel, or over the pixels of a slab for each weight.
 
     Args:
@@ -78,10 +76,10 @@ def algorithm(
     if direction != WEIGHT_GRADIENT:
         fast = best == "winograd" and config.get_precision() == "fast" and min(size) > 4
         return "winograd4" if fast and _products(4, size) < 0.75 * _products(2, size) else best
-    return "batch" if best == "direct" and _outgrows(w_shape, x_shape, y_shape) else best
+    return best
 
 
-def _outgrows(w_shape: tuple[int, ...], *images: tuple[Any, ...]) -> bool:
+def outgrow(w_shape: tuple[int, ...], *images: tuple[Any, ...]) -> bool:
     """Whether weights are larger than a slab of these images."""
     return prod(w_shape) > SLAB_SAMPLES * sum(prod(shape[1:]) for shape in images)
 

@@ -34,7 +34,9 @@ static float *transformed(const dlc_tiles *t, int m, const float *x, ptrdiff_t n
         dlc_winograd_tile p = run_at(x, n, columns, m + more, columns * m + more, row * m - more / 2, -more / 2, H, W);
         p.zeros = zeros, p.tile = v + row * columns * t->width, p.point_step = point_step, p.panel_step = panel_step;
         if (what == INPUT) t->winograd_conv_input(m, &p);
-        else if (what == GRADIENT) t->winograd_conv_output_gradient(&p);
+        else if (what == GRADIENT)
+            for (int points = 0; points < 4; points++, p.tile += 4 * point_step)
+                t->winograd_conv_output_gradient_row(points, &p);
         else t->winograd_half_input(what == OUTER_HALF, &p);
     }
     return v;
@@ -115,6 +117,27 @@ static void test_conv(const dlc_tiles *t) {
     }
 }
 
+static void test_input_row(const dlc_tiles *t) {
+    EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35) {
+        const ptrdiff_t panel_step = MOST * t->width, point_step = panels(t, n) * panel_step;
+        const float *x = quarters(H * W * n), *v = transformed(t, 2, x, n, INPUT);
+        float *zeros = blank(t->width), *row = blank(4 * point_step);
+        for (int j = 0; j < t->width; j++) zeros[j] = 0;
+        for (int points = 0; points < 4; points++)
+            for (int i = 0; i * 2 < H; i++) {
+                const int columns = (W + 1) / 2;
+                dlc_winograd_tile p = run_at(x, n, columns, 4, columns * 2 + 2, i * 2 - 1, -1, H, W);
+                p.zeros = zeros, p.tile = row, p.point_step = point_step, p.panel_step = panel_step;
+                t->winograd_conv_input_row(points, &p);
+                for (ptrdiff_t k = 0; k < 4 * columns * n; k++) {
+                    const ptrdiff_t point = k / n / columns, tile = k / n % columns, j = k % n;
+                    const ptrdiff_t at = point * point_step + j / t->width * panel_step + tile * t->width + j % t->width;
+                    expect_one("point", row[at], v[at + 4 * points * point_step + i * columns * t->width], 0);
+                }
+            }
+    }
+}
+
 static void test_weight_gradient(const dlc_tiles *t) {
     EACH(ptrdiff_t, k, 1, 3, 4, 9, 17, 35) EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35) {
         const ptrdiff_t width = t->width, count = tiles(2), half = count / 2;
@@ -174,6 +197,7 @@ static void test_prefetch(const dlc_tiles *t) {
 
 const word winograd_conv_words[] = {
     WORD_BY(winograd_conv_input, test_conv), WORD_BY(winograd_conv_output, test_conv), WORD_BY(winograd_conv_pool, test_conv),
-    WORD_BY(winograd_conv_output_gradient, test_weight_gradient), WORD_BY(winograd_conv_weights, test_conv), WORD(prefetch),
+    WORD_BY(winograd_conv_input_row, test_input_row),
+    WORD_BY(winograd_conv_output_gradient_row, test_weight_gradient), WORD_BY(winograd_conv_weights, test_conv), WORD(prefetch),
     WORD_BY(winograd_half_input, test_conv), WORD_BY(winograd_half_multiply, test_conv),
     WORD_BY(winograd_multiply, test_multiply), WORD_BY(winograd_multiply_transposed, test_weight_gradient), {0}};

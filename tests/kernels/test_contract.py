@@ -358,6 +358,7 @@ def cases(n=3, c=7):
         yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, b=uniform(c), **same)
     parts = dict(dw=uniform(min(n, 1), *w.shape), grain=max(n, 1))
     yield Case(winograd_conv.conv2d_weight_gradient, "dw", x=x, dy=out, **parts, **same)
+    yield Case(winograd_conv.conv2d_batch_weight_gradient, "dw", x=x, dy=out, dw=w, **same)
 
 
 NAMES = [case.name for case in cases()]

@@ -1,4 +1,4 @@
-"""transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient, conv2d_weight_gradient by Winograd."""
+"""Winograd: transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient, the weight gradients."""
 
 import numpy as np
 import pytest
@@ -79,6 +79,19 @@ def test_weight_gradient_against_reference(x_shape, oc, padding):
         some = np.s_[grain * i : grain * (i + 1)]
         expected = ref.conv2d_weight_gradient(x[some], dy[some], w_shape, *geometry(padding))
         assert_close(part, expected, dy[some, ..., 0].size, 2)
+    got = results(lambda dw: winograd.conv2d_batch_weight_gradient(x, dy, dw, padding), blank(*w_shape))
+    assert_close(got, ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(padding)), dy[..., 0].size, 2)
+
+
+@pytest.mark.usefixtures("isa")
+def test_weight_gradient_in_blocks_of_channels():
+    x, dy, w_shape = whole(5, 7, 9, 133), whole(5, 7, 9, 290, seed=1), (3, 3, 133, 290)
+    expected = ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(P1))
+    dw, chunks = blank(*w_shape), blank(1, *w_shape)
+    got = results(lambda dw: winograd.conv2d_batch_weight_gradient(x, dy, dw, P1), dw)
+    np.testing.assert_array_equal(got, expected)
+    winograd.conv2d_weight_gradient(x, dy, chunks, 5, P1).run()
+    np.testing.assert_array_equal(chunks[0], expected)
 
 
 @pytest.mark.usefixtures("isa")
@@ -190,3 +203,5 @@ def test_shapes_are_checked():
         winograd.conv2d_weight_gradient(blank(2, 5, 6, 4), blank(2, 4, 7, 8), blank(1, 2, 2, 4, 8), 2, ((0, 0), (1, 1)))
     with pytest.raises(ValueError, match="dw has 2 chunks for 2 samples in chunks of 2"):
         winograd.conv2d_weight_gradient(x, y, blank(2, 3, 3, 4, 8), 2, P1)
+    with pytest.raises(ValueError, match=r"conv2d_batch_weight_gradient: expected dw of shape \(3, 3, 4, 8\)"):
+        winograd.conv2d_batch_weight_gradient(blank(2, 5, 6, 4), blank(2, 4, 7, 8), blank(2, 2, 4, 8), ((0, 0), (1, 1)))
