@@ -215,6 +215,8 @@ typedef struct {
 
     /* gemm */
     void (*gemm)(const dlc_gemm *t);
+    void (*gemm_row)(const float *a, ptrdiff_t kc, const float *b, ptrdiff_t b_panel, ptrdiff_t n, const float *bias,
+                     int accumulate, int activation, float *c);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
     /* weight gradients of convolution */

@@ -162,6 +162,8 @@ cdef extern from "dlcore.h" nogil:
         int width
         int nr
         void (*gemm)(const dlc_gemm *t) noexcept nogil
+        void (*gemm_row)(const float *a, Py_ssize_t kc, const float *b, Py_ssize_t b_panel, Py_ssize_t n, const float *bias,
+                         int accumulate, int activation, float *c) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
         int outer_rows

@@ -1,5 +1,5 @@
-"""Convolution with pixels in the lanes, activation and average pooling as one op: what `graph.fuse` makes of a LanesConv2D and
-the AveragePool2D that reads it."""
+"""Convolution with pixels in the lanes, activation and average pooling as one op: what `graph.fuse` makes of a
+LanesConv2D and the AveragePool2D that reads it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LanesPool2D(Op):
         return [self._input_gradient(x, dy, planes) if wanted[0] else None, *found]
 
     def _input_gradient(self, x: Tensor, dy: Tensor, planes: Tensor) -> Tensor:
-        _, oh, ow, oc = self.conv_shape
+        _, _, ow, oc = self.conv_shape
         rows, row = planes.shape[2:]
         dims = [(rows, row, ow * oc), (min(ow, row), 1, oc), (oc, rows * row, 1)]
         y = Copy(planes, self.conv_shape, dims).output  # what fills no window has no gradient
