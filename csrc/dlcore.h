@@ -62,17 +62,18 @@ typedef struct {
     int accumulate;              /* nonzero: c is read and added to */
 } dlc_outer;
 
-/* dw[i*dw_step + o] (+)= sum over segments s and j < cols of x[x_segment[s] + tap[i] + j] * dy[o*dy_plane + s*dy_segment + j]
- * for i < taps and o < n. */
+/* sums[i*n + o] (+)= sum over segments s and vectors of j < cols of x[x_segment[s] + tap[i] + j] * dy[o*dy_plane +
+ * s*dy_segment + j], a vector of them, for i < taps and o < n; then dw[i*n + o] = the sum of its lanes. */
 typedef struct {
     const float *x;
     const float *dy;             /* rows go on to the end of a vector, with zeros */
-    float *dw;
+    float *sums;                 /* taps * n vectors */
+    float *dw;                   /* or NULL: more will be added to the sums */
     const ptrdiff_t *x_segment;
     const ptrdiff_t *tap;
-    ptrdiff_t segments, cols, dy_segment, dy_plane, taps, dw_step;
+    ptrdiff_t segments, cols, dy_segment, dy_plane, taps;
     int n;
-    int accumulate;              /* nonzero: dw is read and added to */
+    int accumulate;              /* nonzero: the sums are read and added to */
 } dlc_correlate;
 
 /* y[(s*cols + j)*n + o] = act(bias[o] + sum over i < taps of x[x_segment[s] + tap[i] + j] * w[i*n + o]), s < segments,
@@ -87,6 +88,29 @@ typedef struct {
     ptrdiff_t segments, cols, taps;
     int n, activation;
 } dlc_convolve;
+
+/* y[o][row][j] = act(bias[o] + sum over i < taps of x[row*x_row + tap[i] + j] * w[i*n + o]), row < 2 rows, j < 2 cols, o < n;
+ * pooled[o][r][j] = the mean of y over two rows and columns from 2r and 2j on */
+typedef struct {
+    const float *x;
+    const float *w;
+    const float *bias;           /* (n,) or NULL */
+    const ptrdiff_t *tap;
+    float *y;                    /* or NULL; rows are written up to the end of a vector */
+    float *pooled;
+    ptrdiff_t x_row, y_row, y_plane, pooled_plane, rows, cols, taps; /* rows and cols of windows */
+    int n, activation;
+} dlc_lanes_pool;
+
+/* dz[o][row][j] = act'(y[o][row][j]) * dy[o][row / 2][j / 2] / 4, zeros on to the end of a vector; db[o] += its sum */
+typedef struct {
+    const float *y;
+    const float *dy;
+    float *dz;                   /* lies as y does */
+    float *db;
+    ptrdiff_t y_row, y_plane, dy_plane, rows, cols; /* likewise */
+    int n, activation;
+} dlc_lanes_pool_gradient;
 
 /* c = beta c + alpha a b + bias, then relu: (m, n) from (m, k) and (k, n). With beta = 0, c is not read. */
 typedef struct {
@@ -202,6 +226,8 @@ typedef struct {
 
     /* gemm */
     void (*gemm)(const dlc_gemm *t);
+    void (*gemm_row)(const float *a, ptrdiff_t kc, const float *b, ptrdiff_t b_panel, ptrdiff_t n, const float *bias,
+                     int accumulate, int activation, float *c);
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
     /* weight gradients of convolution */
@@ -274,6 +300,8 @@ typedef struct {
 
     /* convolution with few channels */
     void (*convolve)(const dlc_convolve *t);
+    void (*lanes_pool)(const dlc_lanes_pool *t);
+    void (*lanes_pool_gradient)(const dlc_lanes_pool_gradient *t);
     void (*gather_windows)(const float *t, const ptrdiff_t *offset, const ptrdiff_t *start, ptrdiff_t pixels, ptrdiff_t c,
                            const float *bias, int activation, float *y);
     void (*merge_pixels)(const float *w, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,

@@ -3,9 +3,9 @@
  * vmax(a, b) is a > b ? a : b exactly, as x86 MAXPS does it: a NaN in either operand gives b. The bodies rely on it:
  * vmax(zero, x) lets a NaN in x through. A vb is a small number per lane; vwiden makes integers of them. vlookup4(t, i) is
  * t[i mod 4] in every lane, vlookup16 likewise. vposition says which of the four pixels of a window won, from three
- * comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones into o. vfma_if adds a*b where m
- * holds. lanes(n) is how many of the n floats left fit one vector; vloadn and vstoren touch just the first l lanes (vloadn
- * fills the others with zeros).
+ * comparisons. vsplit_pairs(a, b, e, o) puts the even floats of a and b into e, the odd ones into o; vdouble(a, l, h) puts each
+ * float of a twice into l and h. vfma_if adds a*b where m holds. lanes(n) is how many of the n floats left fit one vector;
+ * vloadn and vstoren touch just the first l lanes (vloadn fills the others with zeros).
  *
  * A vector is VW / 4 quarters `vq` of four floats: vload4s and vstore4s move each from or to a row of its own, `step` floats
  * apart, vgather4 loads them from p[0] + i, p[4] + i, ..., vtranspose4 transposes the 4x4 blocks that they make in four
@@ -73,6 +73,11 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     const vi first = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     *even = _mm512_permutex2var_ps(a, first, b);
     *odd = _mm512_permutex2var_ps(a, _mm512_add_epi32(first, _mm512_set1_epi32(1)), b);
+}
+INLINE void vdouble(vf a, vf *low, vf *high) {
+    const vi first = _mm512_set_epi32(7, 7, 6, 6, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0);
+    *low = _mm512_permutexvar_ps(first, a);
+    *high = _mm512_permutexvar_ps(_mm512_add_epi32(first, _mm512_set1_epi32(8)), a);
 }
 INLINE vf vtofloat(vi a) { return _mm512_cvtepi32_ps(a); }
 INLINE vf vlookup16(const float *t, vi i) { return _mm512_permutexvar_ps(i, _mm512_loadu_ps(t)); }
@@ -157,6 +162,11 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88)), o = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0xdd));
     *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
     *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
+}
+INLINE void vdouble(vf a, vf *low, vf *high) {
+    const vf l = _mm256_unpacklo_ps(a, a), h = _mm256_unpackhi_ps(a, a);
+    *low = _mm256_permute2f128_ps(l, h, 0x20);
+    *high = _mm256_permute2f128_ps(l, h, 0x31);
 }
 INLINE vb vload_u8(const uint8_t *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 INLINE vi vwiden(vb a) { return a; }
@@ -251,6 +261,10 @@ INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *even = vuzp1q_f32(a, b);
     *odd = vuzp2q_f32(a, b);
 }
+INLINE void vdouble(vf a, vf *low, vf *high) {
+    *low = vzip1q_f32(a, a);
+    *high = vzip2q_f32(a, a);
+}
 INLINE vb vload_u8(const uint8_t *p) {
     uint32_t four;
     memcpy(&four, p, sizeof four);
@@ -323,6 +337,10 @@ INLINE vf vfma_if(vm m, vf a, vf b, vf c) { return a * (vf)(m & (vi)b) + c; }
 INLINE void vsplit_pairs(vf a, vf b, vf *even, vf *odd) {
     *even = (vf){a[0], a[2], b[0], b[2]};
     *odd = (vf){a[1], a[3], b[1], b[3]};
+}
+INLINE void vdouble(vf a, vf *low, vf *high) {
+    *low = (vf){a[0], a[0], a[1], a[1]};
+    *high = (vf){a[2], a[2], a[3], a[3]};
 }
 INLINE vb vload_u8(const uint8_t *p) { return (vb){p[0], p[1], p[2], p[3]}; }
 INLINE void vstore_u8(uint8_t *p, vb a) { for (int i = 0; i < VW; i++) p[i] = (uint8_t)a[i]; }

@@ -135,6 +135,12 @@ def conv_of_a_plane(x, below, w, b):
     return [mse(ops.tanh(ops.bias_add(ops.conv2d(x, w, strides=(2, 1)), b)))]
 
 
+def conv_of_a_plane_and_pooling(x, below, w, b):  # one row of three fills no window
+    x = ops.reshape(ops.dense(x, below), (None, 7, 31, 1))
+    y = ops.tanh(ops.bias_add(ops.conv2d(x, w, strides=(2, 1)), b))
+    return [mse(ops.average_pool2d(y, (2, 2), (2, 2)))]
+
+
 def padded_conv(x, w):
     x = ops.pad(ops.conv2d(x, w), ((1, 0), (2, 1)))
     return [mse(ops.conv2d(x, w, strides=(1, 2), padding=((0, 1), (1, 0))))]
@@ -208,6 +214,9 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
      {"MergedConv2D": 1, "Merge": 1, "Repeat": 1, "Reshape": 1}),
     (conv_of_a_plane, (fuse.bias, fuse.activation, fuse.few_channels), [ROWS], [(9, 217), (3, 2, 1, 2), (2,)],
      {"Conv2D": 1, "Pack": 1, "BiasAdd": 1, "Activation": 1}, {"LanesConv2D": 1}),
+    (conv_of_a_plane_and_pooling, (fuse.bias, fuse.activation, fuse.few_channels, fuse.lanes_pool), [ROWS],
+     [(9, 217), (3, 2, 1, 2), (2,)], {"Conv2D": 1, "Pack": 1, "BiasAdd": 1, "Activation": 1, "AveragePool2D": 1},
+     {"LanesPool2D": 1}),
     (softmax_sparse, fuse.softmax_crossentropy, [ROWS, LABELS], [(9, 4)], {"Softmax": 1, "Loss": 1},
      {"SoftmaxCrossentropy": 1}),
     (softmax_dense, fuse.softmax_crossentropy, [ROWS, ONE_HOT], [(9, 4)], {"Softmax": 1, "Loss": 1},

@@ -18,10 +18,11 @@ from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
 from dlcore.ops.depthwise import DepthwiseConv2D
 from dlcore.ops.elementwise import Add, BiasAdd, MeanGradient, Rescale
+from dlcore.ops.lanes_pool import LanesPool2D, averages
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
 from dlcore.ops.normalization import ACTIVATIONS, FoldBias, FoldKernel, MovingCoefficients, Normalize
-from dlcore.ops.pooling import MaxPool2D
+from dlcore.ops.pooling import AveragePool2D, MaxPool2D
 from dlcore.ops.shape import Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 from dlcore.ops.winograd_conv import TransformWeights
@@ -167,6 +168,15 @@ def few_channels(op: Op, readers: Readers) -> bool:
     return True
 
 
+def lanes_pool(op: Op, readers: Readers) -> bool:
+    """conv with pixels in the lanes, then average pooling: the pixels stay there until they are averaged."""
+    reader = _only_reader(op, readers)
+    if not (isinstance(op, LanesConv2D) and isinstance(reader, AveragePool2D) and averages(reader)):
+        return False
+    take_output(LanesPool2D(op, reader), reader.output)
+    return True
+
+
 def softmax_crossentropy(op: Op, readers: Readers) -> bool:
     """softmax, then categorical cross-entropy: no log of a probability, and p - y as the gradient."""
     if not isinstance(op, Softmax):
@@ -246,6 +256,7 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
     reshapes,
     conv_pool,
     few_channels,
+    lanes_pool,
     gather_scale,
 ]
 

@@ -181,7 +181,7 @@ ctypedef struct ByLanes:
     Border border
     Py_ssize_t x_size, a_size, dy_size, dw_size, grain, samples   # as in BySamples
     Py_ssize_t ic, oc, oh, ow, lanes      # floats of a row of dy with its zeros
-    Py_ssize_t borders, planes            # in scratch: where the copies of x and the planes of dy begin, after those of x
+    Py_ssize_t borders, planes, sums      # in scratch: where the copies of x, the planes of dy and the sums begin
     dlc_correlate tile
 
 
@@ -200,8 +200,7 @@ cdef void by_lanes_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char
     cdef float *planes = <float *>slot + a.planes
     cdef Py_ssize_t first = 0, count, i, row
     cdef dlc_correlate t = a.tile
-    t.dw = a.dw + begin // a.grain * a.dw_size
-    t.dy = planes
+    t.dy, t.sums = planes, <float *>slot + a.sums
     memset(planes, 0, a.oc * t.dy_plane * sizeof(float))
     while first < end - begin:
         count = min(a.samples, end - begin - first)
@@ -221,8 +220,9 @@ cdef void by_lanes_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char
                 a.tiles.transpose(dy + (first + i) * a.dy_size + row * a.ow * a.oc, a.oc, a.ow, a.oc,
                                   planes + (i * a.oh + row) * a.lanes, t.dy_plane)
         t.segments, t.accumulate = count * a.oh, first > 0
-        a.tiles.correlate(&t)
         first += count
+        t.dw = a.dw + begin // a.grain * a.dw_size if first == end - begin else NULL
+        a.tiles.correlate(&t)
 
 
 cdef Step bind_lanes(Buffer xb, Buffer gb, Buffer wb, Py_ssize_t grain, padding, dilation):
@@ -244,11 +244,12 @@ cdef Step bind_lanes(Buffer xb, Buffer gb, Buffer wb, Py_ssize_t grain, padding,
            for ky in range(kh) for kx in range(kw) for i in range(a.ic)])
     memset(&a.tile, 0, sizeof(a.tile))
     a.tile.x_segment, a.tile.tap = &numbers[0], &numbers[0] + a.samples * a.oh
-    a.tile.taps, a.tile.n, a.tile.dw_step = kh * kw * a.ic, a.oc, a.oc
+    a.tile.taps, a.tile.n = kh * kw * a.ic, a.oc
     a.tile.cols, a.tile.dy_segment, a.tile.dy_plane = a.ow, a.lanes, a.samples * a.oh * a.lanes
     a.borders = a.samples * a.a_size if a.ic > 1 else 0
     a.planes = a.borders + (border_bytes(&a.border) // sizeof(float)) * (1 if a.ic > 1 else a.samples)
-    scratch = (a.planes + a.oc * a.tile.dy_plane) * sizeof(float)
+    a.sums = a.planes + a.oc * a.tile.dy_plane
+    scratch = (a.sums + a.tile.taps * a.oc * a.tiles.width) * sizeof(float)
     return make_step(by_lanes_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * a.ic, scratch, (xb, gb, wb, numbers),
                      grain)
 

@@ -115,7 +115,10 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
         t.kc = min(a.kc, a.k - k0)
         t.accumulate = k0 > 0
         t.activation = a.activation if k0 + t.kc == a.k else 0
-        for panel in range(a.panels):
+        if rows == 1:
+            a.tiles.gemm_row(x + k0, t.kc, a.packed + k0 * nr, a.k * nr, a.n, a.b if k0 + t.kc == a.k else NULL, t.accumulate,
+                             t.activation, y)
+        for panel in range(a.panels if rows > 1 else 0):
             t.n = <int>min(a.n - panel * nr, nr)
             t.b = a.packed + (panel * a.k + k0) * nr
             t.bias = a.b + panel * nr if a.b != NULL and k0 + t.kc == a.k else NULL

@@ -39,10 +39,11 @@ cdef extern from "dlcore.h" nogil:
     ctypedef struct dlc_correlate:
         const float *x
         const float *dy
+        float *sums
         float *dw
         const Py_ssize_t *x_segment
         const Py_ssize_t *tap
-        Py_ssize_t segments, cols, dy_segment, dy_plane, taps, dw_step
+        Py_ssize_t segments, cols, dy_segment, dy_plane, taps
         int n, accumulate
 
     ctypedef struct dlc_convolve:
@@ -53,6 +54,24 @@ cdef extern from "dlcore.h" nogil:
         const Py_ssize_t *x_segment
         const Py_ssize_t *tap
         Py_ssize_t segments, cols, taps
+        int n, activation
+
+    ctypedef struct dlc_lanes_pool:
+        const float *x
+        const float *w
+        const float *bias
+        const Py_ssize_t *tap
+        float *y
+        float *pooled
+        Py_ssize_t x_row, y_row, y_plane, pooled_plane, rows, cols, taps
+        int n, activation
+
+    ctypedef struct dlc_lanes_pool_gradient:
+        const float *y
+        const float *dy
+        float *dz
+        float *db
+        Py_ssize_t y_row, y_plane, dy_plane, rows, cols
         int n, activation
 
     ctypedef struct dlc_matmul:
@@ -152,6 +171,8 @@ cdef extern from "dlcore.h" nogil:
         int width
         int nr
         void (*gemm)(const dlc_gemm *t) noexcept nogil
+        void (*gemm_row)(const float *a, Py_ssize_t kc, const float *b, Py_ssize_t b_panel, Py_ssize_t n, const float *bias,
+                         int accumulate, int activation, float *c) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
         int outer_rows
@@ -212,6 +233,8 @@ cdef extern from "dlcore.h" nogil:
         void (*average_pool_gradient)(const float *dy, Py_ssize_t row_stride, Py_ssize_t col_step, Py_ssize_t pixels,
                                       Py_ssize_t c, int kh, int kw, float *dx, int accumulate) noexcept nogil
         void (*convolve)(const dlc_convolve *t) noexcept nogil
+        void (*lanes_pool)(const dlc_lanes_pool *t) noexcept nogil
+        void (*lanes_pool_gradient)(const dlc_lanes_pool_gradient *t) noexcept nogil
         void (*gather_windows)(const float *t, const Py_ssize_t *offset, const Py_ssize_t *start, Py_ssize_t pixels,
                                Py_ssize_t c, const float *bias, int activation, float *y) noexcept nogil
         void (*merge_pixels)(const float *w, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n, Py_ssize_t pixels,

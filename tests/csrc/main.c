@@ -11,11 +11,13 @@
 
 extern const word gemm_words[], outer_words[], correlate_words[], matmul_words[], depthwise_words[], narrow_words[],
     rows_words[], elementwise_words[], unary_words[], pooling_words[], conv_narrow_words[], conv_pool_words[], winograd_words[],
-    winograd_conv_words[], normalization_words[], optimizers_words[], random_words_[], convolve_words[];
+    winograd_conv_words[], normalization_words[], optimizers_words[], random_words_[], convolve_words[],
+    lanes_pool_words[], gemm_row_words[];
 static const word *const families[] = {
     gemm_words, outer_words, correlate_words, matmul_words, depthwise_words, narrow_words, rows_words, elementwise_words,
     unary_words, pooling_words, conv_narrow_words, conv_pool_words, winograd_words, winograd_conv_words, normalization_words,
-    optimizers_words, random_words_, convolve_words};
+    optimizers_words, random_words_, convolve_words, lanes_pool_words,
+    gemm_row_words};
 enum { FAMILIES = sizeof families / sizeof *families };
 
 /* members of the table that are numbers, not words */

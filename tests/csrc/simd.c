@@ -109,6 +109,9 @@ static void movement(void) {
     vsplit_pairs(vload(memory), vload(memory + VW), &even, &odd);
     CHECK(even, 2 * a);
     CHECK(odd, 2 * a + 1);
+    vdouble(vload(as), &even, &odd);
+    CHECK(even, (int)a / 2);
+    CHECK(odd, (int)a / 2 + VW / 2);
     CHECK(vload4s(memory, 12), memory[(int)a / 4 * 12 + (int)a % 4]);
     const float *row[VW];
     for (int i = 0; i < VW; i++) row[i] = memory + 3 * i;

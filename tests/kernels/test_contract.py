@@ -32,6 +32,7 @@ from dlcore.kernels import (
     elementwise,
     embedding,
     gemm,
+    lanes_pool,
     layer_normalization,
     locks,
     losses,
@@ -56,8 +57,8 @@ from dlcore.kernels.memory import slot_buffer
 
 MODULES = [
     activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
-    elementwise, embedding, gemm, layer_normalization, losses, metrics, narrow, normalization, norms, optimizers,
-    pooling, random, reduction, resize, shape, softmax, unary, winograd_conv,
+    elementwise, embedding, gemm, lanes_pool, layer_normalization, losses, metrics, narrow, normalization, norms,
+    optimizers, pooling, random, reduction, resize, shape, softmax, unary, winograd_conv,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -162,6 +163,11 @@ def cases(n=3, c=7):
     yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
     gray = dict(x=uniform(n, *x.shape[1:3], 1), w=uniform(3, 3, 1, y.shape[3]), b=uniform(y.shape[3]))
     yield Case(conv_narrow.conv2d_lanes, "y", **gray, y=uniform(n, y.shape[1], x.shape[2], y.shape[3]), **PADDED)
+    means, planes = uniform(n, 2, 8, y.shape[3]), uniform(n, y.shape[3], 4, lanes_pool.row_floats(8))
+    plane = dict(x=uniform(n, 4, 16, 1), planes=planes, padding=((1, 1), (1, 1)))
+    yield Case(lanes_pool.conv2d_forward, "y planes", **plane, w=gray["w"], b=gray["b"], y=means)
+    sums = dict(dw=uniform(min(n, 1), *gray["w"].shape), db=uniform(min(n, 1), y.shape[3]), grain=max(n, 1))
+    yield Case(lanes_pool.conv2d_weight_gradient, "dw db", **plane, dy=means, **sums)
     few, merged = uniform(3, 3, c, 2), uniform(3, 5, c, 4)
     yield Case(conv_narrow.merge, "packed", w=few, packed=packed(merged), pixels=2, step=2)
     yield Case(data.gather, "y", feed=feeds["f"], clock=clock, y=flat, scale=2)
@@ -367,7 +373,7 @@ NAMES = [case.name for case in cases()]
 def test_the_table_has_every_factory():
     here = set(NAMES)
     helpers = {"conv.output_size", "conv.check", "conv_weight_gradient.weight_rows", "dense.packed_shape"}
-    helpers |= {"winograd_conv.weights_shape", "conv_narrow.vectors"}
+    helpers |= {"winograd_conv.weights_shape", "conv_narrow.vectors", "lanes_pool.row_floats"}
     helpers |= {"gemm.packed_shape", "gemm.tile_rows", "gemm.shares_b"}
     for module in MODULES:
         stem = module.__name__.rpartition(".")[2]
