@@ -120,6 +120,12 @@ def check(p, op_list):
             size = rows * int(np.prod(tensor.shape[1:], dtype=np.int64)) * ITEMSIZE[tensor.dtype]
             known = live.get(root, (place, min(times), max(times), size))
             live[root] = place, min(known[1], *times), max(known[2], *times), max(known[3], size)
+    for op in op_list:  # in place of an input that nobody else reads later, or beside it
+        for tensor in op.outputs:
+            for source in op.inputs:
+                if p.roots[tensor] is p.roots.get(source, source) and not op.alias:
+                    others = [o for o in readers[source] if o is not op and not o.alias]
+                    assert all(p.level[o] < p.level[op] for o in others) and readers[source].count(op) == 1
     spans = list(live.values())
     for i, (place, birth, death, size) in enumerate(spans):
         low, high = (-p.slot_bytes, 0) if place.slot else (0, p.arena_bytes)

@@ -107,7 +107,7 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     count = max(p.level.values(), default=-1) + 1
     p.stages = [_groups([op for op in ops if p.level[op] == i], p.wide, chains) for i in range(count)]
     p.commit = min([p.level[op] for op in ops if op.commits], default=count)
-    p.roots = _roots(ops, readers, placed)
+    p.roots = _roots(ops, readers, p, placed)
     local = _local(ops, readers, p, placed)
     p.grains = [_grain(stage, p, batch) for stage in p.stages]
     _place(ops, readers, p, local, placed)
@@ -222,8 +222,11 @@ def _groups(ops: list[Op], wide: set[Op], chains: Mapping[Op, Group]) -> list[Gr
     return ([Group(slab)] if slab else []) + found + alone
 
 
-def _roots(ops: list[Op], readers: dict[Tensor, list[Op]], placed: Mapping[Tensor, object]) -> dict[Tensor, Tensor]:
-    """Aliases and in-place outputs use the memory of their input's root."""
+def _roots(
+    ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, placed: Mapping[Tensor, object]
+) -> dict[Tensor, Tensor]:
+    """Aliases and in-place outputs use the memory of their input's root. An input may have had other readers, in stages
+    that are over, if the output is kept for later stages anyway."""
     roots: dict[Tensor, Tensor] = {}
     shared: set[Tensor] = set()  # roots that some alias shows under another name
     for op in ops:
@@ -233,7 +236,11 @@ def _roots(ops: list[Op], readers: dict[Tensor, list[Op]], placed: Mapping[Tenso
             source = op.inputs[0] if op.alias else None
         else:
             source = op.inputs[op.in_place]
-            if source.op is None or source in placed or len(readers[source]) > 1 or roots[source] in shared:
+            stage, others = p.level[op], [reader for reader in readers[source] if reader is not op]
+            kept = any(p.level[reader] > stage for reader in readers.get(op.output, []))
+            free = not others or (kept and all(p.level[reader] < stage for reader in others))
+            once = len(readers[source]) == len(others) + 1
+            if source.op is None or source in placed or not (once and free) or roots[source] in shared:
                 source = None
         if source is not None and source.op is not None:
             roots[op.output] = roots[source]

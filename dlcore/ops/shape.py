@@ -32,7 +32,8 @@ class Reshape(Op):
 
 
 class Copy(Op):
-    """See `kernels.shape.copy`."""
+    """See `kernels.shape.copy`. In a gradient, `graph.fuse` may append a tensor of the output's shape, to which the
+    copy is added (`accumulate`)."""
 
     def __init__(self, x: Tensor, shape, dims: Sequence[Dim], x_offset=0, y_offset=0, value=0.0, accumulate=False):
         self.dims, self.x_offset, self.y_offset, self.value = list(dims), x_offset, y_offset, value
@@ -47,10 +48,10 @@ class Copy(Op):
         return [Copy(grads[0], self.inputs[0].shape, back, self.y_offset, self.x_offset, accumulate=meets).output]
 
     def bind(self, at):
-        x = self.inputs[0]
+        x, onto = self.inputs[0], [at.buffer(tensor) for tensor in self.inputs[1:]]
         return kernels.copy(
             at.buffer(x), at.buffer(self.output), self.dims, self.x_offset, self.y_offset,
-            int(self.value) if x.dtype == "i" else self.value, self.accumulate, _lead(x) == 0, x.dtype,
+            int(self.value) if x.dtype == "i" else self.value, self.accumulate, _lead(x) == 0, x.dtype, *onto,
         )  # fmt: skip
 
 
@@ -121,6 +122,60 @@ def _region(x: Tensor, shape, starts: Sequence[int], steps: Sequence[int]) -> Te
     axes = range(lead, x.ndim)
     dims = [(shape[i], xs[i] * steps[i], ys[i]) for i in axes]
     return Copy(x, shape, dims, sum(starts[i] * xs[i] for i in axes)).output
+
+
+def joined(first: Copy, second: Copy) -> Tensor | None:
+    """What `second` makes of the output of `first`, in one copy; None where one of them does not move all of that, in
+    steps along its axes, or they fill in different values around it."""
+    between, x, y = first.output, first.inputs[0], second.output
+    if first.accumulate or second.accumulate:
+        return None
+    written = [(size, ys, xs) for size, xs, ys in first.dims]
+    if (found := _through(between, written, first.y_offset, second.dims, second.x_offset)) is not None:
+        steps, offset = found
+        dims = [(size, step, ys) for (size, _, ys), step in zip(second.dims, steps, strict=True)]
+        return Copy(x, y.shape, dims, first.x_offset + offset, second.y_offset, second.value).output
+    lead = _lead(y)
+    if first.value != second.value and prod(between.shape[lead:]) != prod(y.shape[lead:]):
+        return None
+    if (found := _through(between, second.dims, second.x_offset, written, first.y_offset)) is not None:
+        steps, offset = found
+        dims = [(size, xs, step) for (size, xs, _), step in zip(first.dims, steps, strict=True)]
+        return Copy(x, y.shape, dims, first.x_offset, second.y_offset + offset, first.value).output
+    return None
+
+
+def _through(
+    t: Tensor, whole: Sequence[Dim], first: int, walk: Sequence[Dim], offset: int
+) -> tuple[list[int], int] | None:
+    """For a walk from `offset` on through t, and a copy that moves all of t from its element `first` on: the steps of
+    that walk on the other side of the copy, and where it begins there. None if these are not the same all the way.
+
+    Args:
+        whole, walk: (size, stride in t, ...) of each dimension; the last number of `whole` is the stride on the other
+            side.
+    """
+    axes = [i for i in range(_lead(t), t.ndim) if t.shape[i] > 1]
+    strides = _strides(t.shape)
+    moved = {stride: (size, other) for size, stride, other in whole if size > 1}
+    if first != 0 or len(axes) != sum(size > 1 for size, *_ in whole):
+        return None
+    if any(moved.get(strides[i], (0, 0))[0] != t.shape[i] for i in axes):
+        return None
+    low = {i: offset // strides[i] % t.shape[i] for i in axes}
+    start, high, steps = sum(low[i] * moved[strides[i]][1] for i in axes), dict(low), []
+    for size, stride, *_ in walk:
+        i = next((i for i in axes if strides[i] <= abs(stride)), None)
+        if size == 1 or stride == 0:
+            steps.append(0)
+            continue
+        if i is None or stride % strides[i]:
+            return None
+        count = stride // strides[i]
+        low[i] += min(0, count * (size - 1))
+        high[i] += max(0, count * (size - 1))
+        steps.append(count * moved[strides[i]][1])
+    return (steps, start) if all(low[i] >= 0 and high[i] < t.shape[i] for i in axes) else None
 
 
 def _range(x: Tensor, axis: int, first: int, size: int) -> Tensor:
