@@ -205,8 +205,8 @@ def test_slabs_depend_on_shapes_only_and_feed_four_threads(batch):
 
 @pytest.mark.parametrize("size, channels, grain", [(4, 8, 8), (3, 512, 16), (24, 64, 3), (48, 32, 1)])
 def test_slabs_are_small_where_maps_are_large_and_large_where_weights_are(size, channels, grain):
-    """8 samples divide the batch; 9 MB of weights are read for 16 samples at a time; of maps of 147 KB, L2 holds both that
-    the op touches for three samples, of 295 KB for one."""
+    """8 samples divide the batch; 9 MB of weights are read for 16 samples at a time; of maps of 147 KB, L2 holds both
+    that the op touches for three samples, of 295 KB for one."""
     (x,) = gathers(x=uniform(1, size, size, channels))
     w = Parameter((3, 3, channels, channels), np.zeros((3, 3, channels, channels)), "w")
     assert plan([Store(ops.conv2d(x, w, padding=((1, 1), (1, 1))), "y")], 128).grains[-1] == grain
