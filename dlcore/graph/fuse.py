@@ -14,6 +14,7 @@ from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
 from dlcore.ops.conv_narrow import LanesConv2D, MergedConv2D, merged_pixels, suits_lanes
 from dlcore.ops.conv_pool import ConvPool2D, fits
+from dlcore.ops.copies import joined
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
 from dlcore.ops.depthwise import DepthwiseConv2D
@@ -31,7 +32,7 @@ from dlcore.ops.normalization import (
     Normalize,
 )
 from dlcore.ops.pooling import MaxPool2D
-from dlcore.ops.shape import Copy, Pad, Reshape, joined
+from dlcore.ops.shape import Copy, Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 from dlcore.ops.winograd_conv import TransformWeights
 
@@ -66,9 +67,9 @@ def copies(op: Op, readers: Readers) -> bool:
     """a copy of a copy, as when channels are padded where only pixels can be: what comes out is copied at once."""
     reader = _only_reader(op, readers)
     together = joined(op, reader) if isinstance(op, Copy) and isinstance(reader, Copy) else None
-    if together is None:
+    if reader is None or together is None:
         return False
-    take_output(together.op, reader.output)
+    take_output(together, reader.output)
     return True
 
 
@@ -281,14 +282,13 @@ def gradient_and_sums(op: Op, readers: Readers) -> bool:
         dy, y, *more = op.inputs
         fused = GradientAndSums(sums, dy, more[0] if more else None, y, op.kind)
     elif isinstance(op, Add) and op.activation == "linear":
-        rest = [reader for reader in found if reader is not sums]
+        last = [reader for reader in found if isinstance(reader, InputGradient) and reader.inputs[:3] == sums.inputs]
         if sums.activation != "linear":
-            for reader in rest:
-                if not (isinstance(reader, InputGradient) and reader.inputs[:3] == sums.inputs):
-                    return False
-            for reader in rest:
+            if len(last) + 1 != len(found):
+                return False
+            for reader in last:
                 reader.activation = "linear"
-        fused = GradientAndSums(sums, *op.inputs, None, sums.activation)
+        fused = GradientAndSums(sums, op.inputs[0], op.inputs[1], None, sums.activation)
     else:
         return False
     take_output(fused, op.output, 0)
