@@ -347,8 +347,8 @@ typedef struct {
     void (*moments)(const float *x, ptrdiff_t rows, ptrdiff_t n, double *mean, double *m2);
     void (*affine)(const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int linear, const float *add, int activation,
                    float *y);
-    void (*affine_sums)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int activation,
-                        float *sums);
+    void (*affine_sums)(const float *dy, const float *more, const float *y, const float *x, ptrdiff_t rows, ptrdiff_t n,
+                        const float *c, int activation, float *g, float *sums);
     void (*affine_gradient)(const float *dy, const float *x, ptrdiff_t rows, ptrdiff_t n, const float *c, int activation,
                             const float *lines, float *dx);
     void (*row_moments)(const float *x, ptrdiff_t n, int centre, double *out);

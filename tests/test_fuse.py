@@ -146,6 +146,21 @@ def padded_conv(x, w):
     return [mse(ops.conv2d(x, w, strides=(1, 2), padding=((0, 1), (1, 0))))]
 
 
+def shortcut(x, below, w):
+    """Every second pixel, and channels of zeros on both sides, where a layer can only pad images (He et al. 2015)."""
+    x = ops.reshape(ops.dense(x, below), (None, 6, 5, 3))
+    pixels = ops.permute(ops.max_pool2d(x, (1, 1), (2, 2)), (1, 3, 2))
+    wide = ops.permute(ops.pad(pixels, ((0, 0), (1, 2))), (1, 3, 2))
+    return [mse(ops.tanh(ops.add(wide, ops.conv2d(x, w, strides=(2, 2), padding=((1, 0), (1, 1)))))), mse(x)]
+
+
+def copies_of_copies(x, below):
+    x = ops.reshape(ops.dense(x, below), (None, 6, 5, 3))
+    y = ops.flip(ops.pad(x[:, ::2, 4:0:-1], ((1, 0), (0, 2), (1, 1)), 1.5), 2)
+    z = ops.permute(ops.repeat(ops.permute(x, (3, 1, 2)), 2, 1), (2, 3, 1))[:, 1:, ::3]
+    return [ops.add(mse(ops.tanh(y)), mse(z)), ops.tanh(y), ops.tanh(z)]
+
+
 def softmax_sparse(x, y, w):
     p = ops.softmax(ops.dense(x, w))
     return [ops.sparse_categorical_crossentropy(y, p), p, ops.sparse_categorical_accuracy(y, p)]
@@ -199,6 +214,8 @@ CASES = [  # graph, pattern, its data, shapes of weights, ops that go, ops that 
      {"BiasAdd": 1, "Activation": 1}, {}),
     (pool_over_steps, (fuse.bias, fuse.activation, fuse.reshapes, fuse.conv_pool), [IMAGES.reshape(N, 90)],
      [(2, 10, 4), (4,)], {"Conv2D": 1, "BiasAdd": 1, "Activation": 1, "MaxPool2D": 1, "Reshape": 2}, {"ConvPool2D": 1}),
+    (shortcut, fuse.copies, [ROWS], [(9, 90), (3, 3, 3, 6)], {"Copy": 2, "Pad": 1}, {}),
+    (copies_of_copies, fuse.copies, [ROWS], [(9, 90)], {"Copy": 2, "Pad": 1}, {}),  # a flip and a repetition stay
     (reshape_and_back, fuse.reshapes, [ROWS], [(9, 6)], {"Reshape": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 5)], {"Activation": 1}, {}),
     (dense_sigmoid, fuse.activation, [ROWS], [(9, 40)], {"Activation": 1}, {}),
@@ -369,6 +386,35 @@ def test_the_sum_of_gradients_has_the_bits_of_its_unfused_twin():
     (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
     assert plain.count("Add") == fused.count("Add") + 1
     assert all(a.tobytes() == b.tobytes() for a, b in zip(got, expected, strict=True))
+
+
+def residual_norms(x, below, v, w, *norm):
+    """Two blocks whose shortcuts are x itself and a slice of it, with batch normalisation in each: the gradients of a
+    sum, of its activation, and the sums of each normalisation."""
+    x = ops.reshape(ops.dense(x, below), (None, 4, 4, 3))
+    x = ops.relu(ops.batch_normalization(x, *norm[:1]).y)
+    y = ops.batch_normalization(ops.conv2d(x, v, padding=((1, 1), (1, 1))), *norm).y
+    y = ops.relu6(ops.add(x, y))
+    z = ops.batch_normalization(ops.conv2d(y, w, strides=(2, 2), padding=((1, 0), (1, 0))), *norm).y
+    return [mse(ops.relu(ops.add(y[:, ::2, ::2], z)))]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_gradients_on_their_way_through_blocks_have_the_bits_of_their_unfused_twins(threads):
+    def values(patterns):
+        w = weights((9, 48), (3, 3, 3, 3), (3, 3, 3, 3), (3,), (3,))
+        targets = residual_norms(*gathers(x=ROWS), *w)
+        fuse.fuse(targets)
+        targets += differentiate(targets[0], w)
+        fuse.fuse(targets, patterns)
+        return names(targets), run(targets, {"x": ROWS}, threads)
+
+    (plain, expected), (fused, got) = values(()), values(fuse.BACKWARD)
+    gone = {name: plain.count(name) - fused.count(name) for name in {*plain, *fused}}
+    assert {name: n for name, n in gone.items() if n} == {
+        "Add": 2, "ActivationGradient": 2, "GradientSums": 3, "GradientAndSums": -3,
+    }  # fmt: skip
+    assert all(np.array_equal(a, b) for a, b in zip(got, expected, strict=True))
 
 
 def test_another_gradient_than_that_of_the_mean_needs_its_own_pass():

@@ -120,6 +120,12 @@ def check(p, op_list):
             size = rows * int(np.prod(tensor.shape[1:], dtype=np.int64)) * ITEMSIZE[tensor.dtype]
             known = live.get(root, (place, min(times), max(times), size))
             live[root] = place, min(known[1], *times), max(known[2], *times), max(known[3], size)
+    for op in op_list:  # in place of an input that nobody else reads later, or beside it
+        for tensor in op.outputs:
+            for source in op.inputs:
+                if p.roots[tensor] is p.roots.get(source, source) and not op.alias:
+                    others = [o for o in readers[source] if o is not op and not o.alias]
+                    assert all(p.level[o] < p.level[op] for o in others) and readers[source].count(op) == 1
     spans = list(live.values())
     for i, (place, birth, death, size) in enumerate(spans):
         low, high = (-p.slot_bytes, 0) if place.slot else (0, p.arena_bytes)
@@ -197,10 +203,10 @@ def test_slabs_depend_on_shapes_only_and_feed_four_threads(batch):
     assert p.grains == plan([network(batch)[0]], batch).grains
 
 
-@pytest.mark.parametrize("size, channels, grain", [(4, 8, 6), (3, 512, 16), (24, 64, 3), (48, 32, 1)])
+@pytest.mark.parametrize("size, channels, grain", [(4, 8, 8), (3, 512, 16), (24, 64, 3), (48, 32, 1)])
 def test_slabs_are_small_where_maps_are_large_and_large_where_weights_are(size, channels, grain):
-    """6 rows fill the tile; 9 MB of weights are read for 16 samples at a time; of maps of 147 KB, L2 holds both that
-    the op touches for three samples, of 295 KB for one."""
+    """8 samples divide the batch; 9 MB of weights are read for 16 samples at a time; of maps of 147 KB, L2 holds both
+    that the op touches for three samples, of 295 KB for one."""
     (x,) = gathers(x=uniform(1, size, size, channels))
     w = Parameter((3, 3, channels, channels), np.zeros((3, 3, channels, channels)), "w")
     assert plan([Store(ops.conv2d(x, w, padding=((1, 1), (1, 1))), "y")], 128).grains[-1] == grain

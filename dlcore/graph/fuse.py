@@ -14,6 +14,7 @@ from dlcore.ops.base import Op, Parameter, Tensor
 from dlcore.ops.conv import Conv2D, Conv2DTranspose
 from dlcore.ops.conv_narrow import LanesConv2D, MergedConv2D, merged_pixels, suits_lanes
 from dlcore.ops.conv_pool import ConvPool2D, fits
+from dlcore.ops.copies import joined
 from dlcore.ops.data import Gather
 from dlcore.ops.dense import Dense, Pack
 from dlcore.ops.depthwise import DepthwiseConv2D
@@ -21,9 +22,18 @@ from dlcore.ops.elementwise import Add, BiasAdd, MeanGradient, Rescale
 from dlcore.ops.lanes_pool import LanesPool2D, averages
 from dlcore.ops.losses import Loss
 from dlcore.ops.narrow import Narrow, Transpose
-from dlcore.ops.normalization import ACTIVATIONS, FoldBias, FoldKernel, MovingCoefficients, Normalize
+from dlcore.ops.normalization import (
+    ACTIVATIONS,
+    FoldBias,
+    FoldKernel,
+    GradientAndSums,
+    GradientSums,
+    InputGradient,
+    MovingCoefficients,
+    Normalize,
+)
 from dlcore.ops.pooling import AveragePool2D, MaxPool2D
-from dlcore.ops.shape import Pad, Reshape
+from dlcore.ops.shape import Copy, Pad, Reshape
 from dlcore.ops.softmax import Softmax, SoftmaxCrossentropy, SoftmaxCrossentropyGradient
 from dlcore.ops.winograd_conv import TransformWeights
 
@@ -51,6 +61,16 @@ def padding(op: Op, readers: Readers) -> bool:
     both = tuple((zeros[0] + own[0], zeros[1] + own[1]) for zeros, own in pairs)
     reader.geometry = {**reader.geometry, "padding": both}
     reader.inputs[0] = op.inputs[0]
+    return True
+
+
+def copies(op: Op, readers: Readers) -> bool:
+    """a copy of a copy, as when channels are padded where only pixels can be: what comes out is copied at once."""
+    reader = _only_reader(op, readers)
+    together = joined(op, reader) if isinstance(op, Copy) and isinstance(reader, Copy) else None
+    if reader is None or together is None:
+        return False
+    take_output(together, reader.output)
     return True
 
 
@@ -229,6 +249,20 @@ def crossentropy_gradient(op: Op, readers: Readers) -> bool:
     return True
 
 
+def scattered_sum(op: Op, readers: Readers) -> bool:
+    """the sum of two gradients, one of which is a copy among zeros, as that of a slice is: added where it belongs."""
+    if not (isinstance(op, Add) and op.activation == "linear"):
+        return False
+    for tensor, other in zip(op.inputs, op.inputs[::-1], strict=True):
+        copy = tensor.op
+        if isinstance(copy, Copy) and len(copy.inputs) == len(readers[tensor]) == 1 and copy.value == 0:
+            copy.inputs.append(other)
+            copy.accumulate, copy.in_place = True, 1
+            take_output(copy, op.output)
+            return True
+    return False
+
+
 def gradient_sum(op: Op, readers: Readers) -> bool:
     """the sum of two gradients, then that of an activation."""
     reader = _only_reader(op, readers)
@@ -245,11 +279,39 @@ def gradient_sum(op: Op, readers: Readers) -> bool:
     return True
 
 
+def gradient_and_sums(op: Op, readers: Readers) -> bool:
+    """the gradient of an activation, or the sum of two, then the sums that a batch normalisation needs of it: one pass.
+    Of a sum that goes through an activation there, only that is kept."""
+    found = readers.get(op.output, []) if op.outputs else []
+    sums = next((reader for reader in found if isinstance(reader, GradientSums)), None)
+    if sums is None or sums.inputs[0] is not op.output:
+        return False
+    if isinstance(op, ActivationGradient):
+        if op.kind not in ACTIVATIONS or sums.activation != "linear":
+            return False
+        dy, y, *more = op.inputs
+        fused = GradientAndSums(sums, dy, more[0] if more else None, y, op.kind)
+    elif isinstance(op, Add) and op.activation == "linear":
+        last = [reader for reader in found if isinstance(reader, InputGradient) and reader.inputs[:3] == sums.inputs]
+        if sums.activation != "linear":
+            if len(last) + 1 != len(found):
+                return False
+            for reader in last:
+                reader.activation = "linear"
+        fused = GradientAndSums(sums, op.inputs[0], op.inputs[1], None, sums.activation)
+    else:
+        return False
+    take_output(fused, op.output, 0)
+    take_output(fused, sums.output, 1)
+    return True
+
+
 # Losses come first: what they leave may still go into an epilogue.
 PATTERNS: list[Callable[[Op, Readers], bool]] = [
     softmax_crossentropy,
     sigmoid_crossentropy,
     padding,
+    copies,
     bias,
     residual,
     activation,
@@ -264,7 +326,7 @@ PATTERNS: list[Callable[[Op, Readers], bool]] = [
 INFERENCE = [pattern for one in PATTERNS for pattern in ([one, normalization] if one is bias else [one])]
 
 # for a graph that has its gradients
-BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient, gradient_sum]
+BACKWARD: list[Callable[[Op, Readers], bool]] = [crossentropy_gradient, scattered_sum, gradient_sum, gradient_and_sums]
 
 
 def fuse(targets: Sequence[Tensor], patterns: Sequence[Callable[[Op, Readers], bool]] = tuple(PATTERNS)) -> None:

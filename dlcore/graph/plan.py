@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from dlcore.graph.graph import consumers, topological
-from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, SLAB_SAMPLES, Op, Parameter, Tensor
+from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, SLAB_IMAGES, SLAB_SAMPLES, Op, Parameter, Tensor
 
 ALIGN = 64
 ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8}
@@ -27,6 +27,7 @@ SLAB_BYTES = 1 << 20  # that an op may touch in a slab: what L2 holds besides we
 SLAB_WEIGHTS = 1 << 20  # bytes of weights that stay in L2 from slab to slab
 LARGE_SLABS = 8  # of a batch at least, where they do not
 WHOLE_FLOATS = 1024  # of a parameter: up to here its update, and what goes with it, is one task
+LACKING = 0.01  # of a batch, that its last slab may be shorter
 CHUNK_BYTES = 1 << 25  # of partial sums, one per slab: large weights get fewer, longer slabs
 
 
@@ -107,7 +108,7 @@ def plan(sinks: Sequence[Op], batch: int, placed: Mapping[Tensor, object] | None
     count = max(p.level.values(), default=-1) + 1
     p.stages = [_groups([op for op in ops if p.level[op] == i], p.wide, chains) for i in range(count)]
     p.commit = min([p.level[op] for op in ops if op.commits], default=count)
-    p.roots = _roots(ops, readers, placed)
+    p.roots = _roots(ops, readers, p, placed)
     local = _local(ops, readers, p, placed)
     p.grains = [_grain(stage, p, batch) for stage in p.stages]
     _place(ops, readers, p, local, placed)
@@ -222,8 +223,11 @@ def _groups(ops: list[Op], wide: set[Op], chains: Mapping[Op, Group]) -> list[Gr
     return ([Group(slab)] if slab else []) + found + alone
 
 
-def _roots(ops: list[Op], readers: dict[Tensor, list[Op]], placed: Mapping[Tensor, object]) -> dict[Tensor, Tensor]:
-    """Aliases and in-place outputs use the memory of their input's root."""
+def _roots(
+    ops: list[Op], readers: dict[Tensor, list[Op]], p: Plan, placed: Mapping[Tensor, object]
+) -> dict[Tensor, Tensor]:
+    """Aliases and in-place outputs use the memory of their input's root. An input may have had other readers, in stages
+    that are over, if the output is kept for later stages anyway."""
     roots: dict[Tensor, Tensor] = {}
     shared: set[Tensor] = set()  # roots that some alias shows under another name
     for op in ops:
@@ -233,7 +237,11 @@ def _roots(ops: list[Op], readers: dict[Tensor, list[Op]], placed: Mapping[Tenso
             source = op.inputs[0] if op.alias else None
         else:
             source = op.inputs[op.in_place]
-            if source.op is None or source in placed or len(readers[source]) > 1 or roots[source] in shared:
+            stage, others = p.level[op], [reader for reader in readers[source] if reader is not op]
+            kept = any(p.level[reader] > stage for reader in readers.get(op.output, []))
+            free = not others or (kept and all(p.level[reader] < stage for reader in others))
+            once = len(readers[source]) == len(others) + 1
+            if source.op is None or source in placed or not (once and free) or roots[source] in shared:
                 source = None
         if source is not None and source.op is not None:
             roots[op.output] = roots[source]
@@ -263,7 +271,8 @@ def _row_bytes(tensor: Tensor) -> int:
 def _grain(groups: list[Group], p: Plan, batch: int) -> int:
     """Samples per slab: so many that few bytes come from beyond L2. Larger slabs read weights, and write partial sums,
     for more samples at a time; smaller ones find in cache what the op before left. At most as many as fill the register
-    tile, or more where weights are large, and few enough that a small batch still feeds several threads."""
+    tile, if some op has samples for its rows, or more where weights are large, and few enough that a small batch still
+    feeds several threads."""
     ops = [op for group in groups for op in group.ops if op not in p.wide]
     weights = {t for op in ops for t in op.inputs if t.shape[:1] not in ((BATCH,), (CHUNKS,))}
     partial = sum(_row_bytes(t) for op in ops for t in op.outputs if t.shape[:1] == (CHUNKS,))
@@ -276,7 +285,11 @@ def _grain(groups: list[Group], p: Plan, batch: int) -> int:
     def traffic(grain: int) -> float:
         return (once + partial) / grain + sum(row for row in touched if grain * row > SLAB_BYTES)
 
-    sizes = [min(-(-batch // 4), size) for size in range(SLAB_SAMPLES, 0, -1)]
+    products = [t for op in ops if not weights.isdisjoint(op.inputs) for t in op.inputs]
+    tiles = any(t.ndim == 2 and t.shape[0] is BATCH for t in products)
+    sizes = [min(-(-batch // 4), size) for size in range(SLAB_SAMPLES if tiles else SLAB_IMAGES, 0, -1)]
+    if not tiles and batch >= 4 * SLAB_IMAGES:  # the last slab is as long as the others to wait for: little may lack
+        sizes = [size for size in sizes if -batch % size < batch * LACKING]
     if once > SLAB_WEIGHTS:  # slabs of one size, if large, keep all threads busy to the end
         sizes = [size for n in range(LARGE_SLABS, batch, 4) if (size := -(-batch // n)) > SLAB_SAMPLES] + sizes
     best = max(1, min(sizes, key=traffic))

@@ -270,7 +270,7 @@ cdef void groups_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t en
     for i in range(end - begin):
         for j in range(n):
             shift[j] = stats[j // size * 3]
-        a.tiles.affine_sums(dy, x, a.rows, n, shift, DLC_LINEAR, sums)
+        a.tiles.affine_sums(dy, NULL, NULL, x, a.rows, n, shift, DLC_LINEAR, NULL, sums)
         for g in range(a.groups):
             s1 = s2 = 0
             rstd, lack = stats[3 * g + 1], stats[3 * g + 2]

@@ -41,7 +41,15 @@ def normalize(
 ) -> Step: ...
 def fold_bias(b: _Operand | None, coefficients: _Operand, y: _Operand) -> Step: ...
 def batch_gradient_sums(
-    dy: _Operand, x: _Operand, coefficients: _Operand, sums: _Operand, grain: int, activation: str = "linear"
+    dy: _Operand,
+    x: _Operand,
+    coefficients: _Operand,
+    sums: _Operand,
+    grain: int,
+    activation: str = "linear",
+    add: _Operand | None = None,
+    y: _Operand | None = None,
+    g: _Operand | None = None,
 ) -> Step: ...
 def batch_gradient_reduce(
     sums: _Operand,

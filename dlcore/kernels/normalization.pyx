@@ -22,7 +22,7 @@ cdef Py_ssize_t BLOCK = 256     # channels per task
 
 ctypedef struct Norm:
     const dlc_tiles *tiles
-    Ref x, y, dy, add
+    Ref x, y, dy, add, g
     double *parts               # (chunks, 2 c + 1): mean, M2, count
     float *sums                 # (chunks, 2, c)
     const float *mean           # moving statistics
@@ -37,7 +37,7 @@ ctypedef struct Norm:
     Py_ssize_t rows, n, grain, chunks
     double epsilon, count
     int kind, activation
-    bint adds
+    bint adds, sees, keeps
     float momentum, rest
 
 
@@ -280,28 +280,39 @@ def fold_bias(b, coefficients, y):
 
 cdef void gradient_sums_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Norm *a = <const Norm *>args
-    a.tiles.affine_sums(<const float *>at(&a.dy, begin, slot), <const float *>at(&a.x, begin, slot),
+    a.tiles.affine_sums(<const float *>at(&a.dy, begin, slot), <const float *>at(&a.add, begin, slot) if a.adds else NULL,
+                        <const float *>at(&a.y, begin, slot) if a.sees else NULL, <const float *>at(&a.x, begin, slot),
                         (end - begin) * a.rows, a.n, a.coefficients, a.activation,
-                        a.sums + begin // a.grain * 2 * a.n)
+                        <float *>at(&a.g, begin, slot) if a.keeps else NULL, a.sums + begin // a.grain * 2 * a.n)
 
-def batch_gradient_sums(dy, x, coefficients, sums, Py_ssize_t grain, str activation="linear"):
-    """Of the samples of each chunk and by channel: sum of g, and of g * (x - mean), where g = dy * act'(normalize(x)), computed
-    again as `normalize` does. One task per sample.
+def batch_gradient_sums(dy, x, coefficients, sums, Py_ssize_t grain, str activation="linear", add=None, y=None, g=None):
+    """Of the samples of each chunk and by channel: sum of g, and of g * (x - mean), where g = (dy + add) * act'(normalize(x)),
+    computed again as `normalize` does, or act' as seen from y, what the activation gave. One task per sample.
 
     Args:
         dy, x: (n, ..., c) float32.
         coefficients: (5, c).
         sums: (ceil(n / grain), 2, c), overwritten. The step must run with this grain.
         activation: one of ACTIVATIONS.
+        add, y: of the shape of x, or None.
+        g: likewise, overwritten, may be dy or add.
     """
     cdef str me = "batch_gradient_sums"
-    cdef Buffer xb = image(me, x), gb = fit(me, dy, "dy", xb.shape), cb, sb
+    cdef Buffer xb = image(me, x), gb = fit(me, dy, "dy", xb.shape), cb, sb, ab, yb, ob
     cdef Norm a = new(xb)
+    ab, yb, ob = maybe(me, add, "add", xb.shape), maybe(me, y, "y", xb.shape), maybe(me, g, "g", xb.shape, True)
+    if ab is not None:
+        a.add, a.adds = ab.rows(), True
+    if yb is not None:
+        a.y, a.sees = yb.rows(), True
+    if ob is not None:
+        a.g, a.keeps = ob.rows(), True
     cb = fit(me, coefficients, "coefficients", (5, a.n))
     sb = fit(me, sums, "sums", (chunks_of(me, xb, grain), 2, a.n), True)
     a.dy, a.grain, a.coefficients, a.sums = gb.rows(), grain, floats(cb), floats(sb)
     a.activation = known(me, activation)
-    return make_step(gradient_sums_leaf, &a, sizeof(a), xb.shape[0], 3.0 * xb.size(), 0, (xb, gb, cb, sb), grain)
+    return make_step(gradient_sums_leaf, &a, sizeof(a), xb.shape[0], 3.0 * xb.size(), 0, (xb, gb, cb, sb, ab, yb, ob),
+                     grain)
 
 
 cdef void gradient_reduce_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:

@@ -15,5 +15,6 @@ def copy(
     accumulate: bool = False,
     whole: bool = False,
     dtype: str = "f",
+    onto: _Operand | None = None,
 ) -> Step: ...
 def concatenate(xs: Sequence[_Operand], y: _Operand, axis: int, whole: bool = False, dtype: str = "f") -> Step: ...

@@ -10,36 +10,53 @@ from libc.string cimport memcpy
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer
 
+cdef extern from *:
+    """
+    /* Runs are mostly the channels of a pixel or some of them: shorter than what a call of memcpy or memset pays for. */
+    enum { DLC_LONG = 128 };
+
+    static inline void dlc_move_words(uint32_t *y, const uint32_t *x, ptrdiff_t n) {
+        if (n >= DLC_LONG) memcpy(y, x, (size_t)n * 4);
+        else if (n < 4) for (ptrdiff_t i = 0; i < n; i++) y[i] = x[i];
+        else {
+            for (ptrdiff_t i = 0; i < n - 4; i += 4) memcpy(y + i, x + i, 16);
+            memcpy(y + n - 4, x + n - 4, 16);
+        }
+    }
+
+    static inline void dlc_fill_words(uint32_t *y, ptrdiff_t n, uint32_t value) {
+        const uint32_t four[4] = {value, value, value, value};
+        if (n >= DLC_LONG && value == 0) memset(y, 0, (size_t)n * 4);
+        else if (n < 4) for (ptrdiff_t i = 0; i < n; i++) y[i] = value;
+        else {
+            for (ptrdiff_t i = 0; i < n - 4; i += 4) memcpy(y + i, four, 16);
+            memcpy(y + n - 4, four, 16);
+        }
+    }
+    """
+    void move_words "dlc_move_words"(uint32_t *y, const uint32_t *x, Py_ssize_t n) nogil
+    void fill "dlc_fill_words"(uint32_t *y, Py_ssize_t n, uint32_t value) nogil
+
 cdef enum:
     MOST = 12                  # dimensions of a region
-    SHORT = 16                 # floats: below, a loop is faster than a call of memcpy
 
 MOST_DIMS = MOST
 
 ctypedef struct Copy:
-    Ref x, y
+    Ref x, y, onto
     Py_ssize_t x_size, y_size, x_offset, y_offset      # floats: of a sample, of the first element of the region
     Py_ssize_t size[MOST]
     Py_ssize_t xs[MOST]
     Py_ssize_t ys[MOST]
     int rank
     uint32_t value
-    bint empty, fill, gaps, accumulate
+    bint empty, fill, gaps, accumulate, adds
 
-
-cdef inline void fill(uint32_t *y, Py_ssize_t n, uint32_t value) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(n):
-        y[i] = value
 
 cdef inline void move(const uint32_t *x, uint32_t *y, Py_ssize_t n, Py_ssize_t xs, Py_ssize_t ys) noexcept nogil:
     cdef Py_ssize_t i
     if ys == 1 and xs == 1:
-        if n >= SHORT:
-            memcpy(y, x, n * sizeof(uint32_t))
-        else:
-            for i in range(n):
-                y[i] = x[i]
+        move_words(y, x, n)
     elif ys == 1 and xs == 0:
         fill(y, n, x[0])
     elif ys == 1:
@@ -65,11 +82,14 @@ cdef inline void sum_to(const float *x, float *y, Py_ssize_t n, Py_ssize_t xs, P
             y[i * ys] += x[i * xs]
 
 
-cdef void copy_sample(const Copy *a, const uint32_t *x, uint32_t *y) noexcept nogil:
+cdef void copy_sample(const Copy *a, const uint32_t *x, const uint32_t *onto, uint32_t *y) noexcept nogil:
     cdef Py_ssize_t count[MOST]
     cdef Py_ssize_t from_ = a.x_offset, to = a.y_offset, done = 0, j, p, q
     cdef int d, inner = a.rank - 1, row = a.rank - 2
-    if a.fill and not a.gaps:
+    if onto != NULL:
+        if onto != y:
+            move_words(y, onto, a.y_size)
+    elif a.fill and not a.gaps:
         fill(y, a.y_size, a.value)
     for d in range(a.rank):
         count[d] = 0
@@ -105,10 +125,11 @@ cdef void copy_sample(const Copy *a, const uint32_t *x, uint32_t *y) noexcept no
 cdef void copy_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Copy *a = <const Copy *>args
     cdef const uint32_t *x = <const uint32_t *>at(&a.x, begin, slot)
+    cdef const uint32_t *onto = <const uint32_t *>at(&a.onto, begin, slot) if a.adds else NULL
     cdef uint32_t *y = <uint32_t *>at(&a.y, begin, slot)
     cdef Py_ssize_t i
     for i in range(end - begin):
-        copy_sample(a, x + i * a.x_size, y + i * a.y_size)
+        copy_sample(a, x + i * a.x_size, onto + i * a.y_size if a.adds else NULL, y + i * a.y_size)
 
 
 cdef list merged(dims):
@@ -124,7 +145,7 @@ cdef list merged(dims):
 
 
 def copy(x, y, dims, Py_ssize_t x_offset=0, Py_ssize_t y_offset=0, value=0, bint accumulate=False, bint whole=False,
-         str dtype="f"):
+         str dtype="f", onto=None):
     """y[y_offset + sum_d i_d ys_d] = x[x_offset + sum_d i_d xs_d] for all 0 <= i_d < size_d, in each sample; the rest of y
     is `value`. One task per sample.
 
@@ -138,8 +159,9 @@ def copy(x, y, dims, Py_ssize_t x_offset=0, Py_ssize_t y_offset=0, value=0, bint
         accumulate: y is zero, and then the sum, in order, of all that meets in an element; float32 only.
         whole: x and y are one sample, of all of their elements; one task.
         dtype: "f" float32 or "i" int32.
+        onto: what y is, with `accumulate`, before the sum, instead of zero; of the shape of y, and may be y.
     """
-    cdef Buffer xb = buffer(x, "x", dtype), yb = buffer(y, "y", dtype, -1, True)
+    cdef Buffer xb = buffer(x, "x", dtype), yb = buffer(y, "y", dtype, -1, True), ob = None
     cdef Copy a
     cdef Py_ssize_t count = 1, span
     cdef int d
@@ -156,6 +178,12 @@ def copy(x, y, dims, Py_ssize_t x_offset=0, Py_ssize_t y_offset=0, value=0, bint
             or not (a.empty or (ends["x"] and ends["y"]))):
         raise ValueError(f"shape.copy: x {xb.shape}, y {yb.shape} and dims {dims} from {x_offset} to {y_offset} do not "
                          f"fit together, or are more than {MOST} dimensions")
+    a.adds = onto is not None
+    if a.adds:
+        ob = buffer(onto, "onto", "f")
+        a.onto = ob.rows()
+        if ob.shape != yb.shape or not accumulate:
+            raise ValueError(f"shape.copy: expected onto of shape {yb.shape}, to accumulate. Received: {ob.shape}")
     a.x, a.y, a.x_offset, a.y_offset, a.accumulate, a.rank = xb.rows(), yb.rows(), x_offset, y_offset, accumulate, len(regions)
     for d, (size, xs, ys) in enumerate(regions):
         a.size[d], a.xs[d], a.ys[d] = size, xs, ys
@@ -171,7 +199,7 @@ def copy(x, y, dims, Py_ssize_t x_offset=0, Py_ssize_t y_offset=0, value=0, bint
     if a.size[a.rank - 1] > 1 and a.ys[a.rank - 1] != 1:
         a.gaps = False
     set_value(&a.value, value, dtype)
-    return make_step(copy_leaf, &a, sizeof(a), 1 if whole else yb.shape[0], yb.size(), 0, (xb, yb))
+    return make_step(copy_leaf, &a, sizeof(a), 1 if whole else yb.shape[0], yb.size(), 0, (xb, yb, ob))
 
 
 cdef int set_value(uint32_t *word, value, str dtype) except -1:

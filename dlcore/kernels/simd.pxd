@@ -276,8 +276,8 @@ cdef extern from "dlcore.h" nogil:
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil
         void (*affine)(const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c, int linear, const float *add,
                        int activation, float *y) noexcept nogil
-        void (*affine_sums)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c, int activation,
-                            float *sums) noexcept nogil
+        void (*affine_sums)(const float *dy, const float *more, const float *y, const float *x, Py_ssize_t rows,
+                            Py_ssize_t n, const float *c, int activation, float *g, float *sums) noexcept nogil
         void (*affine_gradient)(const float *dy, const float *x, Py_ssize_t rows, Py_ssize_t n, const float *c,
                                 int activation, const float *lines, float *dx) noexcept nogil
         void (*row_moments)(const float *x, Py_ssize_t n, int centre, double *out) noexcept nogil

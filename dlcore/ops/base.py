@@ -28,7 +28,8 @@ SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
 
-SLAB_SAMPLES = 6  # of most slabs: rows of the register tile, so that a dense layer on one slab fills it
+SLAB_SAMPLES = 6  # of a slab: rows of the register tile, so that a dense layer on one slab fills it
+SLAB_IMAGES = 8  # where no tile has samples for rows: most batches are a multiple
 
 SPLIT_BATCH = 4  # batches of so many samples feed threads by themselves
 SPLIT_TASKS = 16  # of a stage at most, when samples are split

@@ -143,6 +143,26 @@ class GradientSums(Op):
         return kernels.batch_gradient_sums(dy, x, coefficients, at.buffer(self.output), at.grain, self.activation)
 
 
+class GradientAndSums(Op):
+    """The gradient g that the sums are of, made in the same pass (`graph.fuse`): dy, or dy + more, through the
+    activation that gave y, or that is part of the normalisation. Outputs g and the sums."""
+
+    in_place = 0
+
+    def __init__(self, sums: GradientSums, dy: Tensor, more: Tensor | None, y: Tensor | None, activation: str):
+        self.activation, self.adds, self.sees = activation, more is not None, y is not None
+        _, x, coefficients = sums.inputs
+        inputs = [dy, x, coefficients, *(t for t in (more, y) if t is not None)]
+        super().__init__(inputs, x.shape, sums.output.shape)
+
+    def bind(self, at):
+        dy, x, coefficients, *rest = (at.buffer(tensor) for tensor in self.inputs)
+        g, sums = (at.buffer(tensor) for tensor in self.outputs)
+        more = rest.pop(0) if self.adds else None
+        y = rest.pop(0) if self.sees else None
+        return kernels.batch_gradient_sums(dy, x, coefficients, sums, at.grain, self.activation, more, y, g)
+
+
 class GradientReduce(Op):
     """Outputs the lines of `InputGradient`, dgamma and dbeta. Destroys the sums."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dlcore.kernels import pooling as kernels
 from dlcore.ops.base import Op, Tensor
-from dlcore.ops.windows import Pair, output_size
+from dlcore.ops.windows import UNPADDED, Pair, output_size
 
 
 class _Pool(Op):
@@ -65,11 +65,18 @@ class AveragePool2DGradient(_Pool):
         return kernels.average_pool2d_gradient(at.buffer(self.inputs[0]), at.buffer(self.output), *self.window)
 
 
-def max_pool2d(x: Tensor, pool: Pair, strides: Pair, padding: tuple[Pair, Pair] = ((0, 0), (0, 0))) -> Tensor:
+def _pixels(x: Tensor, pool: Pair, strides: Pair, padding: tuple[Pair, Pair]) -> Tensor | None:
+    """What windows of one pixel make of x: every stride-th pixel. None for other windows."""
+    return x[:, :: strides[0], :: strides[1]] if pool == (1, 1) and padding == UNPADDED else None
+
+
+def max_pool2d(x: Tensor, pool: Pair, strides: Pair, padding: tuple[Pair, Pair] = UNPADDED) -> Tensor:
     """Maximum over windows of x (batch, ih, iw, c); padding never wins, a NaN always does."""
-    return MaxPool2D(x, pool, strides, padding).output
+    pixels = _pixels(x, pool, strides, padding)
+    return pixels if pixels is not None else MaxPool2D(x, pool, strides, padding).output
 
 
-def average_pool2d(x: Tensor, pool: Pair, strides: Pair, padding: tuple[Pair, Pair] = ((0, 0), (0, 0))) -> Tensor:
+def average_pool2d(x: Tensor, pool: Pair, strides: Pair, padding: tuple[Pair, Pair] = UNPADDED) -> Tensor:
     """Mean over windows of x (batch, ih, iw, c); padding does not count."""
-    return AveragePool2D(x, pool, strides, padding).output
+    pixels = _pixels(x, pool, strides, padding)
+    return pixels if pixels is not None else AveragePool2D(x, pool, strides, padding).output

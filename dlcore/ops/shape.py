@@ -32,7 +32,8 @@ class Reshape(Op):
 
 
 class Copy(Op):
-    """See `kernels.shape.copy`."""
+    """See `kernels.shape.copy`. In a gradient, `graph.fuse` may append a tensor of the output's shape, to which the
+    copy is added (`accumulate`)."""
 
     def __init__(self, x: Tensor, shape, dims: Sequence[Dim], x_offset=0, y_offset=0, value=0.0, accumulate=False):
         self.dims, self.x_offset, self.y_offset, self.value = list(dims), x_offset, y_offset, value
@@ -47,10 +48,10 @@ class Copy(Op):
         return [Copy(grads[0], self.inputs[0].shape, back, self.y_offset, self.x_offset, accumulate=meets).output]
 
     def bind(self, at):
-        x = self.inputs[0]
+        x, onto = self.inputs[0], [at.buffer(tensor) for tensor in self.inputs[1:]]
         return kernels.copy(
             at.buffer(x), at.buffer(self.output), self.dims, self.x_offset, self.y_offset,
-            int(self.value) if x.dtype == "i" else self.value, self.accumulate, _lead(x) == 0, x.dtype,
+            int(self.value) if x.dtype == "i" else self.value, self.accumulate, first_axis(x) == 0, x.dtype, *onto,
         )  # fmt: skip
 
 
@@ -78,7 +79,7 @@ class Concatenate(Op):
 
     def bind(self, at):
         xs = [at.buffer(tensor) for tensor in self.inputs]
-        whole, dtype = _lead(self.output) == 0, self.output.dtype
+        whole, dtype = first_axis(self.output) == 0, self.output.dtype
         return kernels.concatenate(xs, at.buffer(self.output), self.axis_, whole, dtype)
 
 
@@ -86,7 +87,7 @@ class Concatenate(Op):
 # axes and strides
 
 
-def _lead(x: Tensor) -> int:
+def first_axis(x: Tensor) -> int:
     """The first axis that may be touched: 1 behind a batch."""
     return int(x.shape[0] is BATCH)
 
@@ -95,9 +96,9 @@ def _axis(x: Tensor, axis: int, name: str, ndim: int | None = None) -> int:
     """`axis` counted from 0 on; refuses the batch."""
     ndim = x.ndim if ndim is None else ndim
     found = index(axis) + (ndim if axis < 0 else 0)
-    if not _lead(x) <= found < ndim:
+    if not first_axis(x) <= found < ndim:
         raise ValueError(
-            f"{name}: axis must be one of {_lead(x)} to {ndim - 1} (the batch stays), or count from the end. "
+            f"{name}: axis must be one of {first_axis(x)} to {ndim - 1} (the batch stays), or count from the end. "
             f"Received: axis={axis} for a tensor of shape {x.shape}"
         )
     return found
@@ -107,7 +108,7 @@ def _axes(x: Tensor, axis: int | Sequence[int], name: str) -> tuple[int, ...]:
     return tuple(_axis(x, a, name) for a in ([axis] if isinstance(axis, int) else axis))
 
 
-def _strides(shape: Sequence[Any]) -> list[int]:
+def strides_of(shape: Sequence[Any]) -> list[int]:
     """Elements from one entry to the next along each axis; that of the batch is not used."""
     found = [1] * len(shape)
     for i in range(len(shape) - 2, -1, -1):
@@ -117,7 +118,7 @@ def _strides(shape: Sequence[Any]) -> list[int]:
 
 def _region(x: Tensor, shape, starts: Sequence[int], steps: Sequence[int]) -> Tensor:
     """x[start + i * step] for i < size on every axis."""
-    xs, ys, lead = _strides(x.shape), _strides(shape), _lead(x)
+    xs, ys, lead = strides_of(x.shape), strides_of(shape), first_axis(x)
     axes = range(lead, x.ndim)
     dims = [(shape[i], xs[i] * steps[i], ys[i]) for i in axes]
     return Copy(x, shape, dims, sum(starts[i] * xs[i] for i in axes)).output
@@ -142,16 +143,16 @@ def reshape(x: Tensor, shape: Sequence[Any]) -> Tensor:
     wished: list[Any] = [size if size is BATCH else index(size) for size in shape]
     if x.shape[0] is BATCH and wished[:1] == [-1] and -1 not in wished[1:] and prod(wished[1:]) == prod(x.shape[1:]):
         wished[0] = BATCH
-    rest = wished[_lead(x) :]
+    rest = wished[first_axis(x) :]
     if rest.count(-1) == 1:
         known = prod(size for size in rest if size != -1 and size is not BATCH)
-        if known > 0 and prod(x.shape[_lead(x) :]) % known == 0:
-            rest[rest.index(-1)] = prod(x.shape[_lead(x) :]) // known
-    fits = BATCH not in rest and min(rest, default=1) >= 0 and prod(rest) == prod(x.shape[_lead(x) :])
-    if not fits or (_lead(x) and wished[:1] != [BATCH]):
+        if known > 0 and prod(x.shape[first_axis(x) :]) % known == 0:
+            rest[rest.index(-1)] = prod(x.shape[first_axis(x) :]) // known
+    fits = BATCH not in rest and min(rest, default=1) >= 0 and prod(rest) == prod(x.shape[first_axis(x) :])
+    if not fits or (first_axis(x) and wished[:1] != [BATCH]):
         raise ValueError(f"reshape: cannot give {x.shape} the shape {tuple(shape)}")
-    result = (*x.shape[: _lead(x)], *rest)
-    if _lead(x):
+    result = (*x.shape[: first_axis(x)], *rest)
+    if first_axis(x):
         return Reshape(x, result).output
     return Copy(x, result, [(prod(result), 1, 1)]).output  # a parameter shows its memory in one shape only
 
@@ -172,7 +173,7 @@ def squeeze(x: Tensor, axis: int | Sequence[int] | None = None) -> Tensor:
     Raises:
         ValueError: an axis of another size.
     """
-    given = range(_lead(x), x.ndim) if axis is None else _axes(x, axis, "squeeze")
+    given = range(first_axis(x), x.ndim) if axis is None else _axes(x, axis, "squeeze")
     axes = [a for a in given if axis is not None or x.shape[a] == 1]
     if any(x.shape[a] != 1 for a in axes):
         raise ValueError(f"squeeze: expected axes of size 1. Received: axis={axis} for a tensor of shape {x.shape}")
@@ -199,7 +200,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
         keys.append(Ellipsis)
     at = next(i for i, k in enumerate(keys) if k is Ellipsis)
     keys[at : at + 1] = [slice(None)] * (x.ndim - len(given))
-    if _lead(x) and (not isinstance(keys[0], slice) or keys[0] != slice(None)):
+    if first_axis(x) and (not isinstance(keys[0], slice) or keys[0] != slice(None)):
         raise ValueError(f"the batch, axis 0, must be taken whole, as in x[:, ...]. Received: {key!r}")
     starts: list[int] = []
     steps: list[int] = []
@@ -258,9 +259,9 @@ def _widths(x: Tensor, widths: Any, name: str) -> list[Pair]:
     """(before, after) for every axis."""
     pairs = [(index(before), index(after)) for before, after in widths]
     if len(pairs) < x.ndim:  # from the first axis behind the batch on
-        pairs = [(0, 0)] * _lead(x) + pairs
+        pairs = [(0, 0)] * first_axis(x) + pairs
     pairs += [(0, 0)] * (x.ndim - len(pairs))
-    if len(pairs) > x.ndim or any(min(pair) < 0 for pair in pairs) or (_lead(x) and pairs[0] != (0, 0)):
+    if len(pairs) > x.ndim or any(min(pair) < 0 for pair in pairs) or (first_axis(x) and pairs[0] != (0, 0)):
         raise ValueError(
             f"{name}: expected (before, after), not negative, for axes from 1 on. "
             f"Received: {widths} for a tensor of shape {x.shape}"
@@ -291,10 +292,10 @@ def pad(x: Tensor, pad_width: Sequence[Pair], constant_values: float = 0.0) -> T
     """
     pairs = _widths(x, pad_width, "pad")
     shape = tuple(n if n is BATCH else n + sum(pair) for n, pair in zip(x.shape, pairs, strict=True))
-    xs, ys, axes = _strides(x.shape), _strides(shape), range(_lead(x), x.ndim)
+    xs, ys, axes = strides_of(x.shape), strides_of(shape), range(first_axis(x), x.ndim)
     offset = sum(pairs[i][0] * ys[i] for i in axes)
     op = Pad(x, shape, [(x.shape[i], xs[i], ys[i]) for i in axes], 0, offset, constant_values)
-    if x.ndim == 4 and _lead(x) and constant_values == 0 and pairs[3] == (0, 0):
+    if x.ndim == 4 and first_axis(x) and constant_values == 0 and pairs[3] == (0, 0):
         op.border = (pairs[1], pairs[2])
     return op.output
 
@@ -310,14 +311,14 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
         ValueError: not an order of all axes, or the batch moves.
     """
     if axes is None:
-        axes = [*range(_lead(x)), *range(x.ndim - 1, _lead(x) - 1, -1)]
+        axes = [*range(first_axis(x)), *range(x.ndim - 1, first_axis(x) - 1, -1)]
     order = [index(a) + (x.ndim if a < 0 else 0) for a in axes]
-    if sorted(order) != list(range(x.ndim)) or (_lead(x) and order[0] != 0):
+    if sorted(order) != list(range(x.ndim)) or (first_axis(x) and order[0] != 0):
         raise ValueError(
             f"transpose: expected each axis once, the batch first. Received: axes={tuple(axes)}, {x.shape}"
         )
     shape = tuple(x.shape[a] for a in order)
-    xs, ys = _strides(x.shape), _strides(shape)
+    xs, ys = strides_of(x.shape), strides_of(shape)
     return Copy(x, shape, [(x.shape[a], xs[a], ys[i]) for i, a in enumerate(order) if x.shape[a] is not BATCH]).output
 
 
@@ -344,13 +345,13 @@ def upsample(x: Tensor, repeats: Sequence[int]) -> Tensor:
         ValueError: more factors than axes, or one below 1.
     """
     times = [index(n) for n in repeats]
-    if len(times) > x.ndim - _lead(x) or min(times, default=1) < 1:
+    if len(times) > x.ndim - first_axis(x) or min(times, default=1) < 1:
         raise ValueError(f"upsample: expected positive factors for axes of {x.shape}. Received: {tuple(repeats)}")
-    times = [1] * _lead(x) + times + [1] * (x.ndim - _lead(x) - len(times))
+    times = [1] * first_axis(x) + times + [1] * (x.ndim - first_axis(x) - len(times))
     shape = tuple(n if n is BATCH else n * t for n, t in zip(x.shape, times, strict=True))
-    xs, ys = _strides(x.shape), _strides(shape)
+    xs, ys = strides_of(x.shape), strides_of(shape)
     dims = []
-    for i in range(_lead(x), x.ndim):
+    for i in range(first_axis(x), x.ndim):
         dims += [(x.shape[i], xs[i], ys[i] * times[i]), (times[i], 0, ys[i])]
     return Copy(x, shape, dims).output
 
@@ -362,7 +363,7 @@ def repeat(x: Tensor, repeats: int, axis: int) -> Tensor:
         ValueError: an axis that is not there, or repeats below 1.
     """
     axis = _axis(x, axis, "repeat")
-    return upsample(x, [1] * (axis - _lead(x)) + [repeats])
+    return upsample(x, [1] * (axis - first_axis(x)) + [repeats])
 
 
 def broadcast_to(x: Tensor, shape: Sequence[Any]) -> Tensor:
@@ -374,8 +375,8 @@ def broadcast_to(x: Tensor, shape: Sequence[Any]) -> Tensor:
     fits = len(shape) == x.ndim and all(n in (m, 1) for n, m in zip(x.shape, shape, strict=True))
     if not fits or (shape[0] is BATCH) != (x.shape[0] is BATCH):
         raise ValueError(f"broadcast_to: cannot repeat {x.shape} to {tuple(shape)}")
-    xs, ys = _strides(x.shape), _strides(shape)
-    axes = range(_lead(x), x.ndim)
+    xs, ys = strides_of(x.shape), strides_of(shape)
+    axes = range(first_axis(x), x.ndim)
     return Copy(x, shape, [(shape[i], xs[i] if x.shape[i] == shape[i] else 0, ys[i]) for i in axes]).output
 
 

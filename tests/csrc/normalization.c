@@ -23,8 +23,9 @@ static void test_affine(const dlc_tiles *t) {
             const ptrdiff_t size = rows * n;
             const float *x = added ? wild(size) : quarters(size), *add = added ? quarters(size) : NULL;
             const float *dy = quarters(size), *c = quarters(3 * n), *lines = quarters(3 * n);
-            float *y = blank(size), *plain = blank(size), *dx = blank(size), *sums = blank(2 * n);
+            float *y = blank(size), *plain = blank(size), *dx = blank(size), *sums = blank(2 * n), *g = blank(size);
             double *want = doubles(size), *scaled = doubles(size), *slope = doubles(size), *sum = doubles(2 * n);
+            double *gradient = doubles(size), *all = doubles(2 * n);
             for (ptrdiff_t i = 0; i < size; i++) {
                 const ptrdiff_t j = i % n;
                 const double d = (double)x[i] - c[j], a = d * c[n + j] + c[2 * n + j], more = add ? add[i] : 0;
@@ -35,15 +36,22 @@ static void test_affine(const dlc_tiles *t) {
                 slope[i] = g * lines[j] + (d * lines[n + j] + lines[2 * n + j]);
                 sum[j] += g;
                 sum[n + j] += g * d;
+                const int off = activation != DLC_LINEAR && (dy[i] <= 0 || (activation == DLC_RELU6 && dy[i] >= 6));
+                gradient[i] = (added ? off : cut) ? 0 : dy[i] + more;
+                all[j] += gradient[i];
+                all[n + j] += gradient[i] * d;
             }
             t->affine(x, rows, n, c, 0, add, activation, y);
             t->affine(x, rows, n, c, 1, add, activation, plain);
             t->affine_gradient(dy, x, rows, n, c, activation, lines, dx);
-            t->affine_sums(dy, x, rows, n, c, activation, sums);
+            t->affine_sums(dy, NULL, NULL, x, rows, n, c, activation, NULL, sums);
             expect("y", y, want, size, 0);
             expect("y of linear", plain, scaled, size, 0);
             expect("dx", dx, slope, size, 0);
             expect("sums", sums, sum, 2 * n, 0);
+            t->affine_sums(dy, add, added ? dy : NULL, x, rows, n, c, activation, g, sums);
+            expect("g", g, gradient, size, 0);
+            expect("sums of g", sums, all, 2 * n, 0);
         }
 }
 

@@ -114,6 +114,15 @@ def test_an_activation_in_the_same_passes_is_that_of_two(c, activation):
     sums, lines, runs = blank(3, 2, c), uniform(3, c, seed=3), [(1, 2), (3, 2)]
     one = results(lambda s: kernels.batch_gradient_sums(dy, x, table, s, 2, activation), sums.copy(), runs=runs)
     assert same_bits(one, results(lambda s: kernels.batch_gradient_sums(g, x, table, s, 2), sums.copy(), runs=runs))
+    run(activations.gradient(dy, y, g, activation, other))
+    two = results(lambda s: kernels.batch_gradient_sums(g, x, table, s, 2), sums.copy(), runs=runs)
+    for seen in (y, None):  # the sum of two gradients, and what of it passes the activation is kept
+        for out in (blank(*x.shape), dy.copy()):
+            first = dy if np.isnan(out).any() else out
+            found = sums.copy()
+            run(kernels.batch_gradient_sums(first, x, table, found, 2, activation, other, seen, out), 2, 2)
+            assert same_bits(out, g) and same_bits(found, two)
+    run(activations.gradient(dy, y, g, activation))
     one = results(lambda dx: kernels.batch_input_gradient(dy, x, table, lines, dx, activation), blank(*x.shape))
     assert same_bits(one, results(lambda dx: kernels.batch_input_gradient(g, x, table, lines, dx), blank(*x.shape)))
 
