@@ -139,16 +139,50 @@ typedef struct {
     int activation;
 } dlc_depthwise;
 
-/* dw[s*c + j] (+)= sum over row < rows and col < cols of x[row*x_row + col*x_step + tap[s] + j] * dy[(row*cols + col)*c + j] */
+/* One or two rows of windows of 3 x 3, with i and k < 3:
+ * y[r*y_row + p*c + j] = act(bias[j] + sum of x[r*stride + i][(p*stride + k - left)*c + j] * w[(3*i + k)*w_step + j]), p < pixels */
+typedef struct {
+    const float *x[5];           /* rows of `width` pixels, outside of which nothing is; NULL: so is all of the row */
+    ptrdiff_t width;             /* the last window ends there, one pixel before or one after */
+    int left, stride, rows;      /* left is 0 or 1, the others 1 or 2 */
+    const float *w;
+    ptrdiff_t w_step;
+    const float *bias;           /* (c,) or NULL */
+    float *y;
+    ptrdiff_t y_row, pixels, c;
+    int activation;
+} dlc_depthwise_rows;
+
+/* The transpose of a stride of two, for two rows of dx: dx[r][q*c + j] = sum of w[(3*i + k)*c + j] * dy[m][p*c + j] where
+ * 2*m + i = r + 1 and 2*p + k - left = q */
+typedef struct {
+    const float *dy[2];          /* rows of `pixels`, or NULL: outside */
+    ptrdiff_t pixels;
+    const float *w;
+    float *dx[2];                /* rows of `width`, or NULL: not wanted */
+    ptrdiff_t width, c;
+    int left;                    /* 0 or 1 */
+} dlc_depthwise_transposed;
+
+/* dw[(3*i + k)*c + j] += sum of x[r*stride + i][(p*stride + k - left)*c + j] * dy[(r*pixels + p)*c + j] */
+typedef struct {
+    const float *x[5];           /* as in dlc_depthwise_rows */
+    ptrdiff_t width;
+    int left, stride, rows;
+    const float *dy;
+    ptrdiff_t pixels, c;
+    float *dw;
+} dlc_depthwise_rows_gradient;
+
+/* dw[w_tap[s] + j] += sum over row < rows and col < cols of x[row*x_row + col*x_step + x_tap[s] + j] * dy[row*dy_row + col*c + j] */
 typedef struct {
     const float *x;
     ptrdiff_t x_row, x_step;
-    const ptrdiff_t *tap;
+    const ptrdiff_t *x_tap, *w_tap;
     ptrdiff_t taps;
     const float *dy;
-    ptrdiff_t rows, cols, c;
+    ptrdiff_t dy_row, rows, cols, c;
     float *dw;
-    int accumulate;
 } dlc_depthwise_gradient;
 
 /* A row of pooling windows over a convolution; see conv_pool.inc. */
@@ -247,6 +281,9 @@ typedef struct {
 
     /* depthwise */
     void (*depthwise)(const dlc_depthwise *t);
+    void (*depthwise_rows)(const dlc_depthwise_rows *t);
+    void (*depthwise_transposed)(const dlc_depthwise_transposed *t);
+    void (*depthwise_rows_gradient)(const dlc_depthwise_rows_gradient *t);
     void (*depthwise_gradient)(const dlc_depthwise_gradient *t);
     void (*spread)(const float *x, ptrdiff_t n, ptrdiff_t multiplier, float *y);
     void (*gather_sums)(const float *y, ptrdiff_t n, ptrdiff_t multiplier, float *x);

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dlcore import ops
 from dlcore.graph.fuse import fuse
 from dlcore.graph.graph import consumers, topological
-from dlcore.graph.plan import ITEMSIZE, pack_intervals, plan
+from dlcore.graph.plan import ITEMSIZE, pack_intervals, plan, room
 from dlcore.graph.program import build
 from dlcore.kernels.data import Feed
 from dlcore.models.arena import WeightArena
@@ -175,7 +175,7 @@ def network(batch):
 def test_prediction_keeps_two_layers_at_a_time():
     sink, layer = network(64)
     p = plan([sink], 64)
-    assert p.slot_bytes == 2 * layer * max(p.grains)
+    assert p.slot_bytes == 2 * room(layer * max(p.grains))
     assert len(p.stages) == 2  # packing, then all layers, slab by slab
     assert p.arena_bytes < 12 * 4 * 9 * 8 * 64  # packed weights, no activations
     assert plan([sink], 64 * 100).arena_bytes == p.arena_bytes  # whatever the batch

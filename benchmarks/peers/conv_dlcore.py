@@ -1,6 +1,6 @@
 """dlcore's convolutions as its graphs run them: the op, planned and bound. Packing or transforming the weights belongs
 to each run, as the weights of a training step are new. "auto" is dlcore's own choice of algorithm; the others force
-one."""
+one. Tensors lie as in the arena of a program."""
 
 CONFIGS = {
     "auto": {},
@@ -11,6 +11,9 @@ CONFIGS = {
 
 def build(x, y, threads, forced=None):
     """Return (versions, jobs)."""
+    import itertools
+    from math import prod
+
     import conv_shapes
     import numpy as np
 
@@ -18,8 +21,10 @@ def build(x, y, threads, forced=None):
     from dlcore import ops
     from dlcore.graph.fuse import fuse
     from dlcore.graph.gradient import gradients
+    from dlcore.graph.plan import room
     from dlcore.graph.program import build as program
     from dlcore.kernels.executor import Clock
+    from dlcore.kernels.memory import Arena
     from dlcore.ops import conv_algorithm as conv
     from dlcore.ops.base import BATCH, Tensor
 
@@ -36,10 +41,11 @@ def build(x, y, threads, forced=None):
         fuse([out])
         if direction != "forward":
             out = gradients(out, dy, [x if direction == "input gradient" else w], ops.add)[0]
-        placed = {
-            tensor: rng.uniform(-1, 1, tuple(case.batch if n is BATCH else n for n in tensor.shape)).astype(np.float32)
-            for tensor in (x, dy, w, out)
-        }
+        shapes = {t: tuple(case.batch if n is BATCH else n for n in t.shape) for t in (x, dy, w, out)}
+        offsets = list(itertools.accumulate((room(4 * prod(shape)) for shape in shapes.values()), initial=0))
+        arena = Arena(offsets.pop())
+        np.frombuffer(arena, np.float32)[:] = rng.uniform(-1, 1, arena.nbytes // 4)
+        placed = {t: arena.buffer(at, shapes[t], "f") for t, at in zip(shapes, offsets, strict=True)}
         bound = program([out.op], case.batch, Clock(), {}, placed)
         return lambda: bound.run(1, threads)
 

@@ -21,7 +21,8 @@ from math import prod
 from dlcore.graph.graph import consumers, topological
 from dlcore.ops.base import BATCH, BATCH_WIDE, CHUNKS, SAMPLE, SLAB_IMAGES, SLAB_SAMPLES, Op, Parameter, Tensor
 
-ALIGN = 64
+ALIGN = 64  # of tensors
+APART = 320  # bytes between tensors at least, and not a power of two; see `room`
 ITEMSIZE = {"f": 4, "i": 4, "B": 1, "d": 8}
 SLAB_BYTES = 1 << 20  # that an op may touch in a slab: what L2 holds besides weights
 SLAB_WEIGHTS = 1 << 20  # bytes of weights that stay in L2 from slab to slab
@@ -317,7 +318,7 @@ def _place(
             sizes[root] = max(sizes.get(root, 0), rows * _row_bytes(tensor))
     for in_slot in (True, False):
         roots = [root for root in sizes if (root in local) == in_slot]
-        spans = [(births[root], deaths[root], -(-max(sizes[root], 1) // ALIGN) * ALIGN) for root in roots]
+        spans = [(births[root], deaths[root], room(sizes[root])) for root in roots]
         offsets, total = pack_intervals(spans)
         for root, offset in zip(roots, offsets, strict=True):
             p.places[root] = Place(offset, in_slot)
@@ -328,6 +329,12 @@ def _place(
     for place in p.places.values():
         if place.slot:
             place.offset -= p.slot_bytes  # slot tensors lie below the slot, scratch above
+
+
+def room(nbytes: int) -> int:
+    """Bytes that a tensor takes in an arena. Most sizes are multiples of 4 KB: without some lines between them, what a
+    kernel reads and what it writes would lie at one place of a page, and throw each other out of the first cache."""
+    return -(-nbytes // ALIGN) * ALIGN + APART
 
 
 def pack_intervals(spans: Sequence[tuple[int, int, int]]) -> tuple[list[int], int]:

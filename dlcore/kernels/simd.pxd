@@ -100,12 +100,39 @@ cdef extern from "dlcore.h" nogil:
     ctypedef struct dlc_depthwise_gradient:
         const float *x
         Py_ssize_t x_row, x_step
-        const Py_ssize_t *tap
+        const Py_ssize_t *x_tap
+        const Py_ssize_t *w_tap
         Py_ssize_t taps
         const float *dy
-        Py_ssize_t rows, cols, c
+        Py_ssize_t dy_row, rows, cols, c
         float *dw
-        int accumulate
+
+    ctypedef struct dlc_depthwise_rows:
+        const float *x[5]
+        Py_ssize_t width
+        int left, stride, rows
+        const float *w
+        Py_ssize_t w_step
+        const float *bias
+        float *y
+        Py_ssize_t y_row, pixels, c
+        int activation
+
+    ctypedef struct dlc_depthwise_transposed:
+        const float *dy[2]
+        Py_ssize_t pixels
+        const float *w
+        float *dx[2]
+        Py_ssize_t width, c
+        int left
+
+    ctypedef struct dlc_depthwise_rows_gradient:
+        const float *x[5]
+        Py_ssize_t width
+        int left, stride, rows
+        const float *dy
+        Py_ssize_t pixels, c
+        float *dw
 
     ctypedef struct dlc_conv_pool:
         const float *x
@@ -188,6 +215,9 @@ cdef extern from "dlcore.h" nogil:
         int matmul_rows, matmul_nr, matmul_lying, matmul_wide
         void (*depthwise)(const dlc_depthwise *t) noexcept nogil
         void (*depthwise_gradient)(const dlc_depthwise_gradient *t) noexcept nogil
+        void (*depthwise_rows)(const dlc_depthwise_rows *t) noexcept nogil
+        void (*depthwise_transposed)(const dlc_depthwise_transposed *t) noexcept nogil
+        void (*depthwise_rows_gradient)(const dlc_depthwise_rows_gradient *t) noexcept nogil
         void (*spread)(const float *x, Py_ssize_t n, Py_ssize_t multiplier, float *y) noexcept nogil
         void (*gather_sums)(const float *y, Py_ssize_t n, Py_ssize_t multiplier, float *x) noexcept nogil
         void (*dot)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, const float *w, Py_ssize_t k, Py_ssize_t n,
