@@ -3,21 +3,26 @@
 
 Both are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
 pixel, a segment of its sum is a tap. Padding is a zeroed border around a copy of one sample in the thread's scratch, so
-that no tap needs a test; without padding the sample is used where it lies.
+that no tap needs a test; without padding the sample is used where it lies. With padding it is so, too, for the pixels
+whose windows do not touch the border, where these are most; then only what the others see is copied.
 
 The input gradient is a convolution of dy with the transposed kernel. A stride spreads its taps over sh*sw phases: input
 pixels with the same (y mod sh, x mod sw) see the same taps at the same offsets, and taps that miss dy are never visited.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
+from dlcore.kernels.border cimport Border, border_bytes, bordered, clear_border, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport dlc_gemm, dlc_tiles, tiles
 
 cdef enum:
-    ROWS = 96   # pixels whose pointers are set up together and then used for every panel of output channels
+    SET = 1024  # floats from line to line of a set of L1: pixels so far apart push each other out,
+    FEW = 8     # unless these are all of a tile
+    ALL, FRAME, INNER    # pixels: those whose windows touch the border, and the others
+    TILE = 12   # pixels that fill a register tile, or nearly so
+    ROWS = 336  # pixels whose pointers are set up together and then used for every panel of output channels: whole tiles
 
 # Rows of a panel that all those pixels meet before the next ones: 192 KB with the widest tile, to stay in L2.
 cdef Py_ssize_t PASS = 1536
@@ -37,6 +42,14 @@ ctypedef struct Phase:
     Py_ssize_t segments
     const Py_ssize_t *a_segment
     const Py_ssize_t *b_segment
+    Py_ssize_t top, bottom, left, right   # pixels whose windows do not touch the border: rows and columns
+    Py_ssize_t x_row                      # what these read in the image without a border
+    const Py_ssize_t *x_segment
+
+ctypedef struct Pixels:
+    Py_ssize_t count
+    const float *source[ROWS]
+    float *target[ROWS]
 
 ctypedef struct Conv:
     const dlc_tiles *tiles
@@ -53,6 +66,9 @@ ctypedef struct Conv:
     Py_ssize_t a_group                    # input channels of one group
     int groups, activation, phases
     bint adds                             # the residual
+    bint inner                            # worth the while: only what the others see is copied
+    Py_ssize_t seen_top, seen_bottom      # rows of the copy that they see all of: above and from on
+    Py_ssize_t seen_left, seen_right      # floats of the rows between, likewise
     Phase phase[1]                        # as many as there are, segments after them
 
 # What of the samples, and of each of their phases, is computed.
@@ -62,10 +78,8 @@ ctypedef struct Part:
     const float *add                      # of the residual and of y: the first of these samples
     const float *origin
 
-cdef inline Py_ssize_t block_begin(const Conv *a, Py_ssize_t pixels, Py_ssize_t block, Py_ssize_t blocks) noexcept nogil:
-    """Whole tiles to each block, but for the last one."""
-    cdef int mr = DLC_MR if a.n <= a.tiles.width else DLC_MR2
-    return pixels if block == blocks else pixels * block // blocks // mr * mr
+cdef inline Py_ssize_t block_begin(Py_ssize_t pixels, Py_ssize_t block, Py_ssize_t blocks) noexcept nogil:
+    return pixels * block // blocks
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Conv *a = <const Conv *>args
@@ -79,13 +93,32 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     while first < end - begin:
         part.samples = min(a.together, end - begin - first)
         image = x + first * a.x_size
-        if has_border(&a.border):
-            image = <const float *>slot
-            for i in range(part.samples):
-                bordered(&a.border, x + (first + i) * a.x_size, <float *>slot + i * a.image_size, first == 0)
         part.add, part.origin = residual + first * a.y_size if a.adds else NULL, y + first * a.y_size
-        conv_part(a, &part, image, y + first * a.y_size)
+        if has_border(&a.border):
+            for i in range(part.samples):
+                if a.inner:
+                    copy_frame(a, image + i * a.x_size, <float *>slot + i * a.image_size, first == 0)
+                else:
+                    bordered(&a.border, image + i * a.x_size, <float *>slot + i * a.image_size, first == 0)
+            if a.inner:
+                conv_part(a, &part, INNER, image, y + first * a.y_size)
+            image = <const float *>slot
+        conv_part(a, &part, FRAME if a.inner else ALL, image, y + first * a.y_size)
         first += part.samples
+
+
+cdef void copy_frame(const Conv *a, const float *x, float *copy, bint clear) noexcept nogil:
+    """What pixels see whose windows touch the border."""
+    cdef const Border *b = &a.border
+    cdef Py_ssize_t y, row = b.pw * b.c, width = b.w * b.c, left = b.left * b.c
+    cdef Py_ssize_t near = max(a.seen_left - left, 0), far = min(max(a.seen_right - left, near), width)
+    if clear:
+        clear_border(b, copy)
+    copy_rows(b, x, copy, 0, a.seen_top, False)
+    for y in range(max(a.seen_top, b.top), min(a.seen_bottom, b.top + b.h)):
+        memcpy(copy + y * row + left, x + (y - b.top) * width, near * sizeof(float))
+        memcpy(copy + y * row + left + far, x + (y - b.top) * width + far, (width - far) * sizeof(float))
+    copy_rows(b, x, copy, a.seen_bottom, b.ph, False)
 
 
 cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -109,7 +142,7 @@ cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *s
         y = <float *>at(&a.y, task // a.splits, slot)
         part.add = <const float *>at(&a.residual, task // a.splits, slot) if a.adds else NULL
         part.origin = y
-        conv_part(a, &part, image, y)
+        conv_part(a, &part, ALL, image, y)
 
 
 cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *high) noexcept nogil:
@@ -120,71 +153,85 @@ cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *hi
     low[0], high[0] = a.image_size, 0
     for i in range(a.phases):
         p = &a.phase[i]
-        first = block_begin(a, p.rows * p.cols, part.block, part.blocks)
-        last = block_begin(a, p.rows * p.cols, part.block + 1, part.blocks)
+        first = block_begin(p.rows * p.cols, part.block, part.blocks)
+        last = block_begin(p.rows * p.cols, part.block + 1, part.blocks)
         if first < last and p.segments > 0:  # whole rows
             low[0] = min(low[0], p.a_origin + first // p.cols * p.a_row + p.low)
             high[0] = max(high[0], p.a_origin + (last - 1) // p.cols * p.a_row + (p.cols - 1) * p.a_col + p.high)
 
 
-cdef void conv_part(const Conv *a, const Part *part, const float *image, float *y) noexcept nogil:
+cdef void conv_part(const Conv *a, const Part *part, int which, const float *image, float *y) noexcept nogil:
     cdef int group, p
     for group in range(a.groups):
         for p in range(a.phases):
-            conv_phase(a, &a.phase[p], part, group, image + group * a.a_group, y + group * a.n)
+            conv_phase(a, &a.phase[p], part, which, group, image + group * a.a_group, y + group * a.n)
 
 
-cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int group, const float *image,
+cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int which, int group, const float *image,
                      float *y) noexcept nogil:
-    cdef const float *source[ROWS]
-    cdef float *target[ROWS]
-    cdef Py_ssize_t pixels = p.rows * p.cols, first = block_begin(a, pixels, part.block, part.blocks)
-    cdef Py_ssize_t left = part.samples * (block_begin(a, pixels, part.block + 1, part.blocks) - first)
-    cdef Py_ssize_t sample = 0, row = first // p.cols if left > 0 else 0, col = first - row * p.cols, count, run, r
-    cdef const float *from_
-    cdef float *to
-    while left > 0:
-        count = 0
-        while count < ROWS and left > 0:
-            from_ = image + sample * a.image_size + p.a_origin + row * p.a_row + col * p.a_col
-            to = y + sample * a.y_size + p.c_origin + row * p.c_row + col * p.c_col
-            run = min(p.cols - col, min(ROWS - count, left))
-            for r in range(run):
-                source[count + r] = from_ + r * p.a_col
-                target[count + r] = to + r * p.c_col
-            count += run
-            left -= run
-            col += run
-            if col == p.cols:
-                col = 0
-                row += 1
-                if row == p.rows:
-                    row = 0
-                    sample += 1
-        conv_rows(a, p, part, group, source, target, count)
+    cdef Pixels list
+    cdef Py_ssize_t pixels = p.rows * p.cols, first = block_begin(pixels, part.block, part.blocks)
+    cdef Py_ssize_t last = block_begin(pixels, part.block + 1, part.blocks), sample, row, low, high
+    cdef bint inside
+    list.count = 0
+    for sample in range(part.samples if first < last else 0):
+        for row in range(first // p.cols, (last - 1) // p.cols + 1):
+            low, high = max(first - row * p.cols, 0), min(last - row * p.cols, p.cols)
+            inside = p.top <= row < p.bottom
+            if which == ALL or which == FRAME and not inside:
+                add_pixels(a, p, part, which, group, &list, image, y, sample, row, low, high)
+            elif which == INNER and inside:
+                add_pixels(a, p, part, which, group, &list, image, y, sample, row, p.left, p.right)
+            elif which == FRAME:
+                add_pixels(a, p, part, which, group, &list, image, y, sample, row, 0, p.left)
+                add_pixels(a, p, part, which, group, &list, image, y, sample, row, p.right, p.cols)
+    if list.count:
+        conv_rows(a, p, part, which, group, &list)
 
 
-cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, const float **source, float **target,
-                    Py_ssize_t count) noexcept nogil:
-    """`count` pixels, panel by panel, so that a panel's weights meet all of them while they are in cache."""
+cdef void add_pixels(const Conv *a, const Phase *p, const Part *part, int which, int group, Pixels *list,
+                     const float *image, float *y, Py_ssize_t sample, Py_ssize_t row, Py_ssize_t low,
+                     Py_ssize_t high) noexcept nogil:
+    """Pixels low..high-1 of a row."""
+    cdef const float *source = image + low * p.a_col
+    cdef float *target = y + sample * a.y_size + p.c_origin + row * p.c_row + low * p.c_col
+    cdef Py_ssize_t run, r
+    if which == INNER:
+        source += sample * a.x_size + row * p.x_row
+    else:
+        source += sample * a.image_size + p.a_origin + row * p.a_row
+    while low < high:
+        run = min(high - low, ROWS - list.count)
+        for r in range(run):
+            list.source[list.count + r] = source + r * p.a_col
+            list.target[list.count + r] = target + r * p.c_col
+        list.count += run
+        low, source, target = low + run, source + run * p.a_col, target + run * p.c_col
+        if list.count == ROWS:
+            conv_rows(a, p, part, which, group, list)
+            list.count = 0
+
+
+cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int which, int group, Pixels *list) noexcept nogil:
+    """Panel by panel, so that a panel's weights meet all pixels while they are in cache."""
     cdef dlc_gemm t
-    cdef Py_ssize_t panel, segment, tile, r
-    cdef int nr = a.tiles.nr, mr
+    cdef Py_ssize_t panel, segment, r, count = list.count, most = count if p.a_col % SET else FEW
+    cdef const Py_ssize_t *a_segment = p.x_segment if which == INNER else p.a_segment
+    cdef int nr = a.tiles.nr
     cdef bint done
     cdef const float *bias
     memset(&t, 0, sizeof(t))
-    t.kc, t.a_step, t.b_step, t.b_padded, t.origin = a.kc, 1, nr, 1, part.origin
+    t.kc, t.origin = a.kc, part.origin
     for r in range(count if part.first_panel > 0 else 0):
-        target[r] += part.first_panel * nr
+        list.target[r] += part.first_panel * nr
     for panel in range(part.first_panel, part.last_panel):
         t.n = <int>min(a.n - panel * nr, nr)
         t.b = a.packed + (group * a.panels + panel) * a.k * nr
         bias = a.b + group * a.n + panel * nr if a.b != NULL else NULL
-        mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
         segment = 0
         done = False
         while not done:  # once even where no tap meets a pixel
-            t.a_segment, t.b_segment = p.a_segment + segment, p.b_segment + segment
+            t.a_segment, t.b_segment = a_segment + segment, p.b_segment + segment
             t.segments = min(a.pass_segments, p.segments - segment)
             t.accumulate = segment > 0
             segment += t.segments
@@ -192,14 +239,50 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, 
             t.bias = bias if done else NULL
             t.add = part.add if done else NULL
             t.activation = a.activation if done else 0
-            tile = 0
-            while tile < count:
-                t.m = <int>min(mr, count - tile)
-                t.a, t.c = source + tile, target + tile
+            r = 0
+            while r < count:
+                t.a, t.c, t.m = list.source + r, list.target + r, min(most, count - r)
                 a.tiles.gemm(&t)
-                tile += mr
+                r += t.m
         for r in range(count):
-            target[r] += nr
+            list.target[r] += nr
+
+
+cdef Py_ssize_t unpadded(const Border *b, Py_ssize_t place):
+    """The float of an image at a place of its copy with a border."""
+    return (place // (b.pw * b.c) - b.top) * b.w * b.c + place % (b.pw * b.c) - b.left * b.c
+
+
+cdef void find_inner(Conv *a, list taps):
+    """The pixels whose windows do not touch the border, and what the others see; `taps`: of each phase (a_origin, taps)."""
+    cdef const Border *b = &a.border
+    cdef Phase *p
+    cdef Py_ssize_t row = b.pw * b.c, inner = 0, pixels = 0, reach = a.kc + (a.groups - 1) * a.a_group
+    a.seen_bottom, a.seen_right = b.ph, row
+    for i, (origin, tap) in enumerate(taps):
+        p = &a.phase[<Py_ssize_t>i]
+        p.x_row = p.a_row // row * b.w * b.c
+        pixels += p.rows * p.cols
+        if not tap:
+            continue
+        ys, xs = [(origin + place) // row for place, _ in tap], [(origin + place) % row for place, _ in tap]
+        step, low, high = p.a_row // row, min(ys), max(ys)
+        p.top = min(max(ceildiv(b.top - low, step), 0), p.rows)
+        p.bottom = max(min((b.top + b.h - 1 - high) // step + 1, p.rows), p.top)
+        first, past = min(xs), max(xs) + reach
+        p.left = min(max(ceildiv(b.left * b.c - first, p.a_col), 0), p.cols)
+        p.right = max(min(((b.left + b.w) * b.c - past) // p.a_col + 1, p.cols), p.left)
+        inner += (p.bottom - p.top) * (p.right - p.left)
+        if p.top > 0:
+            a.seen_top = max(a.seen_top, high + (p.top - 1) * step + 1)
+        if p.bottom < p.rows:
+            a.seen_bottom = min(a.seen_bottom, low + p.bottom * step)
+        if p.left > 0:
+            a.seen_left = max(a.seen_left, past + (p.left - 1) * p.a_col)
+        if p.right < p.cols:
+            a.seen_right = min(a.seen_right, first + p.right * p.a_col)
+    a.seen_bottom = max(a.seen_bottom, a.seen_top)
+    a.inner = 2 * inner >= pixels
 
 
 cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize_t splits, str what, object keep):
@@ -217,7 +300,7 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize
                             for a_offset, b_offset in phase[8] for i in range(parts)]) for phase in phases]
     segments = sum([len(phase[8]) for phase in phases])
     # the segment lists are pointed at from the phases, so they need an address of their own that lives with the step
-    storage = bytearray(max(2 * segments, 1) * sizeof(Py_ssize_t))
+    storage = bytearray(max(3 * segments, 1) * sizeof(Py_ssize_t))
     cdef Py_ssize_t[::1] lists = memoryview(storage).cast("l")
     block = bytearray(phases_size)
     cdef unsigned char[::1] view = block
@@ -233,10 +316,14 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize
         a.phase[i].segments = len(taps)
         segment = &lists[0] + used
         a.phase[i].a_segment, a.phase[i].b_segment = segment, segment + len(taps)
+        a.phase[i].x_segment = segment + 2 * len(taps)
         for j, (a_offset, b_offset) in enumerate(taps):
             segment[<Py_ssize_t>j] = a_offset
             segment[<Py_ssize_t>(j + len(taps))] = b_offset
-        used += 2 * len(taps)
+            segment[<Py_ssize_t>(j + 2 * len(taps))] = unpadded(&a.border, a_origin + a_offset)
+        used += 3 * len(taps)
+    if has_border(&a.border):
+        find_inner(a, [(phase[2], phase[8]) for phase in phases])
     a.image_size, a.together = a.x_size, max(n, 1)
     if has_border(&a.border):
         a.image_size = a.border.ph * a.border.pw * a.border.c
@@ -244,7 +331,7 @@ cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize
     if splits < 1 or splits > 1 and (a.x.base == NULL or a.y.base == NULL or a.adds and a.residual.base == NULL):
         raise ValueError(f"{what}: expected splits of 1 or more, and of 1 on slab tensors. Received: {splits}")
     a.splits, a.panel_splits = splits, 1
-    if a.groups * a.k * a.n * <Py_ssize_t>sizeof(float) > SPLIT_WEIGHTS or pixels < splits * DLC_MR:
+    if a.groups * a.k * a.n * <Py_ssize_t>sizeof(float) > SPLIT_WEIGHTS or pixels < splits * TILE:
         a.panel_splits = max([i for i in range(1, splits + 1) if splits % i == 0 and i <= a.panels])
     return make_step(conv_leaf if splits == 1 else split_leaf, a, phases_size, n * splits, work,
                      a.together * border_bytes(&a.border), (keep, lists))
