@@ -18,6 +18,7 @@ def build(x, y, threads, forced=None):
     from dlcore import ops
     from dlcore.graph.fuse import fuse
     from dlcore.graph.gradient import gradients
+    from dlcore.graph.plan import ALIGN
     from dlcore.graph.program import build as program
     from dlcore.kernels.executor import Clock
     from dlcore.ops import conv_algorithm as conv
@@ -25,6 +26,13 @@ def build(x, y, threads, forced=None):
 
     if forced and not hasattr(conv, "algorithm"):
         raise RuntimeError("this dlcore has one algorithm only")
+
+    def aligned(values):
+        """Where tensors of a plan and of the peer lie, too; NumPy's own are split between cache lines."""
+        place = np.empty(values.size + ALIGN // 4, np.float32)
+        place = place[-place.ctypes.data % ALIGN // 4 :][: values.size].reshape(values.shape)
+        place[...] = values
+        return place
 
     def cell(case, direction):
         rng = np.random.default_rng(0)
@@ -37,7 +45,7 @@ def build(x, y, threads, forced=None):
         if direction != "forward":
             out = gradients(out, dy, [x if direction == "input gradient" else w], ops.add)[0]
         placed = {
-            tensor: rng.uniform(-1, 1, tuple(case.batch if n is BATCH else n for n in tensor.shape)).astype(np.float32)
+            tensor: aligned(rng.uniform(-1, 1, tuple(case.batch if n is BATCH else n for n in tensor.shape)))
             for tensor in (x, dy, w, out)
         }
         bound = program([out.op], case.batch, Clock(), {}, placed)

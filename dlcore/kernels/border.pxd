@@ -18,13 +18,6 @@ cdef inline bint has_border(const Border *b) noexcept nogil:
 cdef inline Py_ssize_t border_bytes(const Border *b) noexcept nogil:
     return b.ph * b.pw * b.c * <Py_ssize_t>sizeof(float) if has_border(b) else 0
 
-cdef inline void clear_border(const Border *b, float *copy) noexcept nogil:
-    cdef Py_ssize_t y, row = b.pw * b.c, left = b.left * b.c, past = left + b.w * b.c, last = b.top + b.h - 1
-    memset(copy, 0, (b.top * row + left) * sizeof(float))
-    for y in range(b.top, last):  # to the right of this row and to the left of the next one
-        memset(copy + y * row + past, 0, (row + left - past) * sizeof(float))
-    memset(copy + last * row + past, 0, ((b.ph - last) * row - past) * sizeof(float))
-
 cdef inline void copy_rows(const Border *b, const float *x, float *copy, Py_ssize_t first, Py_ssize_t last,
                            bint clear) noexcept nogil:
     """Rows first..last-1 of the copy, with their border if `clear`."""

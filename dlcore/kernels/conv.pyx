@@ -2,16 +2,16 @@
 """Convolution in NHWC: forward and input gradient for any kernel, stride, dilation, groups and padding.
 
 Both are the same register tile fed by pointers into the image (im2col in its implicit form): a row of the tile is a
-pixel, a segment of its sum is a tap. Padding is a zeroed border around a copy of one sample in the thread's scratch, so
-that no tap needs a test; without padding the sample is used where it lies. With padding it is so, too, for the pixels
-whose windows do not touch the border, where these are most; then only what the others see is copied.
+pixel, a segment of its sum is a tap. Pixels whose windows touch the border are told apart by the taps that meet the image,
+where they are few. Else padding is a zeroed border around a copy of one sample in the thread's scratch, so that no tap
+needs a test.
 
 The input gradient is a convolution of dy with the transposed kernel. A stride spreads its taps over sh*sw phases: input
 pixels with the same (y mod sh, x mod sw) see the same taps at the same offsets, and taps that miss dy are never visited.
 """
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from dlcore.kernels.border cimport Border, border_bytes, bordered, clear_border, copy_rows, has_border, make_border
+from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, phases_of, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
@@ -20,7 +20,6 @@ from dlcore.kernels.simd cimport dlc_gemm, dlc_tiles, tiles
 cdef enum:
     SET = 1024  # floats from line to line of a set of L1: pixels so far apart push each other out,
     FEW = 8     # unless these are all of a tile
-    ALL, FRAME, INNER    # pixels: those whose windows touch the border, and the others
     TILE = 12   # pixels that fill a register tile, or nearly so
     ROWS = 336  # pixels whose pointers are set up together and then used for every panel of output channels: whole tiles
 
@@ -39,17 +38,9 @@ ctypedef struct Phase:
     Py_ssize_t a_origin, a_row, a_col     # floats
     Py_ssize_t c_origin, c_row, c_col
     Py_ssize_t low, high                  # what the taps add to a pixel's place, from the first float to past the last
-    Py_ssize_t segments
+    Py_ssize_t segments, kc, pass_segments
     const Py_ssize_t *a_segment
     const Py_ssize_t *b_segment
-    Py_ssize_t top, bottom, left, right   # pixels whose windows do not touch the border: rows and columns
-    Py_ssize_t x_row                      # what these read in the image without a border
-    const Py_ssize_t *x_segment
-
-ctypedef struct Pixels:
-    Py_ssize_t count
-    const float *source[ROWS]
-    float *target[ROWS]
 
 ctypedef struct Conv:
     const dlc_tiles *tiles
@@ -61,14 +52,10 @@ ctypedef struct Conv:
     Py_ssize_t image_size                 # in a sample as the taps see it
     Py_ssize_t together                   # samples whose pixels may share a tile
     Py_ssize_t splits, panel_splits       # tasks of a sample: blocks of pixels times blocks of panels
-    Py_ssize_t k, kc, n, panels           # of one group: rows of packed, of one segment, output channels
-    Py_ssize_t pass_segments
+    Py_ssize_t k, n, panels               # of one group: rows of packed, output channels
     Py_ssize_t a_group                    # input channels of one group
     int groups, activation, phases
     bint adds                             # the residual
-    bint inner                            # worth the while: only what the others see is copied
-    Py_ssize_t seen_top, seen_bottom      # rows of the copy that they see all of: above and from on
-    Py_ssize_t seen_left, seen_right      # floats of the rows between, likewise
     Phase phase[1]                        # as many as there are, segments after them
 
 # What of the samples, and of each of their phases, is computed.
@@ -93,32 +80,13 @@ cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *sl
     while first < end - begin:
         part.samples = min(a.together, end - begin - first)
         image = x + first * a.x_size
-        part.add, part.origin = residual + first * a.y_size if a.adds else NULL, y + first * a.y_size
         if has_border(&a.border):
-            for i in range(part.samples):
-                if a.inner:
-                    copy_frame(a, image + i * a.x_size, <float *>slot + i * a.image_size, first == 0)
-                else:
-                    bordered(&a.border, image + i * a.x_size, <float *>slot + i * a.image_size, first == 0)
-            if a.inner:
-                conv_part(a, &part, INNER, image, y + first * a.y_size)
             image = <const float *>slot
-        conv_part(a, &part, FRAME if a.inner else ALL, image, y + first * a.y_size)
+            for i in range(part.samples):
+                bordered(&a.border, x + (first + i) * a.x_size, <float *>slot + i * a.image_size, first == 0)
+        part.add, part.origin = residual + first * a.y_size if a.adds else NULL, y + first * a.y_size
+        conv_part(a, &part, image, y + first * a.y_size)
         first += part.samples
-
-
-cdef void copy_frame(const Conv *a, const float *x, float *copy, bint clear) noexcept nogil:
-    """What pixels see whose windows touch the border."""
-    cdef const Border *b = &a.border
-    cdef Py_ssize_t y, row = b.pw * b.c, width = b.w * b.c, left = b.left * b.c
-    cdef Py_ssize_t near = max(a.seen_left - left, 0), far = min(max(a.seen_right - left, near), width)
-    if clear:
-        clear_border(b, copy)
-    copy_rows(b, x, copy, 0, a.seen_top, False)
-    for y in range(max(a.seen_top, b.top), min(a.seen_bottom, b.top + b.h)):
-        memcpy(copy + y * row + left, x + (y - b.top) * width, near * sizeof(float))
-        memcpy(copy + y * row + left + far, x + (y - b.top) * width + far, (width - far) * sizeof(float))
-    copy_rows(b, x, copy, a.seen_bottom, b.ph, False)
 
 
 cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -142,7 +110,7 @@ cdef void split_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *s
         y = <float *>at(&a.y, task // a.splits, slot)
         part.add = <const float *>at(&a.residual, task // a.splits, slot) if a.adds else NULL
         part.origin = y
-        conv_part(a, &part, ALL, image, y)
+        conv_part(a, &part, image, y)
 
 
 cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *high) noexcept nogil:
@@ -160,70 +128,55 @@ cdef void reach(const Conv *a, const Part *part, Py_ssize_t *low, Py_ssize_t *hi
             high[0] = max(high[0], p.a_origin + (last - 1) // p.cols * p.a_row + (p.cols - 1) * p.a_col + p.high)
 
 
-cdef void conv_part(const Conv *a, const Part *part, int which, const float *image, float *y) noexcept nogil:
+cdef void conv_part(const Conv *a, const Part *part, const float *image, float *y) noexcept nogil:
     cdef int group, p
     for group in range(a.groups):
         for p in range(a.phases):
-            conv_phase(a, &a.phase[p], part, which, group, image + group * a.a_group, y + group * a.n)
+            conv_phase(a, &a.phase[p], part, group, image + group * a.a_group, y + group * a.n)
 
 
-cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int which, int group, const float *image,
+cdef void conv_phase(const Conv *a, const Phase *p, const Part *part, int group, const float *image,
                      float *y) noexcept nogil:
-    cdef Pixels list
+    cdef const float *source[ROWS]
+    cdef float *target[ROWS]
     cdef Py_ssize_t pixels = p.rows * p.cols, first = block_begin(pixels, part.block, part.blocks)
-    cdef Py_ssize_t last = block_begin(pixels, part.block + 1, part.blocks), sample, row, low, high
-    cdef bint inside
-    list.count = 0
-    for sample in range(part.samples if first < last else 0):
-        for row in range(first // p.cols, (last - 1) // p.cols + 1):
-            low, high = max(first - row * p.cols, 0), min(last - row * p.cols, p.cols)
-            inside = p.top <= row < p.bottom
-            if which == ALL or which == FRAME and not inside:
-                add_pixels(a, p, part, which, group, &list, image, y, sample, row, low, high)
-            elif which == INNER and inside:
-                add_pixels(a, p, part, which, group, &list, image, y, sample, row, p.left, p.right)
-            elif which == FRAME:
-                add_pixels(a, p, part, which, group, &list, image, y, sample, row, 0, p.left)
-                add_pixels(a, p, part, which, group, &list, image, y, sample, row, p.right, p.cols)
-    if list.count:
-        conv_rows(a, p, part, which, group, &list)
+    cdef Py_ssize_t left = part.samples * (block_begin(pixels, part.block + 1, part.blocks) - first)
+    cdef Py_ssize_t sample = 0, row = first // p.cols if left > 0 else 0, col = first - row * p.cols, count, run, r
+    cdef const float *from_
+    cdef float *to
+    while left > 0:
+        count = 0
+        while count < ROWS and left > 0:
+            from_ = image + sample * a.image_size + p.a_origin + row * p.a_row + col * p.a_col
+            to = y + sample * a.y_size + p.c_origin + row * p.c_row + col * p.c_col
+            run = min(p.cols - col, min(ROWS - count, left))
+            for r in range(run):
+                source[count + r] = from_ + r * p.a_col
+                target[count + r] = to + r * p.c_col
+            count += run
+            left -= run
+            col += run
+            if col == p.cols:
+                col = 0
+                row += 1
+                if row == p.rows:
+                    row = 0
+                    sample += 1
+        conv_rows(a, p, part, group, source, target, count)
 
 
-cdef void add_pixels(const Conv *a, const Phase *p, const Part *part, int which, int group, Pixels *list,
-                     const float *image, float *y, Py_ssize_t sample, Py_ssize_t row, Py_ssize_t low,
-                     Py_ssize_t high) noexcept nogil:
-    """Pixels low..high-1 of a row."""
-    cdef const float *source = image + low * p.a_col
-    cdef float *target = y + sample * a.y_size + p.c_origin + row * p.c_row + low * p.c_col
-    cdef Py_ssize_t run, r
-    if which == INNER:
-        source += sample * a.x_size + row * p.x_row
-    else:
-        source += sample * a.image_size + p.a_origin + row * p.a_row
-    while low < high:
-        run = min(high - low, ROWS - list.count)
-        for r in range(run):
-            list.source[list.count + r] = source + r * p.a_col
-            list.target[list.count + r] = target + r * p.c_col
-        list.count += run
-        low, source, target = low + run, source + run * p.a_col, target + run * p.c_col
-        if list.count == ROWS:
-            conv_rows(a, p, part, which, group, list)
-            list.count = 0
-
-
-cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int which, int group, Pixels *list) noexcept nogil:
-    """Panel by panel, so that a panel's weights meet all pixels while they are in cache."""
+cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int group, const float **source, float **target,
+                    Py_ssize_t count) noexcept nogil:
+    """`count` pixels, panel by panel, so that a panel's weights meet all of them while they are in cache."""
     cdef dlc_gemm t
-    cdef Py_ssize_t panel, segment, r, count = list.count, most = count if p.a_col % SET else FEW
-    cdef const Py_ssize_t *a_segment = p.x_segment if which == INNER else p.a_segment
+    cdef Py_ssize_t panel, segment, r, most = count if p.a_col % SET else FEW
     cdef int nr = a.tiles.nr
     cdef bint done
     cdef const float *bias
     memset(&t, 0, sizeof(t))
-    t.kc, t.origin = a.kc, part.origin
+    t.kc, t.origin = p.kc, part.origin
     for r in range(count if part.first_panel > 0 else 0):
-        list.target[r] += part.first_panel * nr
+        target[r] += part.first_panel * nr
     for panel in range(part.first_panel, part.last_panel):
         t.n = <int>min(a.n - panel * nr, nr)
         t.b = a.packed + (group * a.panels + panel) * a.k * nr
@@ -231,8 +184,8 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int which, 
         segment = 0
         done = False
         while not done:  # once even where no tap meets a pixel
-            t.a_segment, t.b_segment = a_segment + segment, p.b_segment + segment
-            t.segments = min(a.pass_segments, p.segments - segment)
+            t.a_segment, t.b_segment = p.a_segment + segment, p.b_segment + segment
+            t.segments = min(p.pass_segments, p.segments - segment)
             t.accumulate = segment > 0
             segment += t.segments
             done = segment == p.segments
@@ -241,89 +194,98 @@ cdef void conv_rows(const Conv *a, const Phase *p, const Part *part, int which, 
             t.activation = a.activation if done else 0
             r = 0
             while r < count:
-                t.a, t.c, t.m = list.source + r, list.target + r, min(most, count - r)
+                t.a, t.c, t.m = source + r, target + r, min(most, count - r)
                 a.tiles.gemm(&t)
                 r += t.m
         for r in range(count):
-            list.target[r] += nr
+            target[r] += nr
 
 
-cdef Py_ssize_t unpadded(const Border *b, Py_ssize_t place):
-    """The float of an image at a place of its copy with a border."""
-    return (place // (b.pw * b.c) - b.top) * b.w * b.c + place % (b.pw * b.c) - b.left * b.c
+cdef cut_segments(kc, taps, nr):
+    """As many equal cuts of a segment as it takes for one to fit a pass: (kc, taps)."""
+    parts = next((i for i in range(ceildiv(kc, PASS), kc // 64 + 1) if kc % i == 0), 1)
+    kc //= parts
+    return kc, [(a + i * kc, b + i * kc * nr) for a, b in taps for i in range(parts)]
 
 
-cdef void find_inner(Conv *a, list taps):
-    """The pixels whose windows do not touch the border, and what the others see; `taps`: of each phase (a_origin, taps)."""
-    cdef const Border *b = &a.border
-    cdef Phase *p
-    cdef Py_ssize_t row = b.pw * b.c, inner = 0, pixels = 0, reach = a.kc + (a.groups - 1) * a.a_group
-    a.seen_bottom, a.seen_right = b.ph, row
-    for i, (origin, tap) in enumerate(taps):
-        p = &a.phase[<Py_ssize_t>i]
-        p.x_row = p.a_row // row * b.w * b.c
-        pixels += p.rows * p.cols
-        if not tap:
-            continue
-        ys, xs = [(origin + place) // row for place, _ in tap], [(origin + place) % row for place, _ in tap]
-        step, low, high = p.a_row // row, min(ys), max(ys)
-        p.top = min(max(ceildiv(b.top - low, step), 0), p.rows)
-        p.bottom = max(min((b.top + b.h - 1 - high) // step + 1, p.rows), p.top)
-        first, past = min(xs), max(xs) + reach
-        p.left = min(max(ceildiv(b.left * b.c - first, p.a_col), 0), p.cols)
-        p.right = max(min(((b.left + b.w) * b.c - past) // p.a_col + 1, p.cols), p.left)
-        inner += (p.bottom - p.top) * (p.right - p.left)
-        if p.top > 0:
-            a.seen_top = max(a.seen_top, high + (p.top - 1) * step + 1)
-        if p.bottom < p.rows:
-            a.seen_bottom = min(a.seen_bottom, low + p.bottom * step)
-        if p.left > 0:
-            a.seen_left = max(a.seen_left, past + (p.left - 1) * p.a_col)
-        if p.right < p.cols:
-            a.seen_right = min(a.seen_right, first + p.right * p.a_col)
-    a.seen_bottom = max(a.seen_bottom, a.seen_top)
-    a.inner = 2 * inner >= pixels
+cdef list runs(count, taps, step, size):
+    """The positions of an axis by the taps that meet the image: [(first, count, taps), ...]. A tap is (k, offset): from
+    position i it sees pixel i*step + offset of `size`."""
+    seen = [[(k, offset) for k, offset in taps if 0 <= i * step + offset < size] for i in range(count)]
+    first = [i for i in range(count) if i == 0 or seen[i] != seen[i - 1]]
+    return [(i, past - i, seen[i]) for i, past in zip(first, [*first[1:], count])]
+
+
+cdef list lay(Conv *a, ys, xs, steps, image, border, kw, channels, bint joined, target, target_steps):
+    """The phases of a convolution, and its border.
+
+    Where most windows do not touch the border, pixels are told apart by the taps that meet the image, and no border is
+    needed. Else each phase is one, and the image is copied with a border of zeros.
+
+    Args:
+        ys, xs: the phases of each axis, [(place in the target, count, taps), ...], taps as in `runs`.
+        steps: pixels of the image from pixel to pixel of a phase.
+        image, target: (h, w, channels); border: (top, bottom, left, right).
+        channels: of the image, in one group.
+        joined: the taps of a row are one segment: they see neighbours.
+    """
+    (h, w, c), (_, tw, tc), (top, bottom, left, right) = image, target, border
+    y_runs, x_runs = [runs(n, taps, steps[0], h) for _, n, taps in ys], [runs(n, taps, steps[1], w) for _, n, taps in xs]
+    rows = sum([max([n for _, n, inside in found if inside == taps], default=0)
+                for (_, _, taps), found in zip(ys, y_runs)])
+    cols = sum([max([n for _, n, inside in found if inside == taps], default=0)
+                for (_, _, taps), found in zip(xs, x_runs)])
+    if 2 * rows * cols >= sum([n for _, n, _ in ys]) * sum([n for _, n, _ in xs]):
+        top = bottom = left = right = 0
+    else:
+        y_runs, x_runs = [[(0, n, taps)] for _, n, taps in ys], [[(0, n, taps)] for _, n, taps in xs]
+    a.border = make_border(h, w, c, top, bottom, left, right)
+    pw, nr, phases = a.border.pw, a.tiles.nr, []
+    for (py, _, _), y_found in zip(ys, y_runs):
+        for (px, _, _), x_found in zip(xs, x_runs):
+            for y0, rows, y_taps in y_found:
+                for x0, cols, x_taps in x_found:
+                    kc, x_segments = (len(x_taps) * c, x_taps[:1]) if joined and x_taps else (channels, x_taps)
+                    taps = [((oy * pw + ox) * c, (ky * kw + kx) * channels * nr)
+                            for ky, oy in y_taps for kx, ox in x_segments]
+                    phases.append((rows, cols, ((y0 * steps[0] + top) * pw + x0 * steps[1] + left) * c,
+                                   steps[0] * pw * c, steps[1] * c,
+                                   ((py + y0 * target_steps[0]) * tw + px + x0 * target_steps[1]) * tc,
+                                   target_steps[0] * tw * tc, target_steps[1] * tc, kc, taps))
+    return phases
 
 
 cdef Step make_conv(Conv *head, list phases, double work, Py_ssize_t n, Py_ssize_t splits, str what, object keep):
     """Conv with its phases and their segment lists in one block; a phase is (rows, cols, a_origin, a_row, a_col,
-    c_origin, c_row, c_col, [(a_segment, b_segment), ...])."""
-    cdef Py_ssize_t segments, used = 0, i, pixels = max(1, min([rows * cols for rows, cols, *_ in phases])), parts
+    c_origin, c_row, c_col, kc, [(a_segment, b_segment), ...])."""
+    cdef Py_ssize_t segments, used = 0, i, pixels = max([rows * cols for rows, cols, *_ in phases])
     cdef size_t phases_size = sizeof(Conv) + (len(phases) - 1) * sizeof(Phase)
     cdef Conv *a
     cdef Py_ssize_t *segment
-    # as many equal cuts of a segment as it takes for one to fit a pass
-    parts = next((i for i in range(ceildiv(head.kc, PASS), head.kc // 64 + 1) if head.kc % i == 0), 1)
-    head.kc //= parts
-    head.pass_segments = max(1, PASS // head.kc)
-    phases = [(*phase[:8], [(a_offset + i * head.kc, b_offset + i * head.kc * head.tiles.nr)
-                            for a_offset, b_offset in phase[8] for i in range(parts)]) for phase in phases]
-    segments = sum([len(phase[8]) for phase in phases])
+    phases = [(*phase[:8], *cut_segments(phase[8], phase[9], head.tiles.nr)) for phase in phases]
+    segments = sum([len(phase[9]) for phase in phases])
     # the segment lists are pointed at from the phases, so they need an address of their own that lives with the step
-    storage = bytearray(max(3 * segments, 1) * sizeof(Py_ssize_t))
+    storage = bytearray(max(2 * segments, 1) * sizeof(Py_ssize_t))
     cdef Py_ssize_t[::1] lists = memoryview(storage).cast("l")
     block = bytearray(phases_size)
     cdef unsigned char[::1] view = block
     a = <Conv *>&view[0]
     a[0] = head[0]
     a.phases = len(phases)
-    for i, (rows, cols, a_origin, a_row, a_col, c_origin, c_row, c_col, taps) in enumerate(phases):
+    for i, (rows, cols, a_origin, a_row, a_col, c_origin, c_row, c_col, kc, taps) in enumerate(phases):
         a.phase[i].rows, a.phase[i].cols = rows, cols
         a.phase[i].a_origin, a.phase[i].a_row, a.phase[i].a_col = a_origin, a_row, a_col
         a.phase[i].c_origin, a.phase[i].c_row, a.phase[i].c_col = c_origin, c_row, c_col
         a.phase[i].low = min([tap[0] for tap in taps], default=0)
-        a.phase[i].high = max([tap[0] for tap in taps], default=0) + a.kc + (a.groups - 1) * a.a_group
+        a.phase[i].high = max([tap[0] for tap in taps], default=0) + kc + (a.groups - 1) * a.a_group
+        a.phase[i].kc, a.phase[i].pass_segments = kc, max(1, PASS // kc)
         a.phase[i].segments = len(taps)
         segment = &lists[0] + used
         a.phase[i].a_segment, a.phase[i].b_segment = segment, segment + len(taps)
-        a.phase[i].x_segment = segment + 2 * len(taps)
         for j, (a_offset, b_offset) in enumerate(taps):
             segment[<Py_ssize_t>j] = a_offset
             segment[<Py_ssize_t>(j + len(taps))] = b_offset
-            segment[<Py_ssize_t>(j + 2 * len(taps))] = unpadded(&a.border, a_origin + a_offset)
-        used += 3 * len(taps)
-    if has_border(&a.border):
-        find_inner(a, [(phase[2], phase[8]) for phase in phases])
+        used += 2 * len(taps)
     a.image_size, a.together = a.x_size, max(n, 1)
     if has_border(&a.border):
         a.image_size = a.border.ph * a.border.pw * a.border.c
@@ -386,18 +348,12 @@ def conv2d_forward(x, packed, b, y, kernel, strides=(1, 1), padding=((0, 0), (0,
             raise ValueError(f"conv2d_forward: expected residual of shape {yb.shape}. Received: {rb.shape}")
         a.residual, a.adds = rb.rows(), True
     (top, bottom), (left, right) = padding
-    a.border = make_border(ih, iw, ic, top, bottom, left, right)
     a.x_size, a.y_size = xb.row_size(), yb.row_size()
-    pw = a.border.pw
-    if groups == 1 and dilation[1] == 1:  # the taps of a kernel row lie side by side in the image
-        a.kc = kw * ic
-        taps = [(ky * dilation[0] * pw * ic, ky * a.kc * a.tiles.nr) for ky in range(kh)]
-    else:
-        a.kc = icg
-        taps = [((ky * dilation[0] * pw + kx * dilation[1]) * ic, (ky * kw + kx) * icg * a.tiles.nr)
-                for ky in range(kh) for kx in range(kw)]
-    phase = (oh, ow, 0, strides[0] * pw * ic, strides[1] * ic, 0, ow * oc, oc, taps)
-    return make_conv(&a, [phase], <double>yb.size() * a.k, n, splits, "conv2d_forward", (xb, pb, bb, yb, rb))
+    ys = [(0, oh, [(k, k * dilation[0] - top) for k in range(kh)])]
+    xs = [(0, ow, [(k, k * dilation[1] - left) for k in range(kw)])]
+    phases = lay(&a, ys, xs, strides, (ih, iw, ic), (top, bottom, left, right), kw, icg,
+                 groups == 1 and dilation[1] == 1, (oh, ow, oc), (1, 1))
+    return make_conv(&a, phases, <double>yb.size() * a.k, n, splits, "conv2d_forward", (xb, pb, bb, yb, rb))
 
 
 def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
@@ -422,7 +378,7 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
     check_windows("conv2d_input_gradient", xb.shape, (kh, kw, icg, oc), gb.shape, strides, padding, dilation, groups)
     memset(&a, 0, sizeof(a))
     a.tiles, a.x, a.y, a.packed = tiles(), gb.rows(), xb.rows(), <const float *>pb.whole()
-    a.a_group = a.kc = ocg = oc // groups
+    a.a_group = ocg = oc // groups
     a.n, a.k, a.groups, a.activation = icg, kh * kw * ocg, groups, activation
     a.panels = ceildiv(a.n, a.tiles.nr)
     if pb.shape != (groups, a.panels, a.k, a.tiles.nr):
@@ -435,15 +391,7 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
         a.b = <const float *>bb.whole()
     ys, top, bottom = phases_of(ih, oh, kh, strides[0], padding[0][0], dilation[0])
     xs, left, right = phases_of(iw, ow, kw, strides[1], padding[1][0], dilation[1])
-    a.border = make_border(oh, ow, oc, top, bottom, left, right)
     a.x_size, a.y_size = gb.row_size(), xb.row_size()
-    pw = a.border.pw
-    phases = []
-    for py, rows, y_taps in ys:
-        for px, cols, x_taps in xs:
-            taps = [((oy * pw + ox) * oc, (ky * kw + kx) * ocg * a.tiles.nr)
-                    for ky, oy in y_taps for kx, ox in x_taps]
-            phases.append((rows, cols, (top * pw + left) * oc, pw * oc, oc,
-                           (py * iw + px) * ic, strides[0] * iw * ic, strides[1] * ic, taps))
+    phases = lay(&a, ys, xs, (1, 1), (oh, ow, oc), (top, bottom, left, right), kw, ocg, False, (ih, iw, ic), strides)
     return make_conv(&a, phases, <double>gb.size() * kh * kw * icg, n, splits, "conv2d_input_gradient",
                      (gb, pb, bb, xb))
