@@ -21,7 +21,7 @@ from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_convolve, dlc_gemm, dlc_tiles, tiles
 
 cdef enum:
-    ROWS = 84   # pixels whose pointers are set up together: whole tiles
+    ROWS = 28  # pixels whose pointers are set up together: whole tiles
 
 # Bytes of sums of one band of rows: they stay in L1 with the weights.
 cdef Py_ssize_t BAND = 16 * 1024
@@ -199,7 +199,7 @@ cdef void band_sums(const InputGradient *a, const Band *band, const float *dy, f
     t.a_segment, t.b_segment, t.segments = band.a_segment, band.b_segment, band.segments
     t.kc = a.oc
     for panel in range(a.panels):
-        t.n = <int>min(a.columns - panel * nr, nr)
+        t.n = nr if a.columns - panel * nr > a.tiles.width else a.tiles.width  # whole vectors: there is room
         t.b = a.packed + panel * a.k * nr
         pixel = 0
         while pixel < pixels:
