@@ -25,25 +25,22 @@ enum { DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM
 
 enum { DLC_SUM, DLC_MAX, DLC_MIN };
 
-#define DLC_MR2 6      /* rows of the register tile, the same for every instruction set */
-#define DLC_MR 12      /* rows where n is one vector or less, the most there are */
 #define DLC_TILES 16   /* Winograd tiles in a block */
 #define DLC_NR_MAX 32  /* the widest tile; the table in use says its own nr */
 
-/* c[r][j] (+)= sum over segments s and k < kc of a[r][a_segment[s] + k*a_step] * b[b_segment[s] + k*b_step + j],
+/* c[r][j] (+)= sum over segments s and k < kc of a[r][a_segment[s] + k] * b[b_segment[s] + k*nr + j],
  * then + bias[j], then + add, then the activation, for r < m and j < n. */
 typedef struct {
     const float *const *a;       /* m pointers */
     float *const *c;
-    const float *b;
+    const float *b;              /* rows of nr floats */
     const float *bias;           /* NULL: none */
     const float *add;            /* lies as c does: what is added to c[r][j] is add[c[r] + j - origin]; NULL: nothing */
     const float *origin;
     const ptrdiff_t *a_segment;
     const ptrdiff_t *b_segment;
-    ptrdiff_t segments, kc, a_step, b_step;
-    int m, n;                    /* 1 <= m <= DLC_MR2, or DLC_MR where n <= width */
-    int b_padded;                /* nonzero: b rows may be read up to nr, whatever n is (packed panels) */
+    ptrdiff_t segments, kc, m;
+    int n;                       /* 1 to nr */
     int accumulate;              /* nonzero: c is read and added to */
     int activation;
 } dlc_gemm;

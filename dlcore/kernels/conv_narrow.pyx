@@ -18,7 +18,10 @@ from dlcore.kernels.border cimport Border, border_bytes, copy_rows, has_border, 
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_convolve, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport dlc_convolve, dlc_gemm, dlc_tiles, tiles
+
+cdef enum:
+    ROWS = 28  # pixels whose pointers are set up together: whole tiles
 
 # Bytes of sums of one band of rows: they stay in L1 with the weights.
 cdef Py_ssize_t BAND = 16 * 1024
@@ -186,21 +189,21 @@ cdef void input_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end
 cdef void band_sums(const InputGradient *a, const Band *band, const float *dy, float *sums) noexcept nogil:
     """sums[pixel of dy, kx*ic + i] for the rows of a band."""
     cdef Py_ssize_t pixels = band.rows * a.ow, pixel, panel
-    cdef const float *source[DLC_MR]
-    cdef float *target[DLC_MR]
-    cdef int nr = a.tiles.nr, mr, r
+    cdef const float *source[ROWS]
+    cdef float *target[ROWS]
+    cdef Py_ssize_t r
+    cdef int nr = a.tiles.nr
     cdef dlc_gemm t
     memset(&t, 0, sizeof(t))
     t.a, t.c = source, target
     t.a_segment, t.b_segment, t.segments = band.a_segment, band.b_segment, band.segments
-    t.kc, t.a_step, t.b_step, t.b_padded = a.oc, 1, nr, 1
+    t.kc = a.oc
     for panel in range(a.panels):
-        t.n = <int>min(a.columns - panel * nr, nr)
+        t.n = nr if a.columns - panel * nr > a.tiles.width else a.tiles.width  # whole vectors: there is room
         t.b = a.packed + panel * a.k * nr
-        mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
         pixel = 0
         while pixel < pixels:
-            t.m = <int>min(pixels - pixel, mr)
+            t.m = min(pixels - pixel, ROWS)
             for r in range(t.m):
                 source[r] = dy + (pixel + r) * a.oc
                 target[r] = sums + ((pixel + r) * a.panels + panel) * nr

@@ -8,7 +8,10 @@ from libc.string cimport memset
 
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_MR, DLC_MR2, dlc_gemm, dlc_tiles, tiles
+from dlcore.kernels.simd cimport dlc_gemm, dlc_tiles, tiles
+
+cdef enum:
+    ROWS = 84   # whose pointers are set up together: whole tiles
 
 cdef Py_ssize_t ZERO = 0   # the one segment of a plain matrix product
 
@@ -102,14 +105,15 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
     cdef const float *x = <const float *>at(&a.x, begin, slot)
     cdef float *y = <float *>at(&a.y, begin, slot)
     cdef Py_ssize_t rows = end - begin, row, k0, panel
-    cdef int nr = a.tiles.nr, mr, r
-    cdef const float *source[DLC_MR]
-    cdef float *target[DLC_MR]
+    cdef Py_ssize_t r
+    cdef int nr = a.tiles.nr
+    cdef const float *source[ROWS]
+    cdef float *target[ROWS]
     cdef dlc_gemm t
     memset(&t, 0, sizeof(t))
     t.a, t.c = source, target
     t.a_segment = t.b_segment = &ZERO
-    t.segments, t.a_step, t.b_step, t.b_padded = 1, 1, nr, 1
+    t.segments = 1
     k0 = 0
     while True:  # once even for k = 0: the sum is then zero
         t.kc = min(a.kc, a.k - k0)
@@ -122,14 +126,13 @@ cdef void forward_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char 
             t.n = <int>min(a.n - panel * nr, nr)
             t.b = a.packed + (panel * a.k + k0) * nr
             t.bias = a.b + panel * nr if a.b != NULL and k0 + t.kc == a.k else NULL
-            mr = DLC_MR if t.n <= a.tiles.width else DLC_MR2
             row = 0
             while row < rows:
-                t.m = <int>min(rows - row, mr)
+                t.m = min(rows - row, ROWS)
                 for r in range(t.m):
                     source[r], target[r] = x + (row + r) * a.k + k0, y + (row + r) * a.n + panel * nr
                 a.tiles.gemm(&t)
-                row += mr
+                row += t.m
         k0 += t.kc
         if k0 >= a.k:
             break

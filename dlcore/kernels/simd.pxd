@@ -12,7 +12,6 @@ cdef extern from "dlcore.h" nogil:
     enum: DLC_ADD, DLC_SUBTRACT, DLC_MULTIPLY, DLC_DIVIDE, DLC_MAXIMUM, DLC_MINIMUM, DLC_POW, DLC_PRELU, DLC_EQUAL
     enum: DLC_NOT_EQUAL, DLC_GREATER, DLC_GREATER_EQUAL
     enum: DLC_SUM, DLC_MAX, DLC_MIN
-    enum: DLC_MR, DLC_MR2
     enum: DLC_TILES, DLC_NR_MAX
 
     ctypedef struct dlc_gemm:
@@ -24,8 +23,8 @@ cdef extern from "dlcore.h" nogil:
         const float *origin
         const Py_ssize_t *a_segment
         const Py_ssize_t *b_segment
-        Py_ssize_t segments, kc, a_step, b_step
-        int m, n, b_padded, accumulate, activation
+        Py_ssize_t segments, kc, m
+        int n, accumulate, activation
 
     ctypedef struct dlc_outer:
         const float *a
