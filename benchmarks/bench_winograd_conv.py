@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapes
 
-from dlcore.kernels import winograd_conv
+from dlcore.kernels import winograd_conv, winograd_weight_gradient
 
 THREE = {name: shape for name, shape in shapes.CONVOLUTIONS.items() if shape[1] == (3, 3)}
 CASES = pytest.mark.parametrize("shape", THREE.values(), ids=THREE)
@@ -50,4 +50,4 @@ def bench_input_gradient(shape, m, measure, random, transformed):
 def bench_weight_gradient(shape, measure, random):
     x, y, padding, flop = sizes(shape)
     dw = random(1, 3, 3, x[3], y[3])
-    measure(winograd_conv.conv2d_weight_gradient(random(*x), random(*y), dw, x[0], padding), flop)
+    measure(winograd_weight_gradient.conv2d_weight_gradient(random(*x), random(*y), dw, x[0], padding), flop)

@@ -72,12 +72,12 @@ def test_build_is_of_these_sources():
 
 def test_extensions_are_small():
     """The wheel shall stay under 5 MB. It compresses what is measured here to less than half; most of it are the
-    modules that Cython makes, some 100 KB each, and a fifth the tiles of three instruction sets."""
+    modules that Cython makes, some 100 KB each, and a quarter the tiles of three instruction sets."""
     assert EXTENSIONS
     if _build_config.DEBUG:
         pytest.skip("debug symbols may be large")
     sizes = {path.name: path.stat().st_size / MEGABYTE for path in EXTENSIONS}
-    assert sum(sizes.values()) < 6.5, sizes
+    assert sum(sizes.values()) < 8, sizes
 
 
 def test_flags_keep_nan_and_portability():

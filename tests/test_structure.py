@@ -47,7 +47,7 @@ def imports(path):
     return found
 
 
-SHARED = {"executor", "locks", "memory", "simd"}  # what kernels may use of each other
+SHARED = {"executor", "locks", "memory", "pace", "simd"}  # what kernels may use of each other
 OPS_THEMSELVES = "dlcore.ops.base"  # the Op protocol
 DATA_GATES = ("dlcore.ops.data", "dlcore.kernels.data", "dlcore.kernels.executor", "dlcore.kernels.memory")
 LOCKS = "dlcore.kernels.locks"
@@ -127,7 +127,7 @@ def test_kernels_use_only_what_is_shared():
     assert {path.stem for path in PYX if f"dlcore.kernels.{path.stem}" in shared} == SHARED
     alone = [f"{stem}.pxd" for stem in SHARED] + [f"{stem}.pyx" for stem in SHARED - {"executor"}]
     assert {name: used[name] for name in alone if used[name]} == {}
-    assert used["executor.pyx"] == {"dlcore.kernels.memory"}
+    assert used["executor.pyx"] == {"dlcore.kernels.memory", "dlcore.kernels.pace"}
 
 
 @pytest.mark.skipif(not PYX, reason="an installed package has no sources")

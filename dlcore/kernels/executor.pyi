@@ -12,10 +12,6 @@ class Clock:
     step: int
     cursor: int
 
-class Pace:
-    def allowed(self, threads: int, now: float) -> int: ...
-    def took(self, threads: int, seconds: float, now: float) -> None: ...
-
 class Program:
     clock: Clock | None
     cursor: Clock | None

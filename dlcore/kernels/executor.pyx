@@ -4,9 +4,8 @@
 A Program is a list of stages with a barrier after each. A stage has groups, a group has steps over the same tasks; the
 tasks are cut into chunks by the group's grain, which depends on shapes only, and a chunk runs through all steps of its
 group before the next chunk starts (depth-first, so that what one step wrote is in cache for the next). Which thread takes
-a chunk never matters for the result: a chunk is summed by one thread in order, and nothing else is shared. It matters for
-speed: each thread has a share, from the first chunk on, and helps others from their last one on, so that from step to step
-most chunks, and the memory they use, stay with the same processor.
+a chunk never matters for the result: one thread sums it in order, and nothing else is shared. For speed each thread has a
+share, from the first chunk on, and helps others from their last one on: most chunks stay with the processor they were on.
 
 One parallel region covers a whole run of many steps. Inside it nothing is allocated and the GIL is not held, but for a
 look at pending signals some twenty times a second.
@@ -20,6 +19,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
 
 from dlcore.kernels.memory cimport Arena
+from dlcore.kernels.pace cimport Pace
 
 cdef extern from "sync.h" nogil:
     ctypedef struct dlc_counter:
@@ -54,8 +54,6 @@ cdef double SERIAL_WORK = 1e6      # multiply-adds in a step below which one thr
 cdef double THREAD_WORK = 2.5e5    # that make another thread worth while
 cdef double POLL_SECONDS = 0.05    # between looks at pending signals
 cdef double SHORT_WORK = 1e7       # multiply-adds of a single step that is over before anybody would look: about 200 us
-cdef double DISTURBED = 1e-3       # seconds that a step takes longer where somebody else has the processor of a thread
-cdef double ALONE_SECONDS = 1      # the longest that one thread stays alone after that
 
 dlc_main_thread = threading.main_thread().ident
 
@@ -70,8 +68,7 @@ cdef class Step:
         free(self.args)
 
     def run(self, int threads=1, grain=None):
-        """Run all tasks once, in chunks of `grain` (default: the one it was bound with, else all of them), on `threads`
-        threads."""
+        """Run all tasks once, in chunks of `grain` (default: that it was bound with, else all), on `threads` threads."""
         Program([[([self], grain or self.grain or max(self.tasks, 1))]]).run(threads=threads)
 
 
@@ -146,32 +143,6 @@ ctypedef struct Run:
     void *program
 
 
-cdef class Pace:
-    """Whether other threads are worth their while on processors that somebody else uses, too.
-
-    A thread whose processor is taken away comes back milliseconds later, at the kernel's next tick, and all others wait for
-    it: a prediction of 200 us takes 4 ms. So a step that took longer than one thread would have needed for the whole of it
-    (at most `threads` times the fastest step seen) is followed by steps of one thread: for as long as was lost, and twice as
-    long each time that several threads are tried again in vain, up to a second.
-    """
-    cdef double fastest, alone, until
-    cdef int threads
-
-    cpdef int allowed(self, int threads, double now):
-        """Threads of a step that begins at `now` (seconds)."""
-        return threads if now >= self.until else 1
-
-    cpdef void took(self, int threads, double seconds, double now):
-        """A step on several threads ended at `now`."""
-        if threads != self.threads or seconds < self.fastest:
-            self.threads, self.fastest = threads, seconds
-        if seconds < threads * self.fastest + DISTURBED:
-            self.alone = 0
-        else:
-            self.alone = min(2 * self.alone, ALONE_SECONDS) if self.alone > 0 else min(seconds, ALONE_SECONDS)
-            self.until = now + self.alone
-
-
 cdef class Program:
     """Stages of groups of steps over one set of buffers.
 
@@ -179,8 +150,7 @@ cdef class Program:
         stages: list of stages; a stage is a list of `(steps, grain)`, steps of one group having the same task count, or
             `(steps, None)`, where all tasks of every step make one chunk.
         clock, step_increment: what a finished step adds to the clock's step.
-        cursor, cursor_increment: the clock whose cursor says where a batch starts (default: `clock`), and what a finished
-            step adds to it.
+        cursor, cursor_increment: the clock (default: `clock`) whose cursor says where a batch starts; what a step adds to it.
         slot_bytes: size of each thread's slab tensors (offsets -slot_bytes..0 from its slot).
         commit: index of the first stage that changes parameters or totals.
         prologue: number of stages, from the first, that only the first step of a run has: they prepare the weights.
@@ -253,11 +223,9 @@ cdef class Program:
                     if k == 0:
                         group.tasks = step.tasks
                     if grain is not None and (step.tasks != group.tasks or grain < 1):
-                        raise ValueError(f"Program: steps of one group have {group.tasks} and {step.tasks} tasks, "
-                                         f"grain {grain}")
+                        raise ValueError(f"Program: a group has steps of {group.tasks} and {step.tasks} tasks, grain {grain}")
                     if step.grain != 0 and step.grain != grain:
-                        raise ValueError(f"Program: a step bound for chunks of {step.grain} tasks cannot run in chunks of "
-                                         f"{grain}")
+                        raise ValueError(f"Program: a step for chunks of {step.grain} tasks cannot run in chunks of {grain}")
                     group.steps[k].leaf, group.steps[k].args, group.steps[k].tasks = step.leaf, step.args, step.tasks
                     group.steps[k].number = len(self.bound)
                     self.work += step.work
@@ -324,20 +292,17 @@ cdef class Program:
                 left half done; the clock tells how far the run came.
         """
         cdef int n = 1 if self.serial or threads < 1 else <int>min(<double>threads, self.shared / THREAD_WORK)
-        cdef double begin, now
-        cdef bint warm
+        cdef double begin = 0, now
         if self.running:  # the GIL is held from here to where it is set
             raise RuntimeError("this program is already running in another thread")
         self.running = True
         try:
-            if n > 1 and (dlc_serial or omp_in_parallel()):
-                n = 1
             if n > 1:
                 begin = dlc_seconds()
-                n = self.pace.allowed(n, begin)
+                n = 1 if dlc_serial or omp_in_parallel() else self.pace.allowed(n, begin)
             self.prepare(n)
             self.c.done = self.c.stop.value = 0
-            self.c.prepared = warm = weights is not None and weights is self.prepared
+            self.c.prepared = weights is not None and weights is self.prepared
             self.prepared = None
             self.c.poll = (steps > 1 or self.work > SHORT_WORK) and PyThread_get_thread_ident() == dlc_main_thread
             self.c.polled = dlc_seconds() if self.c.poll else 0
@@ -352,7 +317,7 @@ cdef class Program:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
-            if n > 1 and self.c.done and (self.c.prologue == 0 or warm):
+            if n > 1 and self.c.done and (self.c.prologue == 0 or self.c.prepared):
                 now = dlc_seconds()
                 self.pace.took(n, (now - begin) / self.c.done, now)
             if self.c.done or self.c.prepared:
@@ -362,8 +327,8 @@ cdef class Program:
             self.running = False
 
     def profile(self, Py_ssize_t steps=1, int threads=1, weights=None):
-        """`run`, with a look at the clock before and after each call of a leaf. Returns a list of (work, seconds), one for
-        each step of the program in order: its multiply-adds, and what it took in one run, all threads together."""
+        """`run`, with a look at the clock around each call of a leaf. Returns (work, seconds) of each step of the program in
+        order: its multiply-adds, and what it took in one run, all threads together."""
         threads = max(threads, 1)
         storage = bytearray(threads * max(self.c.steps, 1) * sizeof(double))
         cdef double[::1] seconds = memoryview(storage).cast("d")

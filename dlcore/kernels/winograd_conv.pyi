@@ -37,9 +37,3 @@ def conv2d_input_gradient(
     activation: int = 0,
     splits: int = 1,
 ) -> Step: ...
-def conv2d_weight_gradient(
-    x: _Operand, dy: _Operand, dw: _Operand, grain: int, padding: _Padding = ((0, 0), (0, 0))
-) -> Step: ...
-def conv2d_batch_weight_gradient(
-    x: _Operand, dy: _Operand, dw: _Operand, padding: _Padding = ((0, 0), (0, 0))
-) -> Step: ...

@@ -3,6 +3,11 @@
 from dlcore.kernels.memory cimport ceildiv
 from dlcore.kernels.simd cimport dlc_winograd_tile
 
+cdef enum:
+    LEAST_TILES = 24                      # in a block, or weights would be read more often than L3 can give them
+    ROWS = 12                             # a block is cut so that tiles fill the register tile
+    APART = 16                            # floats between points, which would else fall into the same few sets of L1
+
 # The tiles of a batch of images, row by row, and the samples' rows one after the other.
 ctypedef struct Tiling:
     int m, size                           # output and input pixels of a tile, one side
@@ -53,3 +58,14 @@ cdef inline void crop(dlc_winograd_tile *p, Py_ssize_t rows, Py_ssize_t cols, Py
     """Which of rows x cols pixels from (y, x) on are inside an image of h x w."""
     p.top, p.left = <int>min(max(-y, 0), rows), <int>min(max(-x, 0), cols)
     p.bottom, p.right = <int>max(min(h - y, rows), 0), <int>max(min(w - x, cols), 0)
+
+
+cdef inline Py_ssize_t most_tiles(Py_ssize_t floats, Py_ssize_t nbytes, Py_ssize_t least, Py_ssize_t all_tiles) noexcept nogil:
+    """Tiles in a block of so many bytes, of so many floats each."""
+    cdef Py_ssize_t most = max(nbytes // (floats * <Py_ssize_t>sizeof(float)), least)
+    return max(ceildiv(min(most, all_tiles), ROWS), 1) * ROWS
+
+
+cdef inline Py_ssize_t block_tiles(Py_ssize_t left, Py_ssize_t most) noexcept nogil:
+    """Tiles in the next block when `left` are left: equal blocks."""
+    return min(left, ceildiv(ceildiv(left, ceildiv(left, most)), ROWS) * ROWS)

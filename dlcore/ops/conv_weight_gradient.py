@@ -6,41 +6,37 @@ from typing import Any
 
 from dlcore.kernels import conv_weight_gradient as kernels
 from dlcore.kernels import gemm
-from dlcore.kernels import winograd_conv as winograd
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor
 from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm, outgrow
 from dlcore.ops.elementwise import reduce_chunks
 from dlcore.ops.shape import Reshape
 from dlcore.ops.windows import image_kernel
+from dlcore.ops.winograd_weight_gradient import WinogradBatchWeightGradient, WinogradWeightGradient
 
 
 class Conv2DWeightGradient(Op):
     """Partial sums, one for each slab."""
 
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
-        self.algorithm = algorithm(WEIGHT_GRADIENT, x.shape, w_shape, dy.shape, geometry)
         self.geometry = geometry
         super().__init__([x, dy], (CHUNKS, *w_shape))
 
     def bind(self, at):
         x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
-        if self.algorithm in TILES:
-            return winograd.conv2d_weight_gradient(x, dy, dw, at.grain, self.geometry["padding"])
         return kernels.conv2d_weight_gradient(x, dy, dw, at.grain, **self.geometry)
 
 
 class Conv2DBatchWeightGradient(Op):
-    """The sum over the batch, rows of weights by rows of weights, or by Winograd in blocks. That of a kernel of one
-    pixel, where no pixel is left out, is a product of matrices."""
+    """The sum over the batch, rows of weights by rows of weights. That of a kernel of one pixel, where no pixel is left
+    out, is a product of matrices."""
 
     axis = BATCH_WIDE
 
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
         *kernel, ic, oc = w_shape
         self.product = kernel == [1, 1] and geometry["groups"] == 1 and x.shape[1:3] == dy.shape[1:3]
-        self.algorithm = algorithm(WEIGHT_GRADIENT, x.shape, w_shape, dy.shape, geometry)
         self.rows = max(64, min(128, ic // 4)) if self.product else kernels.weight_rows()
-        self.block = None if self.algorithm in TILES else self.rows * oc
+        self.block = self.rows * oc
         self.geometry = geometry
         super().__init__([x, dy], w_shape)
 
@@ -48,12 +44,10 @@ class Conv2DBatchWeightGradient(Op):
         x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
         if self.product:
             return gemm.gemm(x, dy, dw.reshape(dw.shape[2:]), transpose_a=True, rows=self.rows)
-        if self.algorithm in TILES:
-            return winograd.conv2d_batch_weight_gradient(x, dy, dw, self.geometry["padding"])
         return kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
 
     def grain(self, tasks):
-        if self.product or self.algorithm in TILES:
+        if self.product:
             return 1
         return max(1, min(kernels.SHARING_ROWS // kernels.weight_rows(), tasks // 8))
 
@@ -62,8 +56,11 @@ def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) 
     """The gradient of the weights of a convolution of x, from that of its output. It is summed over the whole batch at
     once where partial sums for each slab would be larger than what they are made from, x and dy of the slab."""
     shape = image_kernel(w)
+    winograd = algorithm(WEIGHT_GRADIENT, x.shape, shape, dy.shape, geometry) in TILES
     if outgrow(shape, x.shape, dy.shape):
-        dw = Conv2DBatchWeightGradient(x, dy, shape, geometry).output
+        whole = WinogradBatchWeightGradient if winograd else Conv2DBatchWeightGradient
+        dw = whole(x, dy, shape, geometry).output
         return dw if w.ndim == 4 else Reshape(dw, w.shape).output
-    parts = Conv2DWeightGradient(x, dy, shape, geometry).output
+    by_slabs = WinogradWeightGradient if winograd else Conv2DWeightGradient
+    parts = by_slabs(x, dy, shape, geometry).output
     return reduce_chunks(parts if w.ndim == 4 else Reshape(parts, (CHUNKS, *w.shape)).output)

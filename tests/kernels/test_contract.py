@@ -42,6 +42,7 @@ from dlcore.kernels import (
     normalization,
     norms,
     optimizers,
+    pace,
     pooling,
     random,
     reduction,
@@ -51,6 +52,7 @@ from dlcore.kernels import (
     softmax,
     unary,
     winograd_conv,
+    winograd_weight_gradient,
 )
 from dlcore.kernels import executor as ex
 from dlcore.kernels.memory import slot_buffer
@@ -58,7 +60,7 @@ from dlcore.kernels.memory import slot_buffer
 MODULES = [
     activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
     elementwise, embedding, gemm, lanes_pool, layer_normalization, losses, metrics, narrow, normalization, norms,
-    optimizers, pooling, random, reduction, resize, shape, softmax, unary, winograd_conv,
+    optimizers, pooling, random, reduction, resize, shape, softmax, unary, winograd_conv, winograd_weight_gradient,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -367,8 +369,8 @@ def cases(n=3, c=7):
         yield Case(winograd_conv.conv_pool2d_forward, "y index", x=x, u=u, b=b, y=pooled, index=won, **same)
         yield Case(winograd_conv.conv2d_input_gradient, "dx", dy=out, u=turned, dx=x, b=uniform(c), **same)
     parts = dict(dw=uniform(min(n, 1), *w.shape), grain=max(n, 1))
-    yield Case(winograd_conv.conv2d_weight_gradient, "dw", x=x, dy=out, **parts, **same)
-    yield Case(winograd_conv.conv2d_batch_weight_gradient, "dw", x=x, dy=out, dw=w, **same)
+    yield Case(winograd_weight_gradient.conv2d_weight_gradient, "dw", x=x, dy=out, **parts, **same)
+    yield Case(winograd_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=out, dw=w, **same)
 
 
 NAMES = [case.name for case in cases()]
@@ -388,7 +390,7 @@ def test_the_table_has_every_factory():
         }
         assert names - helpers == {name for name in here if name.startswith(stem + ".")}
     stems = {path.stem for path in Path(dlcore.__file__).parent.glob("kernels/*.pyi")}
-    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, locks, memory, simd]}
+    assert stems == {module.__name__.rpartition(".")[2] for module in [*MODULES, ex, locks, memory, pace, simd]}
 
 
 def wrong(x, name, writes):

@@ -15,7 +15,7 @@ from harness import BALLAST, F32, blank, packed, same_bits, uniform
 
 from dlcore import _build_config
 from dlcore.kernels import dense, elementwise, optimizers
-from dlcore.kernels.executor import Clock, Pace, Program, openmp_limit, openmp_runtime
+from dlcore.kernels.executor import Clock, Program, openmp_limit, openmp_runtime
 
 HEAVY = ([BALLAST], 8)  # a group worth threads
 ONE = np.ones(1)
@@ -101,27 +101,6 @@ def test_threads_only_where_there_is_work_to_share():
     assert not heavy.serial and heavy.nbytes == 4 * 128
 
 
-def test_one_thread_alone_where_the_others_have_no_processor():
-    """A step longer than one thread would have needed comes before steps of one, more of them each time."""
-    pace = Pace()
-    assert pace.allowed(4, 0.0) == 4
-    for seconds in (0.5, 0.001, 0.0045):  # the first steps warm up; 4 * 0.001 + 0.001 is not exceeded
-        pace.took(4, seconds, 1.0)
-        assert pace.allowed(4, 1.0) == 4
-    now, lost = 10.0, 0.006
-    for _ in range(12):
-        pace.took(4, 0.006, now)
-        assert pace.allowed(4, now + 0.99 * lost) == 1
-        assert pace.allowed(4, now + 1.01 * lost) == 4
-        now, lost = now + 1.01 * lost, min(2 * lost, 1.0)
-    assert lost == 1.0
-    pace.took(4, 0.002, now)
-    pace.took(4, 0.007, now)  # undisturbed in between: it begins anew
-    assert pace.allowed(4, now + 0.0071) == 4
-    pace.took(2, 0.02, now + 1)  # another number of threads has another fastest step
-    assert pace.allowed(2, now + 1) == 2
-
-
 def test_programs_that_do_nothing():
     clock = Clock()
     assert Program([]).run(3, threads=2) == 3
@@ -193,7 +172,7 @@ def test_step_run_alone():
 
 def test_refuses_wrong_programs():
     one, two = elementwise.fill(blank(1, 9), 0), elementwise.fill(blank(2, 9), 0)
-    with pytest.raises(ValueError, match="steps of one group have 1 and 2 tasks"):
+    with pytest.raises(ValueError, match="a group has steps of 1 and 2 tasks"):
         Program([[([one, two], 1)]])
     for grain in (0, -3):
         with pytest.raises(ValueError, match=f"grain {grain}"):

@@ -1,44 +1,19 @@
-"""Winograd: transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient, the weight gradients."""
+"""Winograd: transform_weights, conv2d_forward, conv_pool2d_forward, conv2d_input_gradient."""
 
 import numpy as np
 import pytest
 import reference as ref
-from geometries import P0, P1
-from harness import HALF_ULP, blank, results, uniform, whole
+from geometries import P1
+from harness import blank, results, uniform, whole
+from winograd_cases import CASES, assert_close, geometry
 
 from dlcore.kernels import activations, simd
 from dlcore.kernels import winograd_conv as winograd
-
-CASES = [  # x shape, oc, padding
-    ((1, 3, 3, 1), 1, P0),  # one pixel
-    ((2, 8, 8, 16), 16, P1),
-    ((3, 9, 7, 13), 33, P1),  # odd sizes: tiles hang over
-    ((5, 4, 4, 33), 17, P1),  # several samples in a block of tiles
-    ((2, 7, 15, 40), 7, ((0, 0), (2, 1))),
-    ((1, 5, 4, 3), 127, ((3, 0), (1, 4))),  # more padding than any tap can use
-    ((2, 33, 30, 64), 64, P1),  # several blocks
-    ((1, 1, 127, 15), 8, ((1, 1), (0, 0))),
-    ((1, 6, 5, 127), 65, ((2, 2), (2, 2))),
-]
-# Largest errors, in roundings of (largest pixel) * (largest weight) * sqrt(length of the sum): those of the sums, and
-# those of the transforms, which F(4x4, 3x3) multiplies by some ten.
-ROUNDINGS = {2: 16, 4: 128}
 
 
 def transformed(w, m, transpose=False):
     k, n = w.shape[:1:-1] if transpose else w.shape[2:]
     return results(lambda u: winograd.transform_weights(w, u, transpose), blank(*winograd.weights_shape(k, n, m)))
-
-
-def geometry(padding):
-    return (1, 1), padding, (1, 1), 1
-
-
-def assert_close(got, expected, terms, m):
-    """For factors up to 1."""
-    assert not np.isnan(got).any()
-    error = np.abs(got.astype(np.float64) - expected).max(initial=0)
-    assert error <= ROUNDINGS[m] * HALF_ULP * (1 + np.sqrt(terms)), error / (HALF_ULP * (1 + np.sqrt(terms)))
 
 
 def forward(x, w, b, padding, m, activation=0, splits=1, residual=None):
@@ -65,33 +40,6 @@ def test_forward_and_input_gradient_against_reference(x_shape, oc, padding, m):
     dy, u = uniform(*expected.shape, seed=3), transformed(w, m, True)
     dx = results(lambda dx: winograd.conv2d_input_gradient(dy, u, dx, padding), blank(*x_shape))
     assert_close(dx, ref.conv2d_input_gradient(dy, w, x_shape, *geometry(padding)), 9 * oc, m)
-
-
-@pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("x_shape, oc, padding", CASES)
-def test_weight_gradient_against_reference(x_shape, oc, padding):
-    x, w_shape, grain = uniform(*x_shape), (3, 3, x_shape[3], oc), 2
-    dy = uniform(*ref.conv2d(x, np.zeros(w_shape, np.float32), None, *geometry(padding)).shape, seed=3)
-    chunks = blank(-(-len(x) // grain), *w_shape)
-    runs = [(threads, grain) for threads in (1, 2, 3, 4)]
-    got = results(lambda dw: winograd.conv2d_weight_gradient(x, dy, dw, grain, padding), chunks, runs=runs)
-    for i, part in enumerate(got):
-        some = np.s_[grain * i : grain * (i + 1)]
-        expected = ref.conv2d_weight_gradient(x[some], dy[some], w_shape, *geometry(padding))
-        assert_close(part, expected, dy[some, ..., 0].size, 2)
-    got = results(lambda dw: winograd.conv2d_batch_weight_gradient(x, dy, dw, padding), blank(*w_shape))
-    assert_close(got, ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(padding)), dy[..., 0].size, 2)
-
-
-@pytest.mark.usefixtures("isa")
-def test_weight_gradient_in_blocks_of_channels():
-    x, dy, w_shape = whole(5, 7, 9, 133), whole(5, 7, 9, 290, seed=1), (3, 3, 133, 290)
-    expected = ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(P1))
-    dw, chunks = blank(*w_shape), blank(1, *w_shape)
-    got = results(lambda dw: winograd.conv2d_batch_weight_gradient(x, dy, dw, P1), dw)
-    np.testing.assert_array_equal(got, expected)
-    winograd.conv2d_weight_gradient(x, dy, chunks, 5, P1).run()
-    np.testing.assert_array_equal(chunks[0], expected)
 
 
 @pytest.mark.usefixtures("isa")
@@ -143,9 +91,6 @@ def test_small_integers_are_exact():
     x, w, b = whole(2, 9, 8, 17), whole(3, 3, 17, 9, seed=1), whole(9, seed=2)
     expected = ref.conv2d(x, w, b, *geometry(P1))
     np.testing.assert_array_equal(forward(x, w, b, P1, 2), expected)
-    dy, dw = whole(*expected.shape, seed=3), blank(1, *w.shape)
-    winograd.conv2d_weight_gradient(x, dy, dw, 2, P1).run()
-    np.testing.assert_array_equal(dw[0], ref.conv2d_weight_gradient(x, dy, w.shape, *geometry(P1)))
 
 
 @pytest.mark.usefixtures("isa")
@@ -199,9 +144,3 @@ def test_shapes_are_checked():
         winograd.transform_weights(whole(2, 3, 4, 8), u)
     with pytest.raises(ValueError, match="transform_weights: expected u of shape"):
         winograd.transform_weights(w, blank(1, 16, 4, simd.nr() + 1))
-    with pytest.raises(ValueError, match=r"conv2d_weight_gradient: expected dw of shape \(chunks, 3, 3, 4, 8\)"):
-        winograd.conv2d_weight_gradient(blank(2, 5, 6, 4), blank(2, 4, 7, 8), blank(1, 2, 2, 4, 8), 2, ((0, 0), (1, 1)))
-    with pytest.raises(ValueError, match="dw has 2 chunks for 2 samples in chunks of 2"):
-        winograd.conv2d_weight_gradient(x, y, blank(2, 3, 3, 4, 8), 2, P1)
-    with pytest.raises(ValueError, match=r"conv2d_batch_weight_gradient: expected dw of shape \(3, 3, 4, 8\)"):
-        winograd.conv2d_batch_weight_gradient(blank(2, 5, 6, 4), blank(2, 4, 7, 8), blank(2, 2, 4, 8), ((0, 0), (1, 1)))
