@@ -382,3 +382,20 @@ def test_weights_that_nobody_can_prepare_in_time_are_prepared_at_each_step():
     updates, placed = updates_of([w], lambda _: gradient)
     p = plan(updates, 8, placed)
     assert p.prologue == 0 and kinds(p)[0] == [["Pack"]] and kinds(p)[-1] == [["DenseWeightGradient", "Update"]]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_nothing_lies_in_place_of_what_another_name_still_shows(order):
+    """x is read in an earlier stage by one normalisation and, reshaped, in a later one by another."""
+    values = uniform(40, 8)
+
+    def normalized(fed):
+        (i,) = gathers(x=fed)
+        x = ops.tanh(i)
+        z = ops.batch_normalization(ops.batch_normalization(x).y).y
+        return z, ops.batch_normalization(ops.reshape(x, (None, 2, 4))).y
+
+    together = run(list(normalized(values))[::order], {"x": values})[::order]
+    for i in range(2):
+        alone = run([normalized(values)[i]], {"x": values})
+        np.testing.assert_array_equal(together[i], alone[0] if isinstance(alone, list | tuple) else alone)

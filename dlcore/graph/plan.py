@@ -240,7 +240,7 @@ def _roots(
             source = op.inputs[op.in_place]
             stage, others = p.level[op], [reader for reader in readers[source] if reader is not op]
             kept = any(p.level[reader] > stage for reader in readers.get(op.output, []))
-            free = not others or (kept and all(p.level[reader] < stage for reader in others))
+            free = not others or (kept and all(p.level[reader] < stage and not reader.alias for reader in others))
             once = len(readers[source]) == len(others) + 1
             if source.op is None or source in placed or not (once and free) or roots[source] in shared:
                 source = None

@@ -160,7 +160,7 @@ cdef class Program:
     """
     cdef Run c
     cdef list bound
-    cdef list slots
+    cdef Arena slots
     cdef Py_ssize_t slot_bytes, scratch
     cdef int threads_ready
     cdef bint running
@@ -186,7 +186,6 @@ cdef class Program:
         self.clock = clock
         self.keep = keep
         self.bound = []
-        self.slots = []
         self.slot_bytes = slot_bytes
         self.c.barrier = <dlc_barrier *>calloc(1, sizeof(dlc_barrier))
         self.c.stop = <dlc_counter *>calloc(1, sizeof(dlc_counter))
@@ -254,18 +253,18 @@ cdef class Program:
     cdef int prepare(self, int threads) except -1:
         """Slots and counters for `threads` threads; grows only."""
         cdef int i
+        cdef Py_ssize_t size = (self.slot_bytes + self.scratch + 191) // 64 * 64  # 128 bytes apart from the next slot
         cdef void *p
         if threads <= self.threads_ready:
             return 0
-        while len(self.slots) < threads:  # 128 bytes apart from the next slot, whatever the allocator does
-            self.slots.append(Arena(self.slot_bytes + self.scratch + 128))
+        self.slots = Arena(threads * size, busy=True)
         p = malloc(threads * sizeof(char *))
         if p == NULL:
             raise MemoryError()
         free(self.c.slots)
         self.c.slots = <char **>p
         for i in range(threads):
-            self.c.slots[i] = (<Arena>self.slots[i]).data + self.slot_bytes
+            self.c.slots[i] = self.slots.data + i * size + self.slot_bytes
         for i in range(self.c.stage_count):
             p = calloc(threads, sizeof(dlc_counter))
             if p == NULL:
@@ -278,7 +277,7 @@ cdef class Program:
     @property
     def nbytes(self):
         """Bytes of the slots in use now."""
-        return sum(arena.nbytes for arena in self.slots)
+        return 0 if self.slots is None else self.slots.nbytes
 
     def run(self, Py_ssize_t steps=1, int threads=1, weights=None):
         """Run the program `steps` times. Returns the number of whole steps done (always `steps`, unless it raises).
@@ -299,7 +298,7 @@ cdef class Program:
         try:
             if n > 1:
                 begin = dlc_seconds()
-                n = 1 if dlc_serial or omp_in_parallel() else self.pace.allowed(n, begin)
+                n = 1 if dlc_serial or omp_in_parallel() else self.pace.allowed(n, begin, steps)
             self.prepare(n)
             self.c.done = self.c.stop.value = 0
             self.c.prepared = weights is not None and weights is self.prepared
@@ -317,7 +316,7 @@ cdef class Program:
             if self.error is not None:
                 error, self.error = self.error, None
                 raise error
-            if n > 1 and self.c.done and (self.c.prologue == 0 or self.c.prepared):
+            if begin > 0 and self.c.done and (self.c.prologue == 0 or self.c.prepared):
                 now = dlc_seconds()
                 self.pace.took(n, (now - begin) / self.c.done, now)
             if self.c.done or self.c.prepared:

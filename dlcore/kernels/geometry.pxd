@@ -16,7 +16,7 @@ cdef inline check_windows(what, x, w, y, strides, padding, dilation, groups):
     if min(*strides, *dilation) >= 1:
         expected = (n, positions(ih, kh, strides[0], top, bottom, dilation[0]),
                     positions(iw, kw, strides[1], left, right, dilation[1]), oc)
-    if (groups < 1 or icg * groups != ic or oc % groups or min(kh, kw, ih, iw) < 1
+    if (groups < 1 or icg * groups != ic or oc % groups or min(kh, kw, ih, iw, icg, oc) < 1
             or min(top, bottom, left, right) < 0 or tuple(y) != expected or min(expected[1:3]) < 1):
         raise ValueError(f"{what}: x {tuple(x)}, w {tuple(w)}, y {tuple(y)}, strides {tuple(strides)}, padding "
                          f"{padding}, dilation {tuple(dilation)}, groups {groups} do not fit together")

@@ -15,11 +15,10 @@ cdef extern from *:
     #include <sys/mman.h>
 
     /* Large blocks are mapped on a 2 MB border, in huge pages where the system offers them on request: a step walks all of
-     * its arena, and with 4 KB pages that misses the TLB. What threads work in, some hundred KB, would besides have pages
-     * that fall into the same few sets of L2, by chance. */
-    enum { DLC_HUGE = 2 << 20, DLC_HUGE_FROM = 256 << 10 };
-    static void *dlc_map(size_t n, void **block, size_t *mapped) {
-        if (n < DLC_HUGE_FROM) {
+     * its arena, and with 4 KB pages that misses the TLB. */
+    enum { DLC_HUGE = 2 << 20, DLC_BUSY = 512 << 10 };
+    static void *dlc_map(size_t n, int busy, void **block, size_t *mapped) {
+        if (n < (busy ? DLC_BUSY : DLC_HUGE)) {
             void *p = NULL;
             if (posix_memalign(&p, 64, n ? n : 64)) return NULL;
             memset(p, 0, n ? n : 64);
@@ -27,7 +26,7 @@ cdef extern from *:
             *mapped = 0;
             return p;
         }
-        n = (n + DLC_HUGE - 1) & ~(size_t)(DLC_HUGE - 1);
+        if (n < DLC_HUGE) n = DLC_HUGE;
         *mapped = n + DLC_HUGE;
         *block = mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (*block == MAP_FAILED) return NULL;
@@ -39,21 +38,25 @@ cdef extern from *:
     }
     static void dlc_unmap(void *block, size_t mapped) { if (mapped) munmap(block, mapped); else free(block); }
     """
-    void *dlc_map(size_t n, void **block, size_t *mapped)
+    void *dlc_map(size_t n, int busy, void **block, size_t *mapped)
     void dlc_unmap(void *block, size_t mapped)
 
 
 cdef class Arena:
     """`nbytes` of zeroed memory on a 64-byte border (2 MB and huge pages when large), seen through the buffer protocol.
 
+    Args:
+        busy: threads work in it all the time. It is large from 512 KB on, not only from 2 MB: small pages fall into the
+            same few sets of L2, by chance, and then a step takes up to a third longer.
+
     Raises:
         MemoryError: the system has no such block.
     """
-    def __cinit__(self, Py_ssize_t nbytes):
+    def __cinit__(self, Py_ssize_t nbytes, bint busy=False):
         if nbytes < 0:
             raise ValueError(f"Arena: nbytes must not be negative. Received: {nbytes}")
         self.nbytes = nbytes
-        self.data = <char *>dlc_map(nbytes, &self.block, &self.mapped)
+        self.data = <char *>dlc_map(nbytes, busy, &self.block, &self.mapped)
         if self.data == NULL:
             raise MemoryError(f"cannot allocate {nbytes} bytes")
 

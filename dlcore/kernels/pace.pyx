@@ -14,16 +14,21 @@ cdef double ALONE_SECONDS = 1      # the longest that one thread stays alone aft
 cdef class Pace:
     """Of one program."""
 
-    cpdef int allowed(self, int threads, double now):
-        """Threads of a step that begins at `now` (seconds)."""
-        return threads if now >= self.until else 1
+    cpdef int allowed(self, int threads, double now, Py_ssize_t steps=1):
+        """Threads of a run of `steps` that begins at `now` (seconds): one while that is for the better, but not for a
+        run that would outlast it."""
+        return threads if now + steps * self.fastest >= self.until else 1
 
     cpdef void took(self, int threads, double seconds, double now):
-        """A step on several threads ended at `now`."""
+        """A step ended at `now`, on several threads, or on one where `allowed` said so."""
+        if threads == 1:
+            if self.alone > 0 and seconds >= self.disturbed:  # all of the machine became slower
+                self.fastest, self.alone, self.until = self.disturbed, 0, 0
+            return
         if threads != self.threads or seconds < self.fastest:
             self.threads, self.fastest = threads, seconds
         if seconds < threads * self.fastest + DISTURBED:
             self.alone = 0
         else:
             self.alone = min(2 * self.alone, ALONE_SECONDS) if self.alone > 0 else min(seconds, ALONE_SECONDS)
-            self.until = now + self.alone
+            self.until, self.disturbed = now + self.alone, seconds

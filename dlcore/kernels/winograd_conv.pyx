@@ -331,7 +331,7 @@ def conv_pool2d_forward(x, u, b, y, index, padding=((0, 0), (0, 0)), bint relu=F
     if nb is not None and nb.shape != yb.shape:
         raise ValueError(f"conv_pool2d_forward: expected index of shape {yb.shape}. Received: {nb.shape}")
     size = [positions(d, 3, 1, before, after, 1) for d, (before, after) in zip(xb.shape[1:3], padding)]
-    if yb.shape != (xb.shape[0], size[0] // 2, size[1] // 2, yb.shape[3]):
+    if min(size) < 2 or yb.shape != (xb.shape[0], size[0] // 2, size[1] // 2, yb.shape[3]):
         raise ValueError(f"conv_pool2d_forward: y {yb.shape} is not what 2x2 windows leave of {size[0]} x {size[1]} pixels")
     check_windows("conv_pool2d_forward", xb.shape, (3, 3, xb.shape[3], yb.shape[3]), (xb.shape[0], *size, yb.shape[3]),
                   (1, 1), padding, (1, 1), 1)

@@ -15,14 +15,15 @@ from dlcore.kernels.memory import Arena, slot_buffer
 HEAVY = ([BALLAST], 8)  # a group worth threads
 
 
-@pytest.mark.parametrize("nbytes", [0, 1, 100, 2**18 - 1, 2**18, 2**21, 5 * 2**20 + 3])
-def test_arena_is_zero_and_aligned(nbytes):
-    arena = Arena(nbytes)
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize("nbytes", [0, 1, 100, 2**19 - 1, 2**19, 2**21 - 1, 2**21, 5 * 2**20 + 3])
+def test_arena_is_zero_and_aligned(nbytes, busy):
+    arena = Arena(nbytes, busy)
     view = np.frombuffer(arena, np.uint8) if nbytes else np.zeros(0, np.uint8)
     assert (arena.nbytes, view.size) == (nbytes, nbytes)
     assert not view.any()
     if nbytes:
-        assert view.ctypes.data % (64 if nbytes < 2**18 else 2**21) == 0
+        assert view.ctypes.data % (64 if nbytes < (2**19 if busy else 2**21) else 2**21) == 0
         view[-1] = 1
 
 
