@@ -26,7 +26,7 @@ cdef extern from *:
             *mapped = 0;
             return p;
         }
-        if (n < DLC_HUGE) n = DLC_HUGE;
+        n = (n + DLC_HUGE - 1) & ~(size_t)(DLC_HUGE - 1); /* or the rest would lie in small pages */
         *mapped = n + DLC_HUGE;
         *block = mmap(NULL, *mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (*block == MAP_FAILED) return NULL;
