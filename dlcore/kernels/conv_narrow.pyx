@@ -16,7 +16,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.geometry cimport check_windows
+from dlcore.kernels.geometry cimport array_of, check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_convolve, dlc_gemm, dlc_tiles, tiles
 
@@ -110,7 +110,6 @@ def conv2d_lanes(x, w, b, y, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=
     """
     cdef Buffer xb = buffer(x, "x", "f", 4), wb = buffer(w, "w", "f", 4), yb = buffer(y, "y", "f", 4, True), bb = None
     cdef Lanes a
-    cdef Py_ssize_t i
     memset(&a, 0, sizeof(a))
     n, ih, iw, ic = xb.shape
     _, a.oh, ow, oc = yb.shape
@@ -133,10 +132,7 @@ def conv2d_lanes(x, w, b, y, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=
     a.reach = (kh - 1) * dilation[0] + 1
     lists = [row * a.sh * a.border.pw for row in range(a.oh)]
     lists += [ky * dilation[0] * a.border.pw + kx * dilation[1] for ky in range(kh) for kx in range(kw)]
-    storage = bytearray(len(lists) * sizeof(Py_ssize_t))
-    cdef Py_ssize_t[::1] numbers = memoryview(storage).cast("l")
-    for i, number in enumerate(lists):
-        numbers[i] = number
+    cdef Py_ssize_t[::1] numbers = array_of(lists)
     a.tile.x_segment, a.tile.tap = &numbers[0], &numbers[0] + a.oh
     a.tile.cols, a.tile.taps, a.tile.n, a.tile.activation = ow, kh * kw, oc, activation
     return make_step(lanes_leaf, &a, sizeof(a), n * splits, <double>yb.size() * kh * kw, border_bytes(&a.border),
@@ -256,10 +252,7 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
     starts += [0] * (iw + 1)  # of a row that no tap meets
     segments = [number for _, _, _, taps in bands for column in ([oy * ow * oc for _, oy in taps],
                                                                  [ky * oc * nr for ky, _ in taps]) for number in column]
-    storage = bytearray((len(offsets) + len(starts) + len(segments)) * sizeof(Py_ssize_t))
-    cdef Py_ssize_t[::1] numbers = memoryview(storage).cast("l")
-    for i, number in enumerate([*starts, *offsets, *segments]):
-        numbers[i] = number
+    cdef Py_ssize_t[::1] numbers = array_of([*starts, *offsets, *segments])
     head.start, head.offset = &numbers[0], &numbers[0] + <Py_ssize_t>len(starts)
     head.bands = len(bands)
     size = sizeof(InputGradient) + (len(bands) - 1) * sizeof(Band)

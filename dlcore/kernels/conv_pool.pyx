@@ -13,6 +13,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
+from dlcore.kernels.geometry cimport array_of
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_TILES, dlc_conv_pool, dlc_conv_pool_gradient, dlc_tiles, dlc_winograd_pool, tiles
 
@@ -189,10 +190,7 @@ cdef segments_of(kh, kw, ic, width, dilation):
         offsets = [ky * dilation[0] * width for ky in range(kh)]
     else:
         offsets = [ky * dilation[0] * width + kx * dilation[1] * ic for ky in range(kh) for kx in range(kw)]
-    segments = memoryview(bytearray(len(offsets) * sizeof(Py_ssize_t))).cast("l")
-    for i, offset in enumerate(offsets):
-        segments[i] = offset
-    return segments, kw * ic if dilation[1] == 1 else ic
+    return array_of(offsets), kw * ic if dilation[1] == 1 else ic
 
 
 def conv_pool2d_forward(x, packed, b, y, index, kernel, pool, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),

@@ -18,7 +18,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.geometry cimport check_windows
+from dlcore.kernels.geometry cimport array_of, check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
@@ -31,13 +31,6 @@ cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in 
 cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *tiles) noexcept nogil:
     """Rows to a tile, so that all tiles of `rows` are about as large."""
     return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else 2 * tiles.outer_rows))
-
-
-cdef Py_ssize_t[::1] array_of(list numbers):
-    cdef Py_ssize_t[::1] found = memoryview(bytearray(len(numbers) * sizeof(Py_ssize_t))).cast("l")
-    for i, number in enumerate(numbers):
-        found[<Py_ssize_t>i] = number
-    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -40,3 +40,11 @@ cdef inline phases_of(size, out, kernel, stride, before, dilation):
             low, high = min(low, shift), max(high, shift + count - 1)
         phases.append((p, count, taps))
     return phases, -low, high - (out - 1)
+
+
+cdef inline Py_ssize_t[::1] array_of(list numbers):
+    """Places that a leaf reads: an array with an address of its own, to be kept with the step."""
+    cdef Py_ssize_t[::1] found = memoryview(bytearray(len(numbers) * sizeof(Py_ssize_t))).cast("l")
+    for i, number in enumerate(numbers):
+        found[<Py_ssize_t>i] = number
+    return found

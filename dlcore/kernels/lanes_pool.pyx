@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.geometry cimport check_windows, positions
+from dlcore.kernels.geometry cimport array_of, check_windows, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_correlate, dlc_lanes_pool, dlc_lanes_pool_gradient, dlc_tiles, tiles
 
@@ -38,11 +38,7 @@ cdef check(str what, x, w, y, planes, strides, padding, dilation):
 
 cdef Py_ssize_t[::1] taps_of(kernel, dilation, Py_ssize_t width):
     kh, kw = kernel
-    cdef Py_ssize_t[::1] taps = memoryview(bytearray(kh * kw * sizeof(Py_ssize_t))).cast("l")
-    for ky in range(kh):
-        for kx in range(kw):
-            taps[ky * kw + kx] = ky * dilation[0] * width + kx * dilation[1]
-    return taps
+    return array_of([ky * dilation[0] * width + kx * dilation[1] for ky in range(kh) for kx in range(kw)])
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -180,7 +176,6 @@ def conv2d_weight_gradient(x, dy, planes, dw, db, Py_ssize_t grain, strides=(1, 
     cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), pb = buffer(planes, "planes", "f", 4)
     cdef Buffer wb = buffer(dw, "dw", "f", 5, True), bb = buffer(db, "db", "f", 2, True)
     cdef WeightGradient a
-    cdef Py_ssize_t i
     n, ih, iw, _ = xb.shape
     chunks, kh, kw, _, oc = wb.shape
     check("conv2d_weight_gradient", xb.shape, wb.shape[1:], gb.shape, pb.shape, strides, padding, dilation)
@@ -197,9 +192,7 @@ def conv2d_weight_gradient(x, dy, planes, dw, db, Py_ssize_t grain, strides=(1, 
     a.pool.y_row, a.pool.activation = pb.shape[3], activation
     a.pool.y_plane, a.pool.dy_plane = 2 * a.pool.rows * a.pool.y_row, a.pool.rows * a.pool.cols
     cdef Py_ssize_t[::1] taps = taps_of((kh, kw), dilation, a.border.pw)
-    cdef Py_ssize_t[::1] segments = memoryview(bytearray(2 * a.pool.rows * sizeof(Py_ssize_t))).cast("l")
-    for i in range(2 * a.pool.rows):
-        segments[i] = i * <Py_ssize_t>strides[0] * a.border.pw
+    cdef Py_ssize_t[::1] segments = array_of([i * strides[0] * a.border.pw for i in range(2 * a.pool.rows)])
     a.tile.tap, a.tile.taps, a.tile.x_segment, a.tile.segments = &taps[0], kh * kw, &segments[0], 2 * a.pool.rows
     a.tile.n, a.tile.cols, a.tile.dy_segment, a.tile.dy_plane = oc, 2 * a.pool.cols, a.pool.y_row, a.pool.y_plane
     a.pooled = border_bytes(&a.border) // sizeof(float)
