@@ -7,16 +7,17 @@ import shapes
 from dlcore.kernels import winograd_conv, winograd_weight_gradient
 
 THREE = {name: shape for name, shape in shapes.CONVOLUTIONS.items() if shape[1] == (3, 3)}
+FORMS = pytest.mark.parametrize("form", winograd_conv.FORMS, ids=str)
 CASES = pytest.mark.parametrize("shape", THREE.values(), ids=THREE)
 RELU = 1
 
 
 @pytest.fixture
 def transformed(random):
-    """transformed(ic, oc, m): random weights as the kernels want them."""
+    """transformed(ic, oc, form): random weights as the kernels want them."""
 
-    def run(ic, oc, m, transpose=False):
-        u = np.empty(winograd_conv.weights_shape(*((oc, ic) if transpose else (ic, oc)), m), np.float32)
+    def run(ic, oc, form, transpose=False):
+        u = np.empty(winograd_conv.weights_shape(*((oc, ic) if transpose else (ic, oc)), form), np.float32)
         winograd_conv.transform_weights(random(3, 3, ic, oc), u, transpose).run()
         return u
 
@@ -31,18 +32,18 @@ def sizes(shape):
 
 
 @CASES
-@pytest.mark.parametrize("m", [2, 4])
-def bench_forward(shape, m, measure, random, transformed):
+@FORMS
+def bench_forward(shape, form, measure, random, transformed):
     x, y, padding, flop = sizes(shape)
-    u = transformed(x[3], y[3], m)
+    u = transformed(x[3], y[3], form)
     measure(winograd_conv.conv2d_forward(random(*x), u, random(y[3]), random(*y), padding, RELU), flop)
 
 
 @CASES
-@pytest.mark.parametrize("m", [2, 4])
-def bench_input_gradient(shape, m, measure, random, transformed):
+@FORMS
+def bench_input_gradient(shape, form, measure, random, transformed):
     x, y, padding, flop = sizes(shape)
-    u = transformed(x[3], y[3], m, True)
+    u = transformed(x[3], y[3], form, True)
     measure(winograd_conv.conv2d_input_gradient(random(*y), u, random(*x), padding), flop)
 
 

@@ -127,7 +127,8 @@ def main():
         flops = peak.Peak(options.isa).flops() * options.threads
         dlcore = [("dlcore", "auto")]
         if options.check_choice:
-            found = measure([*dlcore, ("dlcore", "direct"), ("dlcore", "winograd")], options)
+            forced = [("dlcore", name) for name in ("direct", "winograd2x2", "winograd4x2")]
+            found = measure([*dlcore, *forced], options)
             if any(len(result["rows"]) > 1 for result in found.values()):
                 check_choice(found)
         else:

@@ -237,18 +237,7 @@ typedef struct {
     const float *bias;           /* (n,) or NULL */
     const float *add;            /* added to the output, as which it lies, before the activation; NULL: nothing */
     int activation;
-    int summed;                  /* for output, m = 2: the four points are the sums of winograd_half_multiply */
 } dlc_winograd_tile;
-
-/* Products of a half of Winograd's domain, and their sums, in panels of one vector; see winograd_conv.inc. */
-typedef struct {
-    const float *v;              /* from winograd_half_input */
-    ptrdiff_t v_point, v_panel, k;
-    const float *u;              /* from winograd_weights, all 16 points of a panel, k vectors each */
-    ptrdiff_t u_panel;
-    float *s;                    /* four pixels of each tile */
-    ptrdiff_t s_point, s_panel, rows, n;
-} dlc_winograd_half;
 
 typedef struct {
     const char *isa;
@@ -356,23 +345,22 @@ typedef struct {
     void (*winograd_weight_gradient)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
     int masked_fma; /* nonzero: the instruction set has it, so winograd_pool_gradient beats conv_pool_gradient */
 
-    /* Winograd F(m x m, 3x3), m = 2 or 4, of whole layers */
-    void (*winograd_conv_input)(int m, const dlc_winograd_tile *t);
-    void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y);
-    void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index);
-    void (*winograd_conv_input_row)(int row, const dlc_winograd_tile *t);
-    void (*winograd_conv_output_gradient_row)(int row, const dlc_winograd_tile *t);
-    void (*winograd_conv_weights)(const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u, ptrdiff_t u_step);
+    /* Winograd F(mr x mc, 3x3) of whole layers: 2x2, 4x2 or 4x4 */
+    void (*winograd_conv_input)(int mr, int mc, const dlc_winograd_tile *t);
+    void (*winograd_conv_output)(int mr, int mc, const dlc_winograd_tile *t, float *y);
+    void (*winograd_conv_pool)(int mr, int mc, const dlc_winograd_tile *t, float *y, uint8_t *index);
+    void (*winograd_conv_weights)(int mr, int mc, const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u,
+                                  ptrdiff_t u_step);
     void (*prefetch)(const float *x, ptrdiff_t n, int write);
     void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
                               ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n);
     void (*winograd_multiply_transposed)(const float *a, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
                                          ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n, int accumulate);
 
-    /* F(2 x 2, 3x3) of few channels: first with outer = 0, then with 1 */
-    int winograd_half_panels;    /* so many of input and output channels: it beats winograd_multiply, if not 0 */
-    void (*winograd_half_input)(int outer, const dlc_winograd_tile *t);
-    void (*winograd_half_multiply)(int outer, const dlc_winograd_half *t);
+    /* F(3x3, 4x2), a row of points at a time */
+    void (*winograd_gradient_input)(int row, const dlc_winograd_tile *t);
+    void (*winograd_gradient_output)(int row, const dlc_winograd_tile *t);
+    void (*winograd_gradient_weights)(const float *s, ptrdiff_t s_step, ptrdiff_t n, float *dw, ptrdiff_t dw_step);
 
     /* norms */
     float (*penalty)(const float *x, float l1, float l2, ptrdiff_t n);

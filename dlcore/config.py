@@ -138,8 +138,8 @@ def threads(n: int) -> Iterator[None]:
 
 def set_precision(precision: str) -> None:
     """How exact float32 results have to be, in the whole process: "default", or "fast", which lets large 3x3
-    convolutions use F(4x4, 3x3) of Winograd's algorithms, with some ten times the rounding errors. Models that have
-    been used follow with their next call; what runs meanwhile ends as it began.
+    convolutions use F(4x4, 3x3) of Winograd's algorithms, with twice the rounding errors. Models that have been
+    used follow with their next call; what runs meanwhile ends as it began.
 
     Raises:
         ValueError: neither of them.

@@ -36,7 +36,7 @@ def chosen(kh, kw, ic, oc, size=(16, 16), **other):
     return [conv.algorithm(direction, *shapes, ONE | other) for direction in DIRECTIONS]
 
 
-TWO, FOUR = ["winograd"] * 3, ["winograd4", "winograd4", "winograd"]
+TWO, BOTH, FOUR = ([f"winograd{form}"] * 2 + ["winograd4x2"] for form in ("2x2", "4x2", "4x4"))
 
 
 def none_by_winograd(found):
@@ -44,32 +44,32 @@ def none_by_winograd(found):
 
 
 def test_many_channels_go_by_winograd():
-    assert chosen(3, 3, 64, 64) == TWO
+    assert chosen(3, 3, 64, 64) == BOTH
+    assert chosen(3, 3, 64, 64, size=(6, 8)) == chosen(3, 3, 64, 64, size=(2, 8)) == TWO  # 4x2 hang over
     config.set_precision("fast")
     assert chosen(3, 3, 64, 64) == chosen(3, 3, 64, 64, size=(7, 7)) == FOUR
-    assert chosen(3, 3, 64, 64, size=(6, 6)) == TWO  # tiles of 4x4 would hang over too far
-    assert chosen(3, 3, 64, 64, size=(4, 4)) == TWO
+    assert chosen(3, 3, 64, 64, size=(8, 6)) == chosen(3, 3, 64, 64, size=(4, 4)) == BOTH  # and so would those of 4x4
 
 
 @pytest.mark.parametrize("isa", simd.usable())
 def test_a_vector_of_channels_is_enough(isa):
     with simd.use(isa):
-        assert chosen(3, 3, 16, 16) == chosen(3, 3, 12, 24) == TWO
+        assert chosen(3, 3, 16, 16) == chosen(3, 3, 12, 24) == BOTH
         assert none_by_winograd(chosen(3, 3, 7, 64) + chosen(3, 3, 64, 7))
 
 
 def test_weights_of_small_images_take_the_whole_batch_at_once():
-    assert chosen(3, 3, 64, 64, size=(2, 2)) == ["winograd", "winograd", "direct"]
+    assert chosen(3, 3, 64, 64, size=(2, 2)) == ["winograd2x2", "winograd2x2", "direct"]
     for size, sums in [(2, True), (16, True), (32, False)]:
         assert conv.outgrow((3, 3, 512, 512), (None, size, size, 512), (None, size, size, 512)) == sums
-    assert chosen(3, 3, 512, 512, size=(4, 4)) == TWO
+    assert chosen(3, 3, 512, 512, size=(4, 4)) == BOTH
 
 
 def test_an_image_that_most_taps_miss_has_its_gradient_directly():
     assert chosen(3, 3, 64, 64, size=(1, 1))[1] == "direct"
 
 
-@pytest.mark.parametrize("forced", ["auto", "winograd", "winograd4"])
+@pytest.mark.parametrize("forced", ["auto", *conv.TILES])
 def test_what_winograd_cannot_do_goes_another_way(forced):
     conv._forced = forced
     for other in (dict(strides=(2, 1)), dict(dilation=(1, 2)), dict(groups=2)):
@@ -77,7 +77,7 @@ def test_what_winograd_cannot_do_goes_another_way(forced):
     assert none_by_winograd(chosen(5, 5, 64, 64) + chosen(1, 1, 64, 64) + chosen(1, 3, 64, 64))
 
 
-@pytest.mark.parametrize("forced, expected", [("winograd", TWO), ("winograd4", FOUR)])
+@pytest.mark.parametrize("forced, expected", list(zip(conv.TILES, (TWO, BOTH, FOUR), strict=True)))
 def test_one_algorithm_can_be_forced(forced, expected):
     conv._forced = forced
     assert chosen(3, 3, 64, 64) == chosen(3, 3, 1, 2) == expected
@@ -93,15 +93,15 @@ def python(code, **environ):
 
 
 @pytest.mark.parametrize("variable, known", [
-    ("DLCORE_CONV", "auto, direct, winograd or winograd4"),
+    ("DLCORE_CONV", "one of auto, direct, winograd2x2, winograd4x2, winograd4x4"),
     ("DLCORE_PRECISION", "one of default, fast"),
 ])  # fmt: skip
 def test_the_environment_is_checked(variable, known):
     done = python("import dlcore", **{variable: "best"})
     assert f"ImportError: {variable} must be {known}. Received: 'best'" in done.stderr
     show = "from dlcore import config, ops; print(ops.conv_algorithm._forced, config.get_precision())"
-    done = python(show, DLCORE_CONV="winograd", DLCORE_PRECISION="fast")
-    assert done.stdout.split() == ["winograd", "fast"]
+    done = python(show, DLCORE_CONV="winograd2x2", DLCORE_PRECISION="fast")
+    assert done.stdout.split() == ["winograd2x2", "fast"]
 
 
 def test_precision_is_checked_and_shown():
@@ -130,7 +130,7 @@ def network(normalize):
 
 
 @pytest.mark.parametrize("normalize", [False, True])
-@pytest.mark.parametrize("forced, tolerance", [("winograd", 2e-5), ("winograd4", 2e-4)])
+@pytest.mark.parametrize("forced, tolerance", list(zip(conv.TILES, (2e-5, 2e-5, 1e-4), strict=True)))
 def test_a_model_is_the_same_whichever_way_it_goes(forced, tolerance, normalize):
     x, y = uniform(10, 13, 12, 5), np.arange(10, dtype=np.int32) % 4
     found = []
@@ -145,9 +145,21 @@ def test_a_model_is_the_same_whichever_way_it_goes(forced, tolerance, normalize)
         np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
 
 
+def test_tiles_of_4x2_round_about_as_much_as_the_direct_way():
+    x, w = uniform(4, 16, 16, 64), uniform(3, 3, 64, 32, seed=1)
+    expected, error = ref.conv2d(x, w, None, *ONE.values()), {}
+    for way in ("direct", *conv.TILES):
+        conv._forced = way
+        model = dlcore.Sequential([layers.Input(x.shape[1:]), layers.Conv2D(32, 3, padding="same", use_bias=False)])
+        model.set_weights([w])
+        error[way] = np.sqrt(np.mean((model.predict(x, verbose=0) - expected) ** 2))
+    most = {"winograd2x2": 1.0, "winograd4x2": 1.5, "winograd4x4": 3.0}
+    assert {way for way, limit in most.items() if error[way] > limit * error["direct"]} == set(), error
+
+
 @pytest.mark.parametrize("pool", [False, True])
 def test_gradients_against_finite_differences(pool):
-    conv._forced = "winograd"
+    conv._forced = "winograd4x2"
     images, one = uniform(3, 6, 5, 2), ((1, 1), (1, 1))
     w, b = (Parameter(shape, uniform(*shape, seed=1), "w") for shape in ((3, 3, 2, 3), (3,)))
 

@@ -5,7 +5,8 @@ one. Tensors lie as in the arena of a program."""
 CONFIGS = {
     "auto": {},
     "direct": {"forced": "direct", "environment": {"DLCORE_CONV": "direct"}},
-    "winograd": {"forced": "winograd", "environment": {"DLCORE_CONV": "winograd"}},
+    "winograd2x2": {"forced": "winograd2x2", "environment": {"DLCORE_CONV": "winograd2x2"}},
+    "winograd4x2": {"forced": "winograd4x2", "environment": {"DLCORE_CONV": "winograd4x2"}},
 }
 
 

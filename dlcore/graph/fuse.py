@@ -352,7 +352,7 @@ def merge_packs(sinks: Sequence[Op]) -> None:
             if isinstance(tensor.op, Pack):
                 key: object = (tensor.op.inputs[0], tensor.op.transpose, tensor.op.groups, tensor.op.joined)
             elif isinstance(tensor.op, TransformWeights):
-                key = (tensor.op.inputs[0], tensor.op.transpose, "winograd", tensor.op.m)
+                key = (tensor.op.inputs[0], tensor.op.transpose, "winograd", tensor.op.form)
             elif isinstance(tensor.op, Transpose):
                 key = tensor.op.inputs[0]
             else:

@@ -182,15 +182,6 @@ cdef extern from "dlcore.h" nogil:
         const float *bias
         const float *add
         int activation
-        int summed
-
-    ctypedef struct dlc_winograd_half:
-        const float *v
-        Py_ssize_t v_point, v_panel, k
-        const float *u
-        Py_ssize_t u_panel
-        float *s
-        Py_ssize_t s_point, s_panel, rows, n
 
     ctypedef struct dlc_tiles:
         const char *isa
@@ -284,12 +275,10 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_weight_gradient)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
                                          Py_ssize_t dw_step) noexcept nogil
         int masked_fma
-        void (*winograd_conv_input)(int m, const dlc_winograd_tile *t) noexcept nogil
-        void (*winograd_conv_output)(int m, const dlc_winograd_tile *t, float *y) noexcept nogil
-        void (*winograd_conv_pool)(int m, const dlc_winograd_tile *t, float *y, uint8_t *index) noexcept nogil
-        void (*winograd_conv_input_row)(int row, const dlc_winograd_tile *t) noexcept nogil
-        void (*winograd_conv_output_gradient_row)(int row, const dlc_winograd_tile *t) noexcept nogil
-        void (*winograd_conv_weights)(const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
+        void (*winograd_conv_input)(int mr, int mc, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_conv_output)(int mr, int mc, const dlc_winograd_tile *t, float *y) noexcept nogil
+        void (*winograd_conv_pool)(int mr, int mc, const dlc_winograd_tile *t, float *y, uint8_t *index) noexcept nogil
+        void (*winograd_conv_weights)(int mr, int mc, const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
                                       Py_ssize_t u_step) noexcept nogil
         void (*prefetch)(const float *x, Py_ssize_t n, int write) noexcept nogil
         void (*winograd_multiply)(const float *a, Py_ssize_t a_panel, Py_ssize_t k, const float *b, Py_ssize_t b_panel,
@@ -297,9 +286,10 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_multiply_transposed)(const float *a, Py_ssize_t k, const float *b, Py_ssize_t b_panel, float *c,
                                              Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n,
                                              int accumulate) noexcept nogil
-        int winograd_half_panels
-        void (*winograd_half_input)(int outer, const dlc_winograd_tile *t) noexcept nogil
-        void (*winograd_half_multiply)(int outer, const dlc_winograd_half *t) noexcept nogil
+        void (*winograd_gradient_input)(int row, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_gradient_output)(int row, const dlc_winograd_tile *t) noexcept nogil
+        void (*winograd_gradient_weights)(const float *s, Py_ssize_t s_step, Py_ssize_t n, float *dw,
+                                          Py_ssize_t dw_step) noexcept nogil
         float (*penalty)(const float *x, float l1, float l2, Py_ssize_t n) noexcept nogil
         void (*penalty_gradient)(const float *x, float a1, float a2, float *dx, Py_ssize_t n) noexcept nogil
         void (*moments)(const float *x, Py_ssize_t rows, Py_ssize_t n, double *mean, double *m2) noexcept nogil

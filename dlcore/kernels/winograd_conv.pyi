@@ -6,7 +6,9 @@ from dlcore.kernels.memory import _Operand
 _Pair: TypeAlias = tuple[int, int]
 _Padding: TypeAlias = tuple[_Pair, _Pair]
 
-def weights_shape(k: int, n: int, m: int = 2) -> tuple[int, int, int, int]: ...
+FORMS: tuple[tuple[int, int], ...]
+
+def weights_shape(k: int, n: int, form: tuple[int, int]) -> tuple[int, int, int, int]: ...
 def transform_weights(w: _Operand, u: _Operand, transpose: bool = False) -> Step: ...
 def conv2d_forward(
     x: _Operand,

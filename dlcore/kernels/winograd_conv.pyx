@@ -1,9 +1,9 @@
 # cython: language_level=3
 """3x3 convolution with stride 1 in Winograd's domain: forward and input gradient; see csrc/winograd_conv.inc.
 
-F(2x2, 3x3) needs 16 multiplications for four outputs instead of 36, F(4x4, 3x3) 36 for sixteen instead of 144, at the price
-of transforms, and of rounding errors relative to the largest pixel and weight of a tile: some 2 and 10 times those of
-`conv`. A NaN or an infinity reaches all outputs of its tiles. `Step.work` counts the multiply-adds of the definition, as for
+F(2x2, 3x3) needs 16 multiplications for four outputs instead of 36, F(4x2, 3x3) 24 for eight instead of 72, F(4x4, 3x3) 36
+for sixteen instead of 144, at the price of transforms, and of rounding errors relative to the largest pixel and weight of a
+tile: of 64 channels some 0.6, 1 and 2 times those of `conv`, whose sums are nine times as long. A NaN or an infinity reaches all outputs of its tiles. `Step.work` counts the multiply-adds of the definition, as for
 any other convolution.
 
 A block of tiles is transformed, multiplied point by point and transformed back, so that what is between lies in L2.
@@ -16,38 +16,28 @@ from libc.string cimport memset
 from dlcore.kernels.executor cimport Step, make_step
 from dlcore.kernels.geometry cimport check_windows, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
-from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, dlc_tiles, dlc_winograd_half, dlc_winograd_tile, tiles
+from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, dlc_tiles, dlc_winograd_tile, tiles
 from dlcore.kernels.winograd_tiles cimport (
     APART, LEAST_TILES, ROWS, Tile, Tiling, advance, block_tiles, crop, first_tile, locate, make_tiling, most_tiles,
 )
 
 cdef Py_ssize_t BLOCK_BYTES = 96 * 1024    # of the transformed tiles of a block: L2 holds products and weights, too
-cdef Py_ssize_t HALF_BYTES = 12 * 1024     # the same of a half, which L1 holds beside the sums and weights
 cdef Py_ssize_t WEIGHT_ROWS = 32           # rows of weights per task
 
 
 # ---------------------------------------------------------------------------------------------------------------------
 # tiles
 
-cdef enum:
-    INPUT
-    INNER_HALF
-    OUTER_HALF
-
-
 cdef inline void transform_block(const Tiling *g, const dlc_tiles *tiles, const float *image, Tile t, Py_ssize_t count,
-                                 dlc_winograd_tile p, float *v, int what) noexcept nogil:
-    """v = B' x B of `count` tiles from t on, or a half of it."""
+                                 dlc_winograd_tile p, float *v) noexcept nogil:
+    """v = B' x B of `count` tiles from t on."""
     cdef Py_ssize_t run, y0, x0
     while count > 0:
         run = min(count, g.cols - t.col)
-        y0, x0 = t.row * g.m - g.top, t.col * g.m - g.left
-        crop(&p, g.m + 2, run * g.m + 2, y0, x0, g.ih, g.iw)
+        y0, x0 = t.row * g.mr - g.top, t.col * g.mc - g.left
+        crop(&p, g.mr + 2, run * g.mc + 2, y0, x0, g.ih, g.iw)
         p.x, p.tile, p.count = image + ((t.sample * g.ih + y0) * g.iw + x0) * p.pixel_step, v, <int>run
-        if what == INPUT:
-            tiles.winograd_conv_input(g.m, &p)
-        else:
-            tiles.winograd_half_input(what == OUTER_HALF, &p)
+        tiles.winograd_conv_input(g.mr, g.mc, &p)
         advance(g, &t, run)
         v += run * tiles.width
         count -= run
@@ -61,14 +51,14 @@ ctypedef struct Transform:
     const float *w
     float *u
     Py_ssize_t ic, oc, k, n, blocks
-    int m
+    int mr, mc
     bint transpose
 
 
 cdef void transform_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Transform *a = <const Transform *>args
     cdef Py_ssize_t task, panel, first, rows, i, tap, n, step, width = a.tiles.width
-    cdef int points = (a.m + 2) * (a.m + 2)
+    cdef int points = (a.mr + 2) * (a.mc + 2)
     cdef float *u
     cdef float *turned = <float *>slot     # (rows, 3, 3, width)
     cdef const float *w
@@ -90,15 +80,24 @@ cdef void transform_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, cha
                 if n < width:
                     for tap in range(points):
                         memset(u + tap * a.k * width, 0, width * sizeof(float))
-            if a.m == 2:
-                a.tiles.winograd_weights(w, step, width if a.transpose else n, u, a.k * width)
-            else:
-                a.tiles.winograd_conv_weights(w, step, width if a.transpose else n, u, a.k * width)
+            a.tiles.winograd_conv_weights(a.mr, a.mc, w, step, width if a.transpose else n, u, a.k * width)
 
 
-def weights_shape(k, n, int m=2):
+FORMS = ((2, 2), (4, 2), (4, 4))  # rows and columns of pixels that a tile gives
+
+
+def weights_shape(k, n, form):
     """Shape of transformed weights for k channels read and n written: (panels, points, k, floats of a vector)."""
-    return ceildiv(n, tiles().width), (m + 2) ** 2, k, tiles().width
+    return ceildiv(n, tiles().width), (form[0] + 2) * (form[1] + 2), k, tiles().width
+
+
+cdef tuple form_of(str what, Buffer u, k, n):
+    """The form of tiles that transformed weights are for."""
+    for form in FORMS:
+        if u.shape == weights_shape(k, n, form):
+            return form
+    shapes = ", ".join(str(weights_shape(k, n, form)) for form in FORMS)
+    raise ValueError(f"{what}: expected u of one of the shapes {shapes}. Received: {u.shape}")
 
 
 def transform_weights(w, u, bint transpose=False):
@@ -113,11 +112,9 @@ def transform_weights(w, u, bint transpose=False):
     cdef Transform a
     if wb.shape[:2] != (3, 3):
         raise ValueError(f"transform_weights: expected w of shape (3, 3, ic, oc). Received: {wb.shape}")
-    a.m = 4 if ub.shape[1] == 36 else 2
     a.ic, a.oc, a.transpose = wb.shape[2], wb.shape[3], transpose
     a.k, a.n = (a.oc, a.ic) if transpose else (a.ic, a.oc)
-    if ub.shape != weights_shape(a.k, a.n, a.m):
-        raise ValueError(f"transform_weights: expected u of shape {weights_shape(a.k, a.n, a.m)}. Received: {ub.shape}")
+    a.mr, a.mc = form_of("transform_weights", ub, a.k, a.n)
     a.tiles, a.w, a.u = tiles(), <const float *>wb.whole(), <float *>ub.whole()
     a.blocks = ceildiv(a.k, WEIGHT_ROWS)
     return make_step(transform_leaf, &a, sizeof(a), ub.shape[0] * a.blocks, <double>wb.size() * 4,
@@ -140,7 +137,7 @@ ctypedef struct Conv:
     Py_ssize_t products                   # float of the slot where the products begin
     Py_ssize_t zeros                      # byte of the slot where a vector of zeros begins
     int activation
-    bint pool, indexed, adds, halves
+    bint pool, indexed, adds
 
 
 cdef void conv_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
@@ -161,7 +158,7 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     """Some panels of output channels of the tiles tile..last-1, counted from sample 0."""
     cdef const Tiling *g = &a.tiling
     cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, share, panel, point, width = a.tiles.width
-    cdef Py_ssize_t points = g.size * g.size, u_panel = points * a.ic * width
+    cdef Py_ssize_t points = (g.mr + 2) * (g.mc + 2), u_panel = points * a.ic * width
     cdef const float *x = <const float *>at(&a.x, sample, slot)
     cdef float *y = <float *>at(&a.y, sample, slot)
     cdef const float *residual = <const float *>at(&a.residual, sample, slot) if a.adds else NULL
@@ -170,8 +167,6 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     cdef float *m = <float *>slot + a.products
     cdef Tile t
     cdef dlc_winograd_tile p
-    cdef dlc_winograd_half h
-    cdef int outer
     memset(&p, 0, sizeof(p))
     p.n, p.pixel_step, p.row_step, p.point_step, p.panel_step = a.ic, a.ic, g.iw * a.ic, a.v_point, a.panel_step
     memset(slot + a.zeros, 0, width * sizeof(float))
@@ -181,20 +176,7 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     while tile < last:
         count = block_tiles(last - tile, a.most)
         t = locate(g, tile)
-        if a.halves:
-            h.v, h.v_point, h.v_panel, h.k, h.u, h.u_panel, h.n = v, a.v_point, a.panel_step, a.ic, a.u, u_panel, a.oc
-            h.s, h.s_point, h.s_panel, h.rows = m, a.m_point, a.panel_step, ceildiv(count, 6) * 6
-            share = ceildiv(count, 2)
-            for outer in range(2):
-                a.tiles.prefetch(y + (tile + outer * share) * a.y_tile, share * a.y_tile, 1)
-                if tile + count < last:
-                    a.tiles.prefetch(x + (tile + count + outer * share) * a.x_tile, share * a.x_tile, 0)
-                transform_block(g, a.tiles, x, t, count, p, v, OUTER_HALF if outer else INNER_HALF)
-                a.tiles.winograd_half_multiply(outer, &h)
-            store_block(a, y, residual, index, m, t, count, 0, last_panel)
-            tile += count
-            continue
-        transform_block(g, a.tiles, x, t, count, p, v, INPUT)
+        transform_block(g, a.tiles, x, t, count, p, v)
         share = ceildiv(count, points)
         for panel in range(first_panel, last_panel, 2):
             for point in range(points):
@@ -217,24 +199,23 @@ cdef inline void store_block(const Conv *a, float *y, const float *residual, uin
     cdef const Tiling *g = &a.tiling
     cdef dlc_winograd_tile p
     cdef Py_ssize_t run, y0, x0, out, width = a.tiles.width
-    cdef int side = g.m // 2 if a.pool else g.m
+    cdef int mr = g.mr // 2 if a.pool else g.mr, mc = g.mc // 2 if a.pool else g.mc
     cdef Py_ssize_t oh = g.oh // 2 if a.pool else g.oh, ow = g.ow // 2 if a.pool else g.ow
     memset(&p, 0, sizeof(p))
     p.n = min(a.oc, min(panel + 2, last_panel) * width) - panel * width
     p.pixel_step, p.row_step, p.point_step = a.oc, ow * a.oc, a.m_point
     p.bias, p.activation, p.panel_step = a.b + panel * width if a.b != NULL else NULL, a.activation, a.panel_step
-    p.summed = a.halves
     while count > 0:
         run = min(count, g.cols - t.col)
-        y0, x0 = t.row * side, t.col * side
-        crop(&p, side, run * side, y0, x0, oh, ow)
+        y0, x0 = t.row * mr, t.col * mc
+        crop(&p, mr, run * mc, y0, x0, oh, ow)
         p.tile = m
         out = ((t.sample * oh + y0) * ow + x0) * a.oc
         if a.pool:
-            a.tiles.winograd_conv_pool(g.m, &p, y + out, index + out if index != NULL else NULL)
+            a.tiles.winograd_conv_pool(g.mr, g.mc, &p, y + out, index + out if index != NULL else NULL)
         else:
             p.add = residual + out if residual != NULL else NULL
-            a.tiles.winograd_conv_output(g.m, &p, y + out)
+            a.tiles.winograd_conv_output(g.mr, g.mc, &p, y + out)
         advance(g, &t, run)
         m += run * width
         count -= run
@@ -247,9 +228,7 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
     cdef Py_ssize_t points, in_panels, width = tiles().width
     n, _, _, ic = xb.shape
     oc = yb.shape[3]
-    m = 4 if ub.shape[1] == 36 else 2
-    if ub.shape != weights_shape(ic, oc, m):
-        raise ValueError(f"{what}: expected u of shape {weights_shape(ic, oc, m)}. Received: {ub.shape}")
+    mr, mc = form_of(what, ub, ic, oc)
     if splits < 1:
         raise ValueError(f"{what}: expected splits of 1 or more. Received: {splits}")
     memset(&a, 0, sizeof(a))
@@ -259,8 +238,8 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
         a.b = <const float *>bb.whole()
     a.tiles, a.x, a.y, a.u = tiles(), xb.rows(), yb.rows(), <const float *>ub.whole()
     y_shape = (n, 2 * yb.shape[1], 2 * yb.shape[2], oc) if pool else yb.shape
-    a.panel_splits = panel_splits_of(splits, ceildiv(y_shape[1], m) * ceildiv(y_shape[2], m), ceildiv(ub.shape[0], 2))
-    a.tiling = make_tiling(m, xb.shape, y_shape, padding, splits // a.panel_splits)
+    a.panel_splits = panel_splits_of(splits, ceildiv(y_shape[1], mr) * ceildiv(y_shape[2], mc), ceildiv(ub.shape[0], 2))
+    a.tiling = make_tiling(mr, mc, xb.shape, y_shape, padding, splits // a.panel_splits)
     a.ic, a.oc, a.panels, a.activation, a.pool, a.indexed = ic, oc, ub.shape[0], activation, pool, index is not None
     if a.indexed:
         a.index = index.rows()
@@ -270,18 +249,13 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
         a.residual, a.adds = residual.rows(), True
     a.x_tile = xb.row_size() // (a.tiling.rows * a.tiling.cols)
     a.y_tile = yb.row_size() // (a.tiling.rows * a.tiling.cols)
-    points, in_panels = (m + 2) ** 2, ceildiv(a.ic, width)
-    a.halves = m == 2 and max(in_panels, a.panels) <= a.tiles.winograd_half_panels
-    all_tiles = n * a.tiling.rows * a.tiling.cols
-    if a.halves:
-        a.most = most_tiles(8 * in_panels * width, HALF_BYTES, ROWS, all_tiles)
-    else:
-        a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, LEAST_TILES, all_tiles)
+    points, in_panels = (mr + 2) * (mc + 2), ceildiv(a.ic, width)
+    a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, LEAST_TILES, n * a.tiling.rows * a.tiling.cols)
     a.panel_step = a.most * width
     a.v_point = in_panels * a.panel_step + APART
     a.m_point = min(a.panels, 2) * a.panel_step + APART
-    a.products = (points // 2 if a.halves else points) * a.v_point
-    a.zeros = (a.products + (m * m if a.halves else points) * a.m_point) * <Py_ssize_t>sizeof(float)
+    a.products = points * a.v_point
+    a.zeros = (a.products + points * a.m_point) * <Py_ssize_t>sizeof(float)
     return make_step(conv_leaf, &a, sizeof(a), n * splits,
                      <double>n * y_shape[1] * y_shape[2] * 9 * a.ic * a.oc,
                      a.zeros + width * sizeof(float), (xb, ub, bb, yb, index, residual))

@@ -10,7 +10,7 @@ cdef enum:
 
 # The tiles of a batch of images, row by row, and the samples' rows one after the other.
 ctypedef struct Tiling:
-    int m, size                           # output and input pixels of a tile, one side
+    int mr, mc                            # rows and columns of pixels of a tile's output: of its input two more
     Py_ssize_t ih, iw, oh, ow             # of the images
     Py_ssize_t top, left                  # padding, negative where the first pixels are cropped
     Py_ssize_t rows, cols                 # tiles of a sample
@@ -21,13 +21,13 @@ ctypedef struct Tile:
     Py_ssize_t sample, row, col
 
 
-cdef inline Tiling make_tiling(int m, x_shape, y_shape, padding, Py_ssize_t splits):
+cdef inline Tiling make_tiling(int mr, int mc, x_shape, y_shape, padding, Py_ssize_t splits):
     cdef Tiling g
-    g.m, g.size, g.splits = m, m + 2, splits
+    g.mr, g.mc, g.splits = mr, mc, splits
     _, g.ih, g.iw, _ = x_shape
     _, g.oh, g.ow, _ = y_shape
     g.top, g.left = padding
-    g.rows, g.cols = ceildiv(g.oh, m), ceildiv(g.ow, m)
+    g.rows, g.cols = ceildiv(g.oh, mr), ceildiv(g.ow, mc)
     return g
 
 

@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""The weight gradient of 3x3 convolution with stride 1 in Winograd's domain, F(3x3, 2x2): see csrc/winograd_conv.inc, and
-`winograd_conv` for what holds of it, too. Rounding errors are relative to the largest pixel and gradient of a tile.
+"""The weight gradient of 3x3 convolution with stride 1 in Winograd's domain, F(3x3, 4x2): see
+csrc/winograd_weight_gradient.inc, and `winograd_conv` for what holds of it, too. Rounding errors are relative to the largest pixel and gradient of a tile.
 
 The weights are cut into blocks of both kinds of channels. Of a block, the points are taken row by row, so that L2 holds
-four times as many tiles, and the sums are read and written for as many at a time.
+six times as many tiles, and the sums are read and written for as many at a time.
 """
 from libc.string cimport memset
 
@@ -57,7 +57,7 @@ cdef void block_gradient(const WeightGradient *a, const float *x, const float *d
     cdef Py_ssize_t width = a.tiles.width, row = block // a.col_blocks * a.rows * width
     cdef Py_ssize_t col = block % a.col_blocks * a.cols * width
     cdef Py_ssize_t ic = min(a.ic - row, a.rows * width), oc = min(a.oc - col, a.cols * width)
-    cdef Py_ssize_t rows = ceildiv(ic, 4) * 4, s_panel = 16 * rows * width   # the register tile has multiples of 4 rows
+    cdef Py_ssize_t rows = ceildiv(ic, 4) * 4, s_panel = 24 * rows * width   # the register tile has multiples of 4 rows
     cdef Py_ssize_t first = 0, tile, last = samples * g.rows * g.cols, until, count, i, panel
     cdef float *v = <float *>slot
     cdef float *d = <float *>(slot + a.products)
@@ -75,7 +75,7 @@ cdef void block_gradient(const WeightGradient *a, const float *x, const float *d
         memset(s, 0, a.zeros - a.sums)
     while first < last:
         until = first + block_tiles(last - first, a.walk)
-        for points in range(4):
+        for points in range(6):
             tile = first
             while tile < until:
                 count = block_tiles(until - tile, a.most)
@@ -94,8 +94,8 @@ cdef void block_gradient(const WeightGradient *a, const float *x, const float *d
         first = until
     for i in range(ic):
         for panel in range(ceildiv(oc, width)):
-            a.tiles.winograd_weight_gradient(s + panel * s_panel + i * width, rows * width, min(oc - panel * width, width),
-                                             dw + (row + i) * a.oc + col + panel * width, a.ic * a.oc)
+            a.tiles.winograd_gradient_weights(s + panel * s_panel + i * width, rows * width, min(oc - panel * width, width),
+                                              dw + (row + i) * a.oc + col + panel * width, a.ic * a.oc)
 
 
 cdef inline void transform_row(const WeightGradient *a, int points, const float *image, Tile t, Py_ssize_t count,
@@ -105,13 +105,13 @@ cdef inline void transform_row(const WeightGradient *a, int points, const float 
     cdef Py_ssize_t run, y0, x0, more = 0 if gradient else 2, h = g.oh if gradient else g.ih, w = g.ow if gradient else g.iw
     while count > 0:
         run = min(count, g.cols - t.col)
-        y0, x0 = t.row * 2 - (0 if gradient else g.top), t.col * 2 - (0 if gradient else g.left)
-        crop(&p, 2 + more, run * 2 + more, y0, x0, h, w)
+        y0, x0 = t.row * 4 - (0 if gradient else g.top), t.col * 2 - (0 if gradient else g.left)
+        crop(&p, 4 + more, run * 2 + more, y0, x0, h, w)
         p.x, p.tile, p.count = image + ((t.sample * h + y0) * w + x0) * p.pixel_step, v, <int>run
         if gradient:
-            a.tiles.winograd_conv_output_gradient_row(points, &p)
+            a.tiles.winograd_gradient_output(points, &p)
         else:
-            a.tiles.winograd_conv_input_row(points, &p)
+            a.tiles.winograd_gradient_input(points, &p)
         advance(g, &t, run)
         v += run * a.tiles.width
         count -= run
@@ -130,7 +130,7 @@ cdef Step make_weight_gradient(str what, Buffer xb, Buffer gb, Buffer wb, Py_ssi
                          f"Received: {wb.shape}")
     a.tiles, a.dw, a.dw_size, a.n, a.grain = tiles(), <float *>wb.whole(), wb.row_size(), n, grain
     a.x, a.dy = xb.rows(), gb.rows()
-    a.tiling = make_tiling(2, xb.shape, gb.shape, (padding[0][0], padding[1][0]), 1)
+    a.tiling = make_tiling(4, 2, xb.shape, gb.shape, (padding[0][0], padding[1][0]), 1)
     a.row_blocks, a.col_blocks = ceildiv(a.ic, BLOCK_CHANNELS), ceildiv(a.oc, BLOCK_CHANNELS)
     a.rows, a.cols = ceildiv(ceildiv(a.ic, width), a.row_blocks), ceildiv(ceildiv(a.oc, width), a.col_blocks)
     a.most = most_tiles(4 * (a.rows + a.cols) * width, BLOCK_BYTES, LEAST_TILES,
@@ -140,7 +140,7 @@ cdef Step make_weight_gradient(str what, Buffer xb, Buffer gb, Buffer wb, Py_ssi
     a.x_point, a.dy_point = a.rows * a.panel_step + APART, a.cols * a.panel_step + APART
     a.products = 4 * a.x_point * f
     a.sums = a.products + 4 * a.dy_point * f
-    a.zeros = a.sums + 16 * a.rows * width * a.cols * width * f
+    a.zeros = a.sums + 24 * a.rows * width * a.cols * width * f
     return make_step(weight_gradient_leaf if grain else batch_weight_gradient_leaf, &a, sizeof(a),
                      n if grain else a.row_blocks * a.col_blocks, <double>gb.size() * 9 * a.ic, a.zeros + width * f,
                      (xb, gb, wb), grain)
@@ -148,7 +148,7 @@ cdef Step make_weight_gradient(str what, Buffer xb, Buffer gb, Buffer wb, Py_ssi
 
 def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))):
     """dw[c][ky, kx, i, o] = sum over the samples n of chunk c and all oy, ox of
-    x[n, oy + ky - top, ox + kx - left, i] * dy[n, oy, ox, o], by F(3x3, 2x2). One task per sample.
+    x[n, oy + ky - top, ox + kx - left, i] * dy[n, oy, ox, o], by F(3x3, 4x2). One task per sample.
 
     Args:
         x: (n, ih, iw, ic) float32.
@@ -164,7 +164,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, padding=((0, 0), (0, 0))
 
 def conv2d_batch_weight_gradient(x, dy, dw, padding=((0, 0), (0, 0))):
     """dw[ky, kx, i, o] = sum over all n, oy, ox of x[n, oy + ky - top, ox + kx - left, i] * dy[n, oy, ox, o], by
-    F(3x3, 2x2). One task per block of dw; needs the whole batch.
+    F(3x3, 4x2). One task per block of dw; needs the whole batch.
 
     Args:
         x: (n, ih, iw, ic) float32.

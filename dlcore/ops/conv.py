@@ -20,12 +20,13 @@ from dlcore.ops.windows import UNPADDED, Padding, Pair, image_kernel, output_siz
 from dlcore.ops.winograd_conv import transform_weights
 
 TASK_PIXELS = 12  # of a task at least, when a sample is split: rows of the register tile
+TILED_PIXELS = 48  # likewise, by Winograd: 6 or 12 tiles
 TASKS = 4  # of a sample are enough where more would do some work twice
 
 
-def split_tiles(batch: int, work: float, m: int, shape: Shape, panels: int) -> int:
-    """For `Op.splits`, by rows of Winograd's tiles of m x m pixels, and where these are few, by pairs of panels."""
-    rows = min(shape[1] // m, prod(shape[1:3]) // (m * m * TASK_PIXELS))
+def split_tiles(batch: int, work: float, form: Pair, shape: Shape, panels: int) -> int:
+    """For `Op.splits`, by rows of Winograd's tiles, and where these are few, by pairs of panels."""
+    rows = min(shape[1] // form[0], prod(shape[1:3]) // TILED_PIXELS)
     return split_evenly(batch, work, rows if rows >= TASKS else max(rows, 1) * -(-panels // 2))
 
 

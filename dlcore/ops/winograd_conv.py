@@ -12,14 +12,14 @@ class TransformWeights(Op):
     axis = BATCH_WIDE
     prepares = True
 
-    def __init__(self, w: Tensor, m: int, transpose: bool = False):
-        self.m, self.transpose = m, transpose
+    def __init__(self, w: Tensor, form: tuple[int, int], transpose: bool = False):
+        self.form, self.transpose = form, transpose
         k, n = w.shape[:1:-1] if transpose else w.shape[2:]
-        super().__init__([w], kernels.weights_shape(k, n, m))
+        super().__init__([w], kernels.weights_shape(k, n, form))
 
     def of(self, w: Tensor) -> Tensor:
         """The same of other weights."""
-        return TransformWeights(w, self.m, self.transpose).output
+        return TransformWeights(w, self.form, self.transpose).output
 
     def gradient(self, grads, wanted):
         return [grads[0]]
@@ -31,6 +31,7 @@ class TransformWeights(Op):
         return 1
 
 
-def transform_weights(w: Tensor, m: int, transpose: bool = False) -> Tensor:
-    """w (3, 3, ic, oc) for tiles of m x m outputs; see `kernels.winograd_conv.transform_weights`."""
-    return TransformWeights(w, m, transpose).output
+def transform_weights(w: Tensor, form: tuple[int, int], transpose: bool = False) -> Tensor:
+    """w (3, 3, ic, oc) for tiles that give `form` = (rows, cols) pixels; see
+    `kernels.winograd_conv.transform_weights`."""
+    return TransformWeights(w, form, transpose).output

@@ -24,8 +24,7 @@ enum { FAMILIES = sizeof families / sizeof *families };
 static const size_t numbers[] = {
     offsetof(dlc_tiles, isa), offsetof(dlc_tiles, width), offsetof(dlc_tiles, nr), offsetof(dlc_tiles, outer_rows),
     offsetof(dlc_tiles, matmul_rows), offsetof(dlc_tiles, matmul_nr), offsetof(dlc_tiles, matmul_lying),
-    offsetof(dlc_tiles, matmul_wide), offsetof(dlc_tiles, masked_fma),
-    offsetof(dlc_tiles, winograd_half_panels)};
+    offsetof(dlc_tiles, matmul_wide), offsetof(dlc_tiles, masked_fma)};
 
 static int failures, failures_of_word;
 static const char *now_isa, *now_word;

@@ -1,12 +1,12 @@
 /* Winograd's domain of whole convolutions. Its words make sense together: what comes out is a 3x3 convolution with a border
- * of one pixel, or its weight gradient. Quarters stay exact with m = 2. */
+ * of one pixel, or its weight gradient. Quarters stay exact with tiles of 2x2. */
 #include "check.h"
 
 enum { H = 5, W = 7, MOST = 12 }; /* an image of which tiles hang over; most tiles in it */
 
 static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static ptrdiff_t panels(const dlc_tiles *t, ptrdiff_t n) { return (n + t->width - 1) / t->width; }
-static ptrdiff_t tiles(int m) { return (ptrdiff_t)((H + m - 1) / m) * ((W + m - 1) / m); }
+static int ceildiv(int n, int m) { return (n + m - 1) / m; }
 
 static double pixel(const float *x, ptrdiff_t y0, ptrdiff_t x0, ptrdiff_t n, ptrdiff_t j) {
     return y0 < 0 || y0 >= H || x0 < 0 || x0 >= W ? 0 : x[(y0 * W + x0) * n + j];
@@ -22,22 +22,20 @@ static dlc_winograd_tile run_at(const float *x, ptrdiff_t n, int count, int rows
     return p;
 }
 
-enum { INPUT, GRADIENT, INNER_HALF, OUTER_HALF };
+enum { CONV, GRADIENT_INPUT, GRADIENT_OUTPUT };
 
 /* [point][panel][tile][width] of all tiles of x (H, W, n) */
-static float *transformed(const dlc_tiles *t, int m, const float *x, ptrdiff_t n, int what) {
+static float *transformed(const dlc_tiles *t, int mr, int mc, const float *x, ptrdiff_t n, int what) {
     const ptrdiff_t panel_step = MOST * t->width, point_step = panels(t, n) * panel_step;
-    const int columns = (W + m - 1) / m, more = what == GRADIENT ? 0 : 2; /* pixels that tiles share */
-    float *zeros = blank(t->width), *v = blank((what < INNER_HALF ? (m + 2) * (m + 2) : 8) * point_step);
+    const int columns = ceildiv(W, mc), more = what == GRADIENT_OUTPUT ? 0 : 2; /* pixels that tiles share */
+    float *zeros = blank(t->width), *v = blank((mr + 2) * (mc + 2) * point_step);
     for (int j = 0; j < t->width; j++) zeros[j] = 0;
-    for (int row = 0; row * m < H; row++) {
-        dlc_winograd_tile p = run_at(x, n, columns, m + more, columns * m + more, row * m - more / 2, -more / 2, H, W);
+    for (int row = 0; row * mr < H; row++) {
+        dlc_winograd_tile p = run_at(x, n, columns, mr + more, columns * mc + more, row * mr - more / 2, -more / 2, H, W);
         p.zeros = zeros, p.tile = v + row * columns * t->width, p.point_step = point_step, p.panel_step = panel_step;
-        if (what == INPUT) t->winograd_conv_input(m, &p);
-        else if (what == GRADIENT)
-            for (int points = 0; points < 4; points++, p.tile += 4 * point_step)
-                t->winograd_conv_output_gradient_row(points, &p);
-        else t->winograd_half_input(what == OUTER_HALF, &p);
+        if (what == CONV) t->winograd_conv_input(mr, mc, &p);
+        for (int points = 0; what != CONV && points < 6; points++, p.tile += 4 * point_step)
+            (what == GRADIENT_INPUT ? t->winograd_gradient_input : t->winograd_gradient_output)(points, &p);
     }
     return v;
 }
@@ -55,50 +53,41 @@ static void expect_pooled(const float *y, const uint8_t *index, const double *su
 }
 
 static void test_conv(const dlc_tiles *t) {
-    EACH(int, m, 2, 4) EACH(ptrdiff_t, k, 1, 3, 4, 9, 17, 35) EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35)
-    EACH(int, relu, 0, 1) EACH(int, halves, 0, 1) {
-        if (halves && m == 4) continue;
-        const ptrdiff_t width = t->width, points = (m + 2) * (m + 2), v_step = panels(t, k) * MOST * width;
-        const ptrdiff_t count = tiles(m), columns = (W + m - 1) / m, rows = (count + 3) / 4 * 4;
+    static const int forms[3][2] = {{2, 2}, {4, 2}, {4, 4}};
+    EACH(int, form, 0, 1, 2) EACH(ptrdiff_t, k, 1, 3, 4, 9, 17, 35) EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35)
+    EACH(int, relu, 0, 1) {
+        const int mr = forms[form][0], mc = forms[form][1], columns = ceildiv(W, mc);
+        const ptrdiff_t width = t->width, points = (mr + 2) * (mc + 2), v_step = panels(t, k) * MOST * width;
+        const ptrdiff_t rows = (ceildiv(H, mr) * columns + 3) / 4 * 4;
         const float *x = quarters(H * W * k), *w = quarters(9 * k * n), *bias = relu ? quarters(n) : NULL;
-        const float *v = transformed(t, m, x, k, halves ? INNER_HALF : INPUT), *add = k % 2 ? quarters(H * W * n) : NULL;
-        const float *outer = halves ? transformed(t, m, x, k, OUTER_HALF) : NULL;
+        const float *v = transformed(t, mr, mc, x, k, CONV), *add = k % 2 ? quarters(H * W * n) : NULL;
         float *u = blank(2 * points * k * width), *products = blank(points * 2 * rows * width), *y = blank(H * W * n);
         float *pooled = blank(H / 2 * (W / 2) * n), *plain = blank(H / 2 * (W / 2) * n);
         uint8_t *index = blank_bytes(H / 2 * (W / 2) * n);
-        const double tolerance = m == 2 ? 0 : 1e-6 * 16 * (double)(k + 3); /* of the largest product, for each channel */
+        const double tolerance = form == 0 ? 0 : 1e-6 * 16 * (double)(k + 3); /* of the largest product, for each channel */
         for (ptrdiff_t first = 0; first < n; first += 2 * width) { /* two panels */
             const ptrdiff_t some = least(n - first, 2 * width);
             for (ptrdiff_t panel = 0; panel * width < some; panel++)
                 for (ptrdiff_t i = 0; i < k; i++)
-                    (m == 2 ? t->winograd_weights : t->winograd_conv_weights)(
-                        w + i * n + first + panel * width, k * n, least(some - panel * width, width),
-                        u + (panel * points * k + i) * width, k * width);
-            for (ptrdiff_t r = 0, step = relu ? 6 : MOST; halves && r < rows; r += step) {
-                dlc_winograd_half half = {.v_point = v_step, .v_panel = MOST * width, .k = k, .u = u, .rows = step, .n = some};
-                half.u_panel = points * k * width, half.s = products + r * width;
-                half.s_point = 2 * rows * width, half.s_panel = rows * width;
-                half.v = v + r * width;
-                t->winograd_half_multiply(0, &half);
-                half.v = outer + r * width;
-                t->winograd_half_multiply(1, &half);
-            }
-            for (ptrdiff_t p = 0; !halves && p < points; p++)
+                    t->winograd_conv_weights(mr, mc, w + i * n + first + panel * width, k * n,
+                                             least(some - panel * width, width), u + (panel * points * k + i) * width,
+                                             k * width);
+            for (ptrdiff_t p = 0; p < points; p++)
                 t->winograd_multiply(v + p * v_step, MOST * width, k, u + p * k * width, points * k * width,
                                      products + p * 2 * rows * width, rows * width, rows, some);
-            for (ptrdiff_t row = 0; row * m < H; row++) {
-                dlc_winograd_tile p = run_at(NULL, n, (int)columns, m, (int)columns * m, row * m, 0, H, W);
+            for (int row = 0; row * mr < H; row++) {
+                dlc_winograd_tile p = run_at(NULL, n, columns, mr, columns * mc, row * mr, 0, H, W);
                 p.tile = products + row * columns * width, p.point_step = 2 * rows * width, p.panel_step = rows * width;
-                p.summed = halves, p.n = some, p.bias = bias ? bias + first : NULL, p.activation = relu ? DLC_RELU : DLC_LINEAR;
-                dlc_winograd_tile q = run_at(NULL, n, (int)columns, m / 2, (int)columns * m / 2, row * m / 2, 0, H / 2, W / 2);
+                p.n = some, p.bias = bias ? bias + first : NULL, p.activation = relu ? DLC_RELU : DLC_LINEAR;
+                dlc_winograd_tile q = run_at(NULL, n, columns, mr / 2, columns * mc / 2, row * mr / 2, 0, H / 2, W / 2);
                 q.tile = p.tile, q.point_step = p.point_step, q.panel_step = p.panel_step;
-                q.summed = halves, q.n = some, q.bias = p.bias, q.activation = p.activation;
-                p.add = add ? add + row * m * W * n + first : NULL;
-                t->winograd_conv_output(m, &p, y + row * m * W * n + first);
-                const ptrdiff_t at = row * m / 2 * (W / 2) * n + first;
+                q.n = some, q.bias = p.bias, q.activation = p.activation;
+                p.add = add ? add + row * mr * W * n + first : NULL;
+                t->winograd_conv_output(mr, mc, &p, y + row * mr * W * n + first);
+                const ptrdiff_t at = row * mr / 2 * (W / 2) * n + first;
                 if (q.bottom < 1) continue;
-                t->winograd_conv_pool(m, &q, pooled + at, index + at);
-                t->winograd_conv_pool(m, &q, plain + at, NULL);
+                t->winograd_conv_pool(mr, mc, &q, pooled + at, index + at);
+                t->winograd_conv_pool(mr, mc, &q, plain + at, NULL);
             }
         }
         double *sums = doubles(H * W * n), *want = doubles(H * W * n), *again = doubles(H / 2 * (W / 2) * n);
@@ -117,40 +106,19 @@ static void test_conv(const dlc_tiles *t) {
     }
 }
 
-static void test_input_row(const dlc_tiles *t) {
-    EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35) {
-        const ptrdiff_t panel_step = MOST * t->width, point_step = panels(t, n) * panel_step;
-        const float *x = quarters(H * W * n), *v = transformed(t, 2, x, n, INPUT);
-        float *zeros = blank(t->width), *row = blank(4 * point_step);
-        for (int j = 0; j < t->width; j++) zeros[j] = 0;
-        for (int points = 0; points < 4; points++)
-            for (int i = 0; i * 2 < H; i++) {
-                const int columns = (W + 1) / 2;
-                dlc_winograd_tile p = run_at(x, n, columns, 4, columns * 2 + 2, i * 2 - 1, -1, H, W);
-                p.zeros = zeros, p.tile = row, p.point_step = point_step, p.panel_step = panel_step;
-                t->winograd_conv_input_row(points, &p);
-                for (ptrdiff_t k = 0; k < 4 * columns * n; k++) {
-                    const ptrdiff_t point = k / n / columns, tile = k / n % columns, j = k % n;
-                    const ptrdiff_t at = point * point_step + j / t->width * panel_step + tile * t->width + j % t->width;
-                    expect_one("point", row[at], v[at + 4 * points * point_step + i * columns * t->width], 0);
-                }
-            }
-    }
-}
-
 static void test_weight_gradient(const dlc_tiles *t) {
     EACH(ptrdiff_t, k, 1, 3, 4, 9, 17, 35) EACH(ptrdiff_t, n, 1, 3, 4, 5, 8, 9, 16, 17, 35) {
-        const ptrdiff_t width = t->width, count = tiles(2), half = count / 2;
+        const ptrdiff_t width = t->width, count = ceildiv(H, 4) * ceildiv(W, 2), half = count / 2;
         const ptrdiff_t v_step = panels(t, k) * MOST * width, d_step = panels(t, n) * MOST * width;
         const float *x = quarters(H * W * k), *dy = quarters(H * W * n);
-        const float *v = transformed(t, 2, x, k, INPUT), *d = transformed(t, 2, dy, n, GRADIENT);
-        float *s = blank(2 * 16 * width * width), *dw = blank(9 * k * n);
+        const float *v = transformed(t, 4, 2, x, k, GRADIENT_INPUT), *d = transformed(t, 4, 2, dy, n, GRADIENT_OUTPUT);
+        float *s = blank(2 * 24 * width * width), *dw = blank(9 * k * n);
         double *want = doubles(9 * k * n);
         for (ptrdiff_t from = 0; from < k; from += width)
             for (ptrdiff_t first = 0; first < n; first += 2 * width) {
                 const ptrdiff_t rows = least((k - from + 3) / 4 * 4, width), some = least(n - first, 2 * width);
-                const ptrdiff_t panel = MOST * width, s_panel = 16 * width * width;
-                for (ptrdiff_t p = 0; p < 16; p++) {
+                const ptrdiff_t panel = MOST * width, s_panel = 24 * width * width;
+                for (ptrdiff_t p = 0; p < 24; p++) {
                     const float *a = v + p * v_step + from * MOST, *b = d + p * d_step + first * MOST;
                     float *c = s + p * width * width;
                     t->winograd_multiply_transposed(a, half, b, panel, c, s_panel, rows, some, 0);
@@ -159,13 +127,13 @@ static void test_weight_gradient(const dlc_tiles *t) {
                 }
                 for (ptrdiff_t i = 0; i < least(k - from, width); i++)
                     for (ptrdiff_t j = 0; j < some; j += width)
-                        t->winograd_weight_gradient(s + j / width * s_panel + i * width, width * width, least(some - j, width),
-                                                    dw + (from + i) * n + first + j, k * n);
+                        t->winograd_gradient_weights(s + j / width * s_panel + i * width, width * width, least(some - j, width),
+                                                     dw + (from + i) * n + first + j, k * n);
             }
         for (ptrdiff_t i = 0; i < 9 * k * n; i++)
             for (ptrdiff_t at = 0; at < H * W; at++)
                 want[i] += pixel(x, at / W + i / n / k / 3 - 1, at % W + i / n / k % 3 - 1, k, i / n % k) * dy[at * n + i % n];
-        expect("dw", dw, want, 9 * k * n, 0);
+        expect("dw", dw, want, 9 * k * n, 1e-6 * 16 * H * W); /* of the largest product, for each pixel */
     }
 }
 
@@ -197,7 +165,6 @@ static void test_prefetch(const dlc_tiles *t) {
 
 const word winograd_conv_words[] = {
     WORD_BY(winograd_conv_input, test_conv), WORD_BY(winograd_conv_output, test_conv), WORD_BY(winograd_conv_pool, test_conv),
-    WORD_BY(winograd_conv_input_row, test_input_row),
-    WORD_BY(winograd_conv_output_gradient_row, test_weight_gradient), WORD_BY(winograd_conv_weights, test_conv), WORD(prefetch),
-    WORD_BY(winograd_half_input, test_conv), WORD_BY(winograd_half_multiply, test_conv),
+    WORD_BY(winograd_conv_weights, test_conv), WORD(prefetch), WORD_BY(winograd_gradient_input, test_weight_gradient),
+    WORD_BY(winograd_gradient_output, test_weight_gradient), WORD_BY(winograd_gradient_weights, test_weight_gradient),
     WORD_BY(winograd_multiply, test_multiply), WORD_BY(winograd_multiply_transposed, test_weight_gradient), {0}};

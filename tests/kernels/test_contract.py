@@ -357,8 +357,8 @@ def cases(n=3, c=7):
     yield Case(unary.forward, "y", x=x, y=x, kind="erf")
     yield Case(unary.gradient, "dx", dy=x, v=x, dx=x, kind="gelu")
     out, w = uniform(n, 5, 4, 9), uniform(3, 3, c, 9)
-    for m in (2, 4):
-        u, turned = (uniform(*winograd_conv.weights_shape(*k, m)) for k in ((c, 9), (9, c)))
+    for form in winograd_conv.FORMS:
+        u, turned = (uniform(*winograd_conv.weights_shape(*k, form)) for k in ((c, 9), (9, c)))
         same = dict(padding=((1, 1), (1, 1)))
         yield Case(winograd_conv.transform_weights, "u", w=w, u=u)
         yield Case(winograd_conv.transform_weights, "u", w=w, u=turned, transpose=True)

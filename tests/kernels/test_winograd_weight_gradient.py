@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import reference as ref
 from geometries import P1
-from harness import blank, results, uniform, whole
+from harness import blank, results, uniform
 from winograd_cases import CASES, assert_close, geometry
 
 from dlcore.kernels import winograd_weight_gradient as gradient
+
+FORM = 4, 2  # pixels of dy in a tile
 
 
 @pytest.mark.usefixtures("isa")
@@ -21,28 +23,20 @@ def test_weight_gradient_against_reference(x_shape, oc, padding):
     for i, part in enumerate(got):
         some = np.s_[grain * i : grain * (i + 1)]
         expected = ref.conv2d_weight_gradient(x[some], dy[some], w_shape, *geometry(padding))
-        assert_close(part, expected, dy[some, ..., 0].size, 2)
+        assert_close(part, expected, dy[some, ..., 0].size, FORM)
     got = results(lambda dw: gradient.conv2d_batch_weight_gradient(x, dy, dw, padding), blank(*w_shape))
-    assert_close(got, ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(padding)), dy[..., 0].size, 2)
+    assert_close(got, ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(padding)), dy[..., 0].size, FORM)
 
 
 @pytest.mark.usefixtures("isa")
 def test_weight_gradient_in_blocks_of_channels():
-    x, dy, w_shape = whole(5, 7, 9, 133), whole(5, 7, 9, 290, seed=1), (3, 3, 133, 290)
+    x, dy, w_shape = uniform(5, 7, 9, 133), uniform(5, 7, 9, 290, seed=1), (3, 3, 133, 290)
     expected = ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(P1))
     dw, chunks = blank(*w_shape), blank(1, *w_shape)
     got = results(lambda dw: gradient.conv2d_batch_weight_gradient(x, dy, dw, P1), dw)
-    np.testing.assert_array_equal(got, expected)
+    assert_close(got, expected, dy[..., 0].size, FORM)
     gradient.conv2d_weight_gradient(x, dy, chunks, 5, P1).run()
-    np.testing.assert_array_equal(chunks[0], expected)
-
-
-@pytest.mark.usefixtures("isa")
-def test_small_integers_are_exact():
-    """F(3x3, 2x2) only adds, and halves twice."""
-    x, dy, w_shape, dw = whole(2, 9, 8, 17), whole(2, 9, 8, 9, seed=3), (3, 3, 17, 9), blank(1, 3, 3, 17, 9)
-    gradient.conv2d_weight_gradient(x, dy, dw, 2, P1).run()
-    np.testing.assert_array_equal(dw[0], ref.conv2d_weight_gradient(x, dy, w_shape, *geometry(P1)))
+    assert_close(chunks[0], expected, dy[..., 0].size, FORM)
 
 
 def test_shapes_are_checked():
