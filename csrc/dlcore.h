@@ -349,8 +349,8 @@ typedef struct {
     void (*winograd_conv_input)(int mr, int mc, const dlc_winograd_tile *t);
     void (*winograd_conv_output)(int mr, int mc, const dlc_winograd_tile *t, float *y);
     void (*winograd_conv_pool)(int mr, int mc, const dlc_winograd_tile *t, float *y, uint8_t *index);
-    void (*winograd_conv_weights)(int mr, int mc, const float *w, ptrdiff_t w_step, ptrdiff_t n, float *u,
-                                  ptrdiff_t u_step);
+    void (*winograd_conv_weights)(int mr, int mc, const float *w, ptrdiff_t w_step, ptrdiff_t row_step, ptrdiff_t rows, ptrdiff_t n,
+                                  float *u, ptrdiff_t u_step);
     void (*prefetch)(const float *x, ptrdiff_t n, int write);
     void (*winograd_multiply)(const float *a, ptrdiff_t a_panel, ptrdiff_t k, const float *b, ptrdiff_t b_panel, float *c,
                               ptrdiff_t c_panel, ptrdiff_t rows, ptrdiff_t n);

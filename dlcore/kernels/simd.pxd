@@ -278,8 +278,8 @@ cdef extern from "dlcore.h" nogil:
         void (*winograd_conv_input)(int mr, int mc, const dlc_winograd_tile *t) noexcept nogil
         void (*winograd_conv_output)(int mr, int mc, const dlc_winograd_tile *t, float *y) noexcept nogil
         void (*winograd_conv_pool)(int mr, int mc, const dlc_winograd_tile *t, float *y, uint8_t *index) noexcept nogil
-        void (*winograd_conv_weights)(int mr, int mc, const float *w, Py_ssize_t w_step, Py_ssize_t n, float *u,
-                                      Py_ssize_t u_step) noexcept nogil
+        void (*winograd_conv_weights)(int mr, int mc, const float *w, Py_ssize_t w_step, Py_ssize_t row_step, Py_ssize_t rows,
+                                      Py_ssize_t n, float *u, Py_ssize_t u_step) noexcept nogil
         void (*prefetch)(const float *x, Py_ssize_t n, int write) noexcept nogil
         void (*winograd_multiply)(const float *a, Py_ssize_t a_panel, Py_ssize_t k, const float *b, Py_ssize_t b_panel,
                                   float *c, Py_ssize_t c_panel, Py_ssize_t rows, Py_ssize_t n) noexcept nogil

@@ -18,11 +18,12 @@ from dlcore.kernels.geometry cimport check_windows, positions
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_LINEAR, DLC_RELU, dlc_tiles, dlc_winograd_tile, tiles
 from dlcore.kernels.winograd_tiles cimport (
-    APART, LEAST_TILES, ROWS, Tile, Tiling, advance, block_tiles, crop, first_tile, locate, make_tiling, most_tiles,
+    APART, ROWS, Tile, Tiling, advance, block_tiles, crop, first_tile, locate, make_tiling, most_tiles,
 )
 
-cdef Py_ssize_t BLOCK_BYTES = 96 * 1024    # of the transformed tiles of a block: L2 holds products and weights, too
-cdef Py_ssize_t WEIGHT_ROWS = 32           # rows of weights per task
+cdef Py_ssize_t BLOCK_BYTES = 48 * 1024    # of the transformed tiles of a block: L2 holds products and weights, too
+cdef Py_ssize_t NEAR_BYTES = 8 << 20       # of weights that L3 gives as fast as a block of a few tiles reads them
+cdef Py_ssize_t WEIGHT_ROWS = 64           # rows of weights per task
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -50,45 +51,38 @@ ctypedef struct Transform:
     const dlc_tiles *tiles
     const float *w
     float *u
-    Py_ssize_t ic, oc, k, n, blocks
+    Py_ssize_t ic, oc, k, n, blocks, u_point
     int mr, mc
     bint transpose
 
 
 cdef void transform_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
     cdef const Transform *a = <const Transform *>args
-    cdef Py_ssize_t task, panel, first, rows, i, tap, n, step, width = a.tiles.width
-    cdef int points = (a.mr + 2) * (a.mc + 2)
+    cdef Py_ssize_t task, panel, first, rows, tap, n, width = a.tiles.width
     cdef float *u
     cdef float *turned = <float *>slot     # (rows, 3, 3, width)
-    cdef const float *w
     for task in range(begin, end):
         panel, first = task // a.blocks, task % a.blocks * WEIGHT_ROWS
         rows, n = min(a.k - first, WEIGHT_ROWS), min(a.n - panel * width, width)
+        u = a.u + panel * (a.mr + 2) * (a.mc + 2) * a.u_point + first * width
         if a.transpose:
-            if n < width:
-                memset(turned, 0, rows * 9 * width * sizeof(float))
             for tap in range(9):
                 a.tiles.transpose(a.w + ((8 - tap) * a.ic + panel * width) * a.oc + first, a.oc, n, rows,
                                   turned + tap * width, 9 * width)
-        for i in range(rows):
-            u = a.u + ((panel * points) * a.k + first + i) * width
-            if a.transpose:
-                w, step = turned + i * 9 * width, width
-            else:
-                w, step = a.w + (first + i) * a.oc + panel * width, a.ic * a.oc
-                if n < width:
-                    for tap in range(points):
-                        memset(u + tap * a.k * width, 0, width * sizeof(float))
-            a.tiles.winograd_conv_weights(a.mr, a.mc, w, step, width if a.transpose else n, u, a.k * width)
+            a.tiles.winograd_conv_weights(a.mr, a.mc, turned, width, 9 * width, rows, n, u, a.u_point)
+        else:
+            a.tiles.winograd_conv_weights(a.mr, a.mc, a.w + first * a.oc + panel * width, a.ic * a.oc, a.oc, rows, n, u,
+                                          a.u_point)
 
 
 FORMS = ((2, 2), (4, 2), (4, 4))  # rows and columns of pixels that a tile gives
 
 
 def weights_shape(k, n, form):
-    """Shape of transformed weights for k channels read and n written: (panels, points, k, floats of a vector)."""
-    return ceildiv(n, tiles().width), (form[0] + 2) * (form[1] + 2), k, tiles().width
+    """Shape of transformed weights for k channels read and n written: (panels, points, rows, floats of a vector). There is
+    a row for each k, and one that nobody reads if k is even: rows of all points would else fall into the same few sets of
+    L1, which takes six times as long to write."""
+    return ceildiv(n, tiles().width), (form[0] + 2) * (form[1] + 2), k | 1, tiles().width
 
 
 cdef tuple form_of(str what, Buffer u, k, n):
@@ -116,7 +110,7 @@ def transform_weights(w, u, bint transpose=False):
     a.k, a.n = (a.oc, a.ic) if transpose else (a.ic, a.oc)
     a.mr, a.mc = form_of("transform_weights", ub, a.k, a.n)
     a.tiles, a.w, a.u = tiles(), <const float *>wb.whole(), <float *>ub.whole()
-    a.blocks = ceildiv(a.k, WEIGHT_ROWS)
+    a.blocks, a.u_point = ceildiv(a.k, WEIGHT_ROWS), (a.k | 1) * a.tiles.width
     return make_step(transform_leaf, &a, sizeof(a), ub.shape[0] * a.blocks, <double>wb.size() * 4,
                      WEIGHT_ROWS * 9 * a.tiles.width * sizeof(float) if transpose else 0, (wb, ub))
 
@@ -133,6 +127,7 @@ ctypedef struct Conv:
     Py_ssize_t ic, oc, panels, panel_splits   # tasks of a sample: blocks of rows times blocks of panels
     Py_ssize_t x_tile, y_tile             # floats of a sample for each of its tiles, roughly
     Py_ssize_t most                       # tiles in a block
+    Py_ssize_t u_point                    # floats from one to the next of the weights
     Py_ssize_t panel_step, v_point, m_point   # floats from one to the next in the slot
     Py_ssize_t products                   # float of the slot where the products begin
     Py_ssize_t zeros                      # byte of the slot where a vector of zeros begins
@@ -158,7 +153,7 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
     """Some panels of output channels of the tiles tile..last-1, counted from sample 0."""
     cdef const Tiling *g = &a.tiling
     cdef Py_ssize_t sample = tile // (g.rows * g.cols), count, share, panel, point, width = a.tiles.width
-    cdef Py_ssize_t points = (g.mr + 2) * (g.mc + 2), u_panel = points * a.ic * width
+    cdef Py_ssize_t points = (g.mr + 2) * (g.mc + 2), u_panel = points * a.u_point
     cdef const float *x = <const float *>at(&a.x, sample, slot)
     cdef float *y = <float *>at(&a.y, sample, slot)
     cdef const float *residual = <const float *>at(&a.residual, sample, slot) if a.adds else NULL
@@ -185,7 +180,7 @@ cdef void conv_tiles(const Conv *a, Py_ssize_t tile, Py_ssize_t last, Py_ssize_t
                     if tile + count < last:
                         a.tiles.prefetch(x + (tile + count + point * share) * a.x_tile, share * a.x_tile, 0)
                 a.tiles.winograd_multiply(v + point * a.v_point, a.panel_step, a.ic,
-                                          a.u + panel * u_panel + point * a.ic * width, u_panel, m + point * a.m_point,
+                                          a.u + panel * u_panel + point * a.u_point, u_panel, m + point * a.m_point,
                                           a.panel_step, ceildiv(count, 4) * 4,
                                           min(a.oc, last_panel * width) - panel * width)
             store_block(a, y + panel * width, residual + panel * width if a.adds else NULL,
@@ -250,8 +245,9 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
     a.x_tile = xb.row_size() // (a.tiling.rows * a.tiling.cols)
     a.y_tile = yb.row_size() // (a.tiling.rows * a.tiling.cols)
     points, in_panels = (mr + 2) * (mc + 2), ceildiv(a.ic, width)
-    a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, LEAST_TILES, n * a.tiling.rows * a.tiling.cols)
-    a.panel_step = a.most * width
+    least = ROWS if ub.size() * <Py_ssize_t>sizeof(float) <= NEAR_BYTES else 3 * ROWS
+    a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, least, n * a.tiling.rows * a.tiling.cols)
+    a.u_point, a.panel_step = (a.ic | 1) * width, a.most * width
     a.v_point = in_panels * a.panel_step + APART
     a.m_point = min(a.panels, 2) * a.panel_step + APART
     a.products = points * a.v_point

@@ -4,7 +4,6 @@ from dlcore.kernels.memory cimport ceildiv
 from dlcore.kernels.simd cimport dlc_winograd_tile
 
 cdef enum:
-    LEAST_TILES = 24                      # in a block, or weights would be read more often than L3 can give them
     ROWS = 12                             # a block is cut so that tiles fill the register tile
     APART = 16                            # floats between points, which would else fall into the same few sets of L1
 

@@ -12,7 +12,7 @@ from dlcore.kernels.geometry cimport check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_tiles, dlc_winograd_tile, tiles
 from dlcore.kernels.winograd_tiles cimport (
-    APART, LEAST_TILES, Tile, Tiling, advance, block_tiles, crop, locate, make_tiling, most_tiles,
+    APART, ROWS, Tile, Tiling, advance, block_tiles, crop, locate, make_tiling, most_tiles,
 )
 
 cdef Py_ssize_t BLOCK_BYTES = 192 * 1024   # of the transformed tiles of a block, whose sums are read and written for each
@@ -57,7 +57,8 @@ cdef void block_gradient(const WeightGradient *a, const float *x, const float *d
     cdef Py_ssize_t width = a.tiles.width, row = block // a.col_blocks * a.rows * width
     cdef Py_ssize_t col = block % a.col_blocks * a.cols * width
     cdef Py_ssize_t ic = min(a.ic - row, a.rows * width), oc = min(a.oc - col, a.cols * width)
-    cdef Py_ssize_t rows = ceildiv(ic, 4) * 4, s_panel = 24 * rows * width   # the register tile has multiples of 4 rows
+    cdef Py_ssize_t rows = ceildiv(ic, 4) * 4   # the register tile has multiples of 4 rows
+    cdef Py_ssize_t s_point = rows * width + APART, s_panel = 24 * s_point
     cdef Py_ssize_t first = 0, tile, last = samples * g.rows * g.cols, until, count, i, panel
     cdef float *v = <float *>slot
     cdef float *d = <float *>(slot + a.products)
@@ -88,13 +89,13 @@ cdef void block_gradient(const WeightGradient *a, const float *x, const float *d
                             a.tiles.winograd_multiply_transposed(
                                 v + point * a.x_point + i * a.panel_step, count,
                                 d + point * a.dy_point + panel * a.panel_step, a.panel_step,
-                                s + panel * s_panel + ((4 * points + point) * rows + i * width) * width, s_panel,
+                                s + panel * s_panel + (4 * points + point) * s_point + i * width * width, s_panel,
                                 min(rows - i * width, width), oc - panel * width, tile > 0)
                 tile += count
         first = until
     for i in range(ic):
         for panel in range(ceildiv(oc, width)):
-            a.tiles.winograd_gradient_weights(s + panel * s_panel + i * width, rows * width, min(oc - panel * width, width),
+            a.tiles.winograd_gradient_weights(s + panel * s_panel + i * width, s_point, min(oc - panel * width, width),
                                               dw + (row + i) * a.oc + col + panel * width, a.ic * a.oc)
 
 
@@ -133,14 +134,14 @@ cdef Step make_weight_gradient(str what, Buffer xb, Buffer gb, Buffer wb, Py_ssi
     a.tiling = make_tiling(4, 2, xb.shape, gb.shape, (padding[0][0], padding[1][0]), 1)
     a.row_blocks, a.col_blocks = ceildiv(a.ic, BLOCK_CHANNELS), ceildiv(a.oc, BLOCK_CHANNELS)
     a.rows, a.cols = ceildiv(ceildiv(a.ic, width), a.row_blocks), ceildiv(ceildiv(a.oc, width), a.col_blocks)
-    a.most = most_tiles(4 * (a.rows + a.cols) * width, BLOCK_BYTES, LEAST_TILES,
+    a.most = most_tiles(4 * (a.rows + a.cols) * width, BLOCK_BYTES, 2 * ROWS,
                         min(MOST_TILES, (grain or n) * a.tiling.rows * a.tiling.cols))
     a.walk = a.most if grain else n * a.tiling.rows * a.tiling.cols
     a.panel_step = a.most * width
     a.x_point, a.dy_point = a.rows * a.panel_step + APART, a.cols * a.panel_step + APART
     a.products = 4 * a.x_point * f
     a.sums = a.products + 4 * a.dy_point * f
-    a.zeros = a.sums + 24 * a.rows * width * a.cols * width * f
+    a.zeros = a.sums + 24 * (a.rows * width * width + APART) * a.cols * f
     return make_step(weight_gradient_leaf if grain else batch_weight_gradient_leaf, &a, sizeof(a),
                      n if grain else a.row_blocks * a.col_blocks, <double>gb.size() * 9 * a.ic, a.zeros + width * f,
                      (xb, gb, wb), grain)

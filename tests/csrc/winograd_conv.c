@@ -68,10 +68,8 @@ static void test_conv(const dlc_tiles *t) {
         for (ptrdiff_t first = 0; first < n; first += 2 * width) { /* two panels */
             const ptrdiff_t some = least(n - first, 2 * width);
             for (ptrdiff_t panel = 0; panel * width < some; panel++)
-                for (ptrdiff_t i = 0; i < k; i++)
-                    t->winograd_conv_weights(mr, mc, w + i * n + first + panel * width, k * n,
-                                             least(some - panel * width, width), u + (panel * points * k + i) * width,
-                                             k * width);
+                t->winograd_conv_weights(mr, mc, w + first + panel * width, k * n, n, k, least(some - panel * width, width),
+                                         u + panel * points * k * width, k * width);
             for (ptrdiff_t p = 0; p < points; p++)
                 t->winograd_multiply(v + p * v_step, MOST * width, k, u + p * k * width, points * k * width,
                                      products + p * 2 * rows * width, rows * width, rows, some);

@@ -130,7 +130,7 @@ def test_shapes_are_checked():
     u, turned = transformed(w, (2, 2)), transformed(w, (2, 2), True)
     with pytest.raises(ValueError, match=r"conv2d_forward: x .* do not fit together"):
         winograd.conv2d_forward(x, u, b, y)
-    with pytest.raises(ValueError, match=r"conv2d_forward: expected u of one of the shapes \(.*, 16, 4, .*, 24, 4, "):
+    with pytest.raises(ValueError, match=r"conv2d_forward: expected u of one of the shapes \(.*, 16, 5, .*, 24, 5, "):
         winograd.conv2d_forward(x, turned, b, y, P1)
     with pytest.raises(ValueError, match=r"conv2d_forward: expected b of shape \(8,\)"):
         winograd.conv2d_forward(x, u, blank(7), y, P1)
