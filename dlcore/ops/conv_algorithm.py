@@ -79,9 +79,9 @@ def algorithm(
     return best
 
 
-def outgrow(w_shape: tuple[int, ...], *images: tuple[Any, ...]) -> bool:
-    """Whether weights are larger than a slab of these images."""
-    return prod(w_shape) > SLAB_SAMPLES * sum(prod(shape[1:]) for shape in images)
+def outgrow(w_shape: tuple[int, ...], *images: tuple[Any, ...], samples: int = SLAB_SAMPLES) -> bool:
+    """Whether weights are larger than so many samples of these images."""
+    return prod(w_shape) > samples * sum(prod(shape[1:]) for shape in images)
 
 
 def _products(m: int, size: tuple[int, ...]) -> int:
