@@ -6,7 +6,7 @@ A matrix product over pixels, by the tile `outer` (csrc/README.md). There are tw
 
 - By samples: each chunk of samples has a partial sum of its own, to be added up later. The tile reads x where it lies.
 - By rows of dw: a task sums its rows over the whole batch, in order. Nothing is added up later, but every task reads all
-  of dy. Both operands are packed block by block, since rows of many channels would crowd each other out of the cache.
+  of dy. Both operands are packed block by block, but for a kernel of one pixel (`conv2d_product_weight_gradient`).
 
 The first is better where there are many pixels to few weights, as in the first layers of a network, the second where
 there are few pixels to many weights, as in its last.
@@ -22,9 +22,8 @@ from dlcore.kernels.geometry cimport array_of, check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
-cdef Py_ssize_t BLOCK_PIXELS = 256      # that the tile adds up at a time: fewer, and loading and storing dw shows
-cdef Py_ssize_t PANEL_ROWS = 128        # of dw that are worth a copy of the dy that they read
-cdef Py_ssize_t SINGLE_ROWS = 8         # of a tap that are worth tiles of their own, which leave out what lies outside the image
+cdef Py_ssize_t BLOCK_PIXELS = 512      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t SINGLE_ROWS = 8         # of a tap, worth tiles of their own, which leave out what lies outside the image
 cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
 
@@ -34,7 +33,7 @@ cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *
     return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else 2 * tiles.outer_rows))
 
 
-def inside(offset, stride, size, pixels):
+cdef tuple inside(offset, stride, size, pixels):
     """The output pixels low..high-1 whose stride * pixel + offset lies within size, of `pixels`."""
     low = min(max(-(offset // stride), 0), pixels)
     return low, max(low, min(-((offset - size) // stride), pixels))
@@ -62,7 +61,7 @@ ctypedef struct BySamples:
     Py_ssize_t x_segment                  # floats of x under a segment, or 0 where few of them are read
     Py_ssize_t runs, run_rows
     int groups
-    bint packed                           # dy is copied first: to whole vectors, or out of rows that crowd L1
+    bint packed                           # dy is copied first, to whole vectors
     const Run *run
     const Py_ssize_t *first               # (rows of the kernel, samples * segments + 1)
     const Py_ssize_t *a_segment
@@ -181,7 +180,7 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
         rows = max(r for r in range(1, oh + 1) if oh % r == 0 and (r == 1 or r * ow <= BLOCK_PIXELS))
     a.kc, a.segments = rows * ow, oh // rows
     a.x_segment = a.x_size // a.segments if kh >= strides[0] and kw >= strides[1] else 0
-    a.packed = a.n % a.tiles.width != 0 or (oc > a.tiles.nr and kh * kw * icg >= PANEL_ROWS)
+    a.packed = a.n % a.tiles.width != 0
     a.samples = min(grain, max(n, 1), max(1, BLOCK_PIXELS // (oh * ow)), max(1, BLOCK_FLOATS // (a.a_size + a.dy_size)))
     count = a.samples * a.segments
     a.block = ceildiv(count, ceildiv(count, max(1, BLOCK_PIXELS // a.kc)))  # of equal size
