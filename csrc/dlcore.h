@@ -57,6 +57,7 @@ typedef struct {
     int m;                       /* 1 to `outer_rows`, or twice that where n is at most `width` */
     int n;                       /* 1 to nr */
     int accumulate;              /* nonzero: c is read and added to */
+    const float *next;           /* 16 floats of it for each k are brought into L2 meanwhile; they need not exist */
 } dlc_outer;
 
 /* sums[i*n + o] (+)= sum over segments s and vectors of j < cols of x[x_segment[s] + tap[i] + j] * dy[o*dy_plane +

@@ -281,7 +281,9 @@ def _grain(groups: list[Group], p: Plan, batch: int) -> int:
     rows = [
         {p.roots.get(t, t): _row_bytes(t) for t in (*op.inputs, *op.outputs) if t.shape[:1] == (BATCH,)} for op in ops
     ]
-    touched = [sum(row.values()) for row in rows]
+    # Nothing is passed on where each op alone touches what it touches: that comes from beyond the caches anyway.
+    passed = len({root for row in rows for root in row}) < sum(map(len, rows))
+    touched = [sum(row.values()) for row in rows] if passed else []
 
     def traffic(grain: int) -> float:
         return (once + partial) / grain + sum(row for row in touched if grain * row > SLAB_BYTES)

@@ -6,7 +6,7 @@ A matrix product over pixels, by the tile `outer` (csrc/README.md). There are tw
 
 - By samples: each chunk of samples has a partial sum of its own, to be added up later. The tile reads x where it lies.
 - By rows of dw: a task sums its rows over the whole batch, in order. Nothing is added up later, but every task reads all
-  of dy. Both operands are packed block by block, since rows of many channels would crowd each other out of the cache.
+  of dy. Both operands are packed block by block, but for a kernel of one pixel (`conv2d_product_weight_gradient`).
 
 The first is better where there are many pixels to few weights, as in the first layers of a network, the second where
 there are few pixels to many weights, as in its last.
@@ -22,8 +22,8 @@ from dlcore.kernels.geometry cimport array_of, check_windows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
-cdef Py_ssize_t BLOCK_PIXELS = 256      # that the tile adds up at a time: fewer, and loading and storing dw shows
-cdef Py_ssize_t PANEL_ROWS = 128        # of dw that are worth a copy of the dy that they read
+cdef Py_ssize_t BLOCK_PIXELS = 512      # that the tile adds up at a time: fewer, and loading and storing dw shows
+cdef Py_ssize_t SINGLE_ROWS = 8         # of a tap, worth tiles of their own, which leave out what lies outside the image
 cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
 
@@ -33,24 +33,37 @@ cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *
     return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else 2 * tiles.outer_rows))
 
 
+cdef tuple inside(offset, stride, size, pixels):
+    """The output pixels low..high-1 whose stride * pixel + offset lies within size, of `pixels`."""
+    low = min(max(-(offset // stride), 0), pixels)
+    return low, max(low, min(-((offset - size) // stride), pixels))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # by samples
+
+ctypedef struct Run:                      # weight rows whose x are neighbours, and the pixels whose x lie inside the image
+    Py_ssize_t a, b                       # x and dy of the first row and pixel, from where the segments begin
+    Py_ssize_t kc                         # pixels in a segment
+    Py_ssize_t taps                       # kernel row: segments first[taps][s] .. first[taps][s + 1] - 1 are within segment s
 
 ctypedef struct BySamples:
     const dlc_tiles *tiles
     Ref x, dy
     float *dw                             # (chunks, kh*kw*icg, oc)
-    Border border
+    Border border                         # none where runs are single taps
     Py_ssize_t x_size, a_size, dy_size, dw_size  # floats: a sample of x, of what the tile reads, of dy; a chunk of dw
     Py_ssize_t grain
     Py_ssize_t samples                    # to a block
     Py_ssize_t segments, block            # of a sample, and how many of them the tile adds up at a time
     Py_ssize_t kc, a_step                 # pixels in a segment, floats between those of x
     Py_ssize_t n, oc, icg
-    Py_ssize_t runs, run_rows             # of weight rows whose x are neighbours
+    Py_ssize_t x_segment                  # floats of x under a segment, or 0 where few of them are read
+    Py_ssize_t runs, run_rows
     int groups
-    bint packed                           # dy is copied first: to whole vectors, or out of rows that crowd L1
-    const Py_ssize_t *run                 # where each begins
+    bint packed                           # dy is copied first, to whole vectors
+    const Run *run
+    const Py_ssize_t *first               # (rows of the kernel, samples * segments + 1)
     const Py_ssize_t *a_segment
     const Py_ssize_t *b_segment
     const Py_ssize_t *panel_segment       # of dy when packed
@@ -75,37 +88,54 @@ cdef void by_samples_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, ch
         segment = 0
         while segment < count * a.segments:
             add_block(a, image, dy + first * a.dy_size, segment, min(a.block, count * a.segments - segment), dw,
-                      first + segment > 0, <float *>slot + (a.samples * a.a_size if copied else 0))
+                      first + segment > 0, <float *>slot + (a.samples * a.a_size if copied else 0),
+                      x + first * a.x_size + segment * a.x_segment + (count * a.x_size if copied else a.block * a.x_segment))
             segment += a.block
         first += count
 
 
 cdef void add_block(const BySamples *a, const float *image, const float *dy, Py_ssize_t segment, Py_ssize_t segments,
-                    float *dw, bint accumulate, float *panel) noexcept nogil:
-    """What the pixels of some segments add to dw."""
-    cdef Py_ssize_t column, run, row, s
+                    float *dw, bint accumulate, float *panel, const float *x_next) noexcept nogil:
+    """What the pixels of some segments add to dw. Meanwhile memory brings what comes next, as much of it."""
+    cdef Py_ssize_t column, run, row, s, begin
+    cdef Py_ssize_t dy_left = segments * a.kc * a.oc, x_left = segments * a.x_segment
+    cdef const float *dy_next = dy + (segment + segments) * a.kc * a.oc
+    cdef const Py_ssize_t *first
     cdef int group, rows
     cdef dlc_outer t
     memset(&t, 0, sizeof(t))
-    t.a_segment, t.b_segment, t.segments, t.kc = a.a_segment + segment, a.b_segment + segment, segments, a.kc
     t.a_step, t.b_step, t.c_step, t.accumulate = a.a_step, a.oc, a.oc, accumulate
     for group in range(a.groups):
         column = group * a.n
         while column < (group + 1) * a.n:
             t.n = <int>min((group + 1) * a.n - column, a.tiles.nr)
-            t.b = dy + column
             if a.packed:
-                for s in range(segments):
-                    a.tiles.copy_rows(dy + a.b_segment[segment + s] + column, a.oc, a.kc, t.n,
-                                      panel + a.panel_segment[s], a.tiles.nr)
-                t.b, t.b_segment, t.b_step = panel, a.panel_segment, a.tiles.nr
+                a.tiles.copy_rows(dy + segment * a.kc * a.oc + column, a.oc, segments * a.kc, t.n, panel, a.tiles.nr)
+                t.b_step = a.tiles.nr
             rows = tile_rows(a.run_rows, t.n, a.tiles)
             for run in range(a.runs):
+                first = a.first + a.run[run].taps * (a.samples * a.segments + 1) + segment
+                begin = first[0]
+                t.segments, t.kc, t.a_segment = first[segments] - begin, a.run[run].kc, a.a_segment + begin
+                if a.packed:
+                    t.b = panel + (a.run[run].b - segment * a.kc) * a.tiles.nr
+                    t.b_segment = a.panel_segment + begin
+                else:
+                    t.b, t.b_segment = dy + column + a.run[run].b * a.oc, a.b_segment + begin
                 row = 0
                 while row < a.run_rows:
                     t.m = <int>min(rows, a.run_rows - row)
-                    t.a = image + a.run[run] + group * a.icg + row
+                    t.a = image + a.run[run].a + group * a.icg + row
                     t.c = dw + (run * a.run_rows + row) * a.oc + column
+                    t.next = t.c
+                    if dy_left > 0:
+                        t.next = dy_next
+                        dy_next += t.segments * t.kc * 16
+                        dy_left -= t.segments * t.kc * 16
+                    elif x_left > 0:
+                        t.next = x_next
+                        x_next += t.segments * t.kc * 16
+                        x_left -= t.segments * t.kc * 16
                     a.tiles.outer(&t)
                     row += rows
             column += t.n
@@ -134,31 +164,47 @@ def conv2d_weight_gradient(x, dy, dw, Py_ssize_t grain, strides=(1, 1), padding=
         return bind_lanes(xb, gb, wb, grain, padding, dilation)
     (top, bottom), (left, right) = padding
     a.tiles, a.x, a.dy, a.dw, a.grain, a.groups = tiles(), xb.rows(), gb.rows(), <float *>wb.whole(), grain, groups
-    a.border = make_border(ih, iw, ic, top, bottom, left, right)
-    a.x_size, a.dy_size, a.dw_size, a.a_size = xb.row_size(), gb.row_size(), wb.row_size(), a.border.ph * a.border.pw * ic
     a.n, a.oc, a.icg, a.a_step = oc // groups, oc, icg, strides[1] * ic
+    padded = top > 0 or bottom > 0 or left > 0 or right > 0
+    single = groups > 1 or dilation[1] > 1 or (padded and icg >= SINGLE_ROWS)
+    a.run_rows = icg if single else kw * icg
+    if single:  # taps outside the image are left out
+        a.border = make_border(ih, iw, ic, 0, 0, 0, 0)
+    else:
+        a.border = make_border(ih, iw, ic, top, bottom, left, right)
+        top = left = 0
+    a.x_size, a.dy_size, a.dw_size, a.a_size = xb.row_size(), gb.row_size(), wb.row_size(), a.border.ph * a.border.pw * ic
     row_step = strides[0] * a.border.pw * ic
     rows = 1  # of pixels that make one segment, where the image has them side by side
-    if row_step == ow * a.a_step:
+    if row_step == ow * a.a_step and not (single and padded):
         rows = max(r for r in range(1, oh + 1) if oh % r == 0 and (r == 1 or r * ow <= BLOCK_PIXELS))
     a.kc, a.segments = rows * ow, oh // rows
-    taps = [ky * dilation[0] * a.border.pw * ic for ky in range(kh)]
-    a.run_rows = kw * icg
-    if groups > 1 or dilation[1] > 1:
-        taps = [tap + kx * dilation[1] * ic for tap in taps for kx in range(kw)]
-        a.run_rows = icg
-    a.runs = len(taps)
-    a.packed = a.n % a.tiles.width != 0 or (oc > a.tiles.nr and a.runs * a.run_rows >= PANEL_ROWS)
+    a.x_segment = a.x_size // a.segments if kh >= strides[0] and kw >= strides[1] else 0
+    a.packed = a.n % a.tiles.width != 0
     a.samples = min(grain, max(n, 1), max(1, BLOCK_PIXELS // (oh * ow)), max(1, BLOCK_FLOATS // (a.a_size + a.dy_size)))
-    a.block = min(a.samples * a.segments, max(1, BLOCK_PIXELS // a.kc))
     count = a.samples * a.segments
-    lists = [i // a.segments * a.a_size + i % a.segments * rows * row_step for i in range(count)]
-    lists += [i * a.kc * oc for i in range(count)] + [i * a.kc * a.tiles.nr for i in range(a.block)] + taps
-    cdef Py_ssize_t[::1] numbers = array_of(lists)
-    a.a_segment = &numbers[0]
-    a.b_segment = a.a_segment + a.samples * a.segments
-    a.panel_segment = a.b_segment + a.samples * a.segments
-    a.run = a.panel_segment + a.block
+    a.block = ceildiv(count, ceildiv(count, max(1, BLOCK_PIXELS // a.kc)))  # of equal size
+    runs, first, a_segment, b_segment = [], [], [], []
+    for ky in range(kh):
+        low, high = inside(ky * dilation[0] - top, strides[0], a.border.ph, oh)
+        for s in range(count):
+            first.append(len(b_segment))
+            if low <= s % a.segments * rows < high:
+                a_segment.append(s // a.segments * a.a_size + s % a.segments * rows * row_step
+                                 + (ky * dilation[0] - top) * a.border.pw * ic)
+                b_segment.append(s * a.kc)
+        first.append(len(b_segment))
+        for kx in range(kw if single else 1):
+            low, high = inside(kx * dilation[1] - left, strides[1], a.border.pw, ow)
+            runs += [(low * strides[1] + kx * dilation[1] - left) * ic, low, rows * ow - ow + high - low, ky]
+    a.runs = len(runs) // 4
+    cdef Py_ssize_t[::1] numbers = array_of(
+        runs + first + a_segment + [s * oc for s in b_segment] + [s * a.tiles.nr for s in b_segment])
+    a.run = <const Run *>&numbers[0]
+    a.first = &numbers[0] + len(runs)
+    a.a_segment = a.first + len(first)
+    a.b_segment = a.a_segment + len(a_segment)
+    a.panel_segment = a.b_segment + len(b_segment)
     scratch = a.samples * border_bytes(&a.border) + a.packed * a.block * a.kc * a.tiles.nr * sizeof(float)
     return make_step(by_samples_leaf, &a, sizeof(a), n, <double>gb.size() * kh * kw * icg, scratch, (xb, gb, wb, numbers),
                      grain)
@@ -293,7 +339,7 @@ cdef void add_strips(const ByRows *a, Py_ssize_t group, Py_ssize_t first, Py_ssi
     cdef dlc_outer t
     memset(&t, 0, sizeof(t))
     t.a_segment, t.b_segment, t.segments = &ZERO, &ZERO, 1
-    t.a_step, t.b_step, t.c_step, t.b = nr, nr, a.oc, panel
+    t.a_step, t.b_step, t.c_step, t.b, t.next = nr, nr, a.oc, panel, panel
     while True:  # once even for no pixels: the sum is then zero
         t.kc, t.accumulate = min(KC, a.pixels - pixel), pixel > 0
         for strip in range(strips):
@@ -372,3 +418,73 @@ def conv2d_batch_weight_gradient(x, dy, dw, strides=(1, 1), padding=((0, 0), (0,
     scratch = (SHARING + a.tiles.nr) * KC * sizeof(float)
     return make_step(by_rows_leaf, &a, sizeof(a), ceildiv(a.rows, a.tiles.nr), <double>gb.size() * a.rows, scratch,
                      (xb, gb, wb))
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# by rows of dw, of a kernel of one pixel: matrices that the tile reads where they lie
+
+ctypedef struct Product:
+    const dlc_tiles *tiles
+    const float *x
+    const float *dy
+    float *dw                             # (ic, oc)
+    Py_ssize_t ic, oc, pixels, rows, kc
+
+cdef Py_ssize_t PRODUCT_PIXELS = 400      # of equal cuts: x of a task's rows and dy share L2, and dw passes by once for each
+
+
+cdef void product_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
+    cdef const Product *a = <const Product *>args
+    cdef Py_ssize_t first = begin * a.rows, last = min(end * a.rows, a.ic), stop, pixel, row, column
+    cdef int most
+    cdef dlc_outer t
+    memset(&t, 0, sizeof(t))
+    t.a_segment, t.b_segment, t.segments, t.a_step, t.c_step = &ZERO, &ZERO, 1, a.ic, a.oc
+    while first < last:
+        stop = min(first + a.rows, last)
+        pixel = 0
+        while True:  # once even for no pixels: the sum is then zero
+            t.kc, t.accumulate = min(a.kc, a.pixels - pixel), pixel > 0
+            column = 0
+            while column < a.oc:
+                t.n = <int>min(a.oc - column, a.tiles.nr)
+                t.b, t.b_step = a.dy + pixel * a.oc + column, a.oc
+                if t.n % a.tiles.width:
+                    a.tiles.copy_rows(t.b, a.oc, t.kc, t.n, <float *>slot, a.tiles.nr)
+                    t.b, t.b_step = <const float *>slot, a.tiles.nr
+                most = tile_rows(stop - first, t.n, a.tiles)
+                row = first
+                while row < stop:
+                    t.m = <int>min(most, stop - row)
+                    t.a, t.c = a.x + pixel * a.ic + row, a.dw + row * a.oc + column
+                    t.next = t.c
+                    a.tiles.outer(&t)
+                    row += most
+                column += t.n
+            pixel += t.kc
+            if pixel >= a.pixels:
+                break
+        first = stop
+
+
+def conv2d_product_weight_gradient(x, dy, dw, Py_ssize_t rows):
+    """dw[0, 0, i, o] = sum over all n, oy, ox of x[n, oy, ox, i] * dy[n, oy, ox, o], in this order. One task per `rows`
+    rows of dw; needs the whole batch.
+
+    Args:
+        x: (n, h, w, ic) float32.
+        dy: (n, h, w, oc) float32.
+        dw: (1, 1, ic, oc), overwritten.
+    """
+    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 4, True)
+    cdef Product a
+    n, h, w, a.ic = xb.shape
+    a.oc = gb.shape[3]
+    if gb.shape[:3] != (n, h, w) or wb.shape != (1, 1, a.ic, a.oc) or rows < 1:
+        raise ValueError(f"conv2d_product_weight_gradient: x {xb.shape}, dy {gb.shape} and dw {wb.shape} do not fit "
+                         f"together, or rows is less than 1: {rows}")
+    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
+    a.pixels, a.rows = n * h * w, rows
+    a.kc = ceildiv(a.pixels, max(ceildiv(a.pixels, PRODUCT_PIXELS), 1))
+    scratch = a.kc * a.tiles.nr * sizeof(float) if a.oc % a.tiles.width else 0
+    return make_step(product_leaf, &a, sizeof(a), ceildiv(a.ic, rows), <double>gb.size() * a.ic, scratch, (xb, gb, wb))

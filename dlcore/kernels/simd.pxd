@@ -34,6 +34,7 @@ cdef extern from "dlcore.h" nogil:
         const Py_ssize_t *b_segment
         Py_ssize_t segments, kc, a_step, b_step, c_step
         int m, n, accumulate
+        const float *next
 
     ctypedef struct dlc_correlate:
         const float *x

@@ -83,9 +83,9 @@ def algorithm(
     return min(costs, key=lambda name: costs[name])
 
 
-def outgrow(w_shape: tuple[int, ...], *images: tuple[Any, ...]) -> bool:
-    """Whether weights are larger than a slab of these images."""
-    return prod(w_shape) > SLAB_SAMPLES * sum(prod(shape[1:]) for shape in images)
+def outgrow(w_shape: tuple[int, ...], *images: tuple[Any, ...], samples: int = SLAB_SAMPLES) -> bool:
+    """Whether weights are larger than so many samples of these images."""
+    return prod(w_shape) > samples * sum(prod(shape[1:]) for shape in images)
 
 
 def _products(form: tuple[int, int], size: tuple[int, ...]) -> int:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore.kernels import conv_weight_gradient as kernels
-from dlcore.kernels import gemm
-from dlcore.ops.base import BATCH_WIDE, CHUNKS, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, CHUNKS, SLAB_SAMPLES, Op, Tensor
 from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm, outgrow
 from dlcore.ops.elementwise import reduce_chunks
 from dlcore.ops.shape import Reshape
@@ -27,14 +26,13 @@ class Conv2DWeightGradient(Op):
 
 
 class Conv2DBatchWeightGradient(Op):
-    """The sum over the batch, rows of weights by rows of weights. That of a kernel of one pixel, where no pixel is left
-    out, is a product of matrices."""
+    """The sum over the batch, rows of weights by rows of weights."""
 
     axis = BATCH_WIDE
 
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
-        *kernel, ic, oc = w_shape
-        self.product = kernel == [1, 1] and geometry["groups"] == 1 and x.shape[1:3] == dy.shape[1:3]
+        *_, ic, oc = w_shape
+        self.product = is_product(x, dy, w_shape, geometry)
         self.rows = max(64, min(128, ic // 4)) if self.product else kernels.weight_rows()
         self.block = self.rows * oc
         self.geometry = geometry
@@ -43,7 +41,7 @@ class Conv2DBatchWeightGradient(Op):
     def bind(self, at):
         x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
         if self.product:
-            return gemm.gemm(x, dy, dw.reshape(dw.shape[2:]), transpose_a=True, rows=self.rows)
+            return kernels.conv2d_product_weight_gradient(x, dy, dw, self.rows)
         return kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
 
     def grain(self, tasks):
@@ -52,12 +50,19 @@ class Conv2DBatchWeightGradient(Op):
         return max(1, min(kernels.SHARING_ROWS // kernels.weight_rows(), tasks // 8))
 
 
+def is_product(x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]) -> bool:
+    """Whether all is a product of matrices: a kernel of one pixel, and no pixel is left out."""
+    return w_shape[:2] == (1, 1) and geometry["groups"] == 1 and x.shape[1:3] == dy.shape[1:3]
+
+
 def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
     """The gradient of the weights of a convolution of x, from that of its output. It is summed over the whole batch at
-    once where partial sums for each slab would be larger than what they are made from, x and dy of the slab."""
+    once where partial sums for each slab would be larger than what they are made from, x and dy of the slab; a product
+    of matrices, which reads both where they lie, already where those of a sample would be."""
     shape = image_kernel(w)
     winograd = algorithm(WEIGHT_GRADIENT, x.shape, shape, dy.shape, geometry) in TILES
-    if outgrow(shape, x.shape, dy.shape):
+    samples = 1 if is_product(x, dy, shape, geometry) else SLAB_SAMPLES
+    if outgrow(shape, x.shape, dy.shape, samples=samples):
         whole = WinogradBatchWeightGradient if winograd else Conv2DBatchWeightGradient
         dw = whole(x, dy, shape, geometry).output
         return dw if w.ndim == 4 else Reshape(dw, w.shape).output

@@ -161,6 +161,7 @@ def cases(n=3, c=7):
     yield Case(conv_weight_gradient.conv2d_weight_gradient, "dw", x=long, dy=uniform(n, 4, 17, 1), **thin)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=y, dw=w, **PADDED)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
+    yield Case(conv_weight_gradient.conv2d_product_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c), rows=2)
     beside = dict(packed=packed(w, transpose=True, joined=True), b=uniform(c))
     yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
     gray = dict(x=uniform(n, *x.shape[1:3], 1), w=uniform(3, 3, 1, y.shape[3]), b=uniform(y.shape[3]))

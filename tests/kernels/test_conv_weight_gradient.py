@@ -1,4 +1,4 @@
-"""conv2d_weight_gradient and conv2d_batch_weight_gradient."""
+"""The weight gradients of convolution: by samples, by rows of weights, and of a kernel of one pixel."""
 
 import numpy as np
 import pytest
@@ -27,6 +27,10 @@ CASES = [
     ((7, 9, 8, 17), (3, 3), 15, S1, P1, S1, 1),  # several samples to a block
     ((9, 4, 4, 33), (3, 3), 48, S1, P1, S1, 1),
     ((3, 1, 600, 2), (1, 3), 17, S1, P0, S1, 1),  # a row longer than a block
+    ((5, 7, 9, 16), (3, 3), 32, (2, 2), ((0, 1), (1, 0)), S1, 1),  # tap by tap, without what lies outside
+    ((3, 2, 3, 9), (5, 3), 33, (1, 2), ((2, 3), (1, 2)), S1, 1),
+    ((2, 2, 2, 8), (3, 3), 40, S1, ((2, 2), (2, 2)), (2, 2), 1),  # some taps see nothing
+    ((2, 20, 33, 8), (3, 2), 17, S1, P1, S1, 1),  # several blocks of rows
 ]
 CASES += [((2, 4, 4, n), (1, 1), 40 - n, S1, P0, S1, 1) for n in range(1, 40)]  # every height of the tile
 
@@ -39,6 +43,12 @@ def by_samples(x, dy, w_shape, how, grain=2):
 
 def by_rows(x, dy, w_shape, how):
     return results(lambda dw: kernels.conv2d_batch_weight_gradient(x, dy, dw, *how), blank(*w_shape))
+
+
+def product(x, dy, rows):
+    return results(
+        lambda dw: kernels.conv2d_product_weight_gradient(x, dy, dw, rows), blank(1, 1, x.shape[3], dy.shape[3])
+    )
 
 
 def arrays(make, x_shape, kernel, oc, *how):
@@ -57,6 +67,21 @@ def test_against_reference(x_shape, kernel, oc, strides, padding, dilation, grou
         assert_near(got, expected, ref.conv2d_weight_gradient(abs(x[part]), abs(dy[part]), w_shape, *how))
     expected, magnitude = (ref.conv2d_weight_gradient(*both, w_shape, *how) for both in ((x, dy), (abs(x), abs(dy))))
     assert_near(by_rows(x, dy, w_shape, how), expected, magnitude)
+
+
+@pytest.mark.usefixtures("isa")
+@pytest.mark.parametrize("x_shape, oc, rows", [((3, 5, 7, 13), 33, 5), ((2, 20, 21, 70), 64, 64), ((1, 1, 1, 1), 1, 8)])
+def test_product(x_shape, oc, rows):
+    x, dy = whole(*x_shape), whole(*x_shape[:3], oc, seed=1)
+    expected = ref.conv2d_weight_gradient(x, dy, (1, 1, x_shape[3], oc), S1, P0, S1, 1)
+    np.testing.assert_array_equal(product(x, dy, rows), expected)
+
+
+def test_product_rejects_what_does_not_fit():
+    x, dw = whole(2, 3, 4, 5), blank(1, 1, 5, 6)
+    for dy, rows in ((whole(2, 3, 3, 6), 4), (whole(2, 3, 4, 7), 4), (whole(2, 3, 4, 6), 0)):
+        with pytest.raises(ValueError, match="conv2d_product_weight_gradient"):
+            kernels.conv2d_product_weight_gradient(x, dy, dw, rows)
 
 
 @given(
