@@ -291,7 +291,7 @@ def _grain(groups: list[Group], p: Plan, batch: int) -> int:
     products = [t for op in ops if not weights.isdisjoint(op.inputs) for t in op.inputs]
     tiles = any(t.ndim == 2 and t.shape[0] is BATCH for t in products)
     sizes = [min(-(-batch // 4), size) for size in range(SLAB_SAMPLES if tiles else SLAB_IMAGES, 0, -1)]
-    if not tiles and batch >= 4 * SLAB_IMAGES:  # the last slab is as long as the others to wait for: little may lack
+    if not tiles and batch >= 2 * SLAB_IMAGES:  # the last slab is as long as the others to wait for: little may lack
         sizes = [size for size in sizes if -batch % size < batch * LACKING]
     if once > SLAB_WEIGHTS:  # slabs of one size, if large, keep all threads busy to the end
         sizes = [size for n in range(LARGE_SLABS, batch, 4) if (size := -(-batch // n)) > SLAB_SAMPLES] + sizes

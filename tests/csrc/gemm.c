@@ -39,6 +39,9 @@ static void test_gemm(const dlc_tiles *t) {
     for (int m = 0; m <= MOST; m++)
         for (int n = 1; n <= t->nr; n += n == 1 || n == t->nr - 2 ? 1 : t->width / 2) {
             gemm_case(t, m, n, 1, 7, 0, 0, DLC_LINEAR);
+            gemm_case(t, m, n, 3, 1, 0, 0, DLC_LINEAR);
+            gemm_case(t, m, n, 1, 1, 0, 0, DLC_RELU);
+            gemm_case(t, m, n, 3, 5, 0, 0, DLC_RELU);
             gemm_case(t, m, n, 3, 5, 1, 1, DLC_RELU);
             gemm_case(t, m, n, 2, 1, 0, 1, DLC_SIGMOID);
             gemm_case(t, m, n, 1, 0, 0, 0, DLC_RELU);
