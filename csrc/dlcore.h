@@ -54,7 +54,7 @@ typedef struct {
     const ptrdiff_t *a_segment;
     const ptrdiff_t *b_segment;
     ptrdiff_t segments, kc, a_step, b_step, c_step;
-    int m;                       /* 1 to `outer_rows`, or twice that where n is at most `width` */
+    int m;                       /* 1 to `outer_rows`, or `outer_rows_1` where n is at most `width` */
     int n;                       /* 1 to nr */
     int accumulate;              /* nonzero: c is read and added to */
     const float *next;           /* 16 floats of it for each k are brought into L2 meanwhile; they need not exist */
@@ -252,7 +252,7 @@ typedef struct {
     void (*pack)(const float *b, ptrdiff_t row_stride, ptrdiff_t col_stride, ptrdiff_t k, ptrdiff_t n, float *panel);
 
     /* weight gradients of convolution */
-    int outer_rows;                                /* rows of `outer` for two vectors of columns */
+    int outer_rows, outer_rows_1;                  /* rows of `outer` for two vectors of columns, for one */
     void (*outer)(const dlc_outer *t);
     void (*correlate)(const dlc_correlate *t);
     void (*copy_rows)(const float *x, ptrdiff_t x_step, ptrdiff_t rows, ptrdiff_t n, float *y, ptrdiff_t y_step);
@@ -326,8 +326,8 @@ typedef struct {
     void (*convolve)(const dlc_convolve *t);
     void (*lanes_pool)(const dlc_lanes_pool *t);
     void (*lanes_pool_gradient)(const dlc_lanes_pool_gradient *t);
-    void (*gather_windows)(const float *t, const ptrdiff_t *offset, const ptrdiff_t *start, ptrdiff_t pixels, ptrdiff_t c,
-                           const float *bias, int activation, float *y);
+    void (*gather_windows)(const float *t, ptrdiff_t t_step, ptrdiff_t count, ptrdiff_t n, const float *bias, int activation,
+                           float *y);
     void (*merge_pixels)(const float *w, ptrdiff_t kh, ptrdiff_t kw, ptrdiff_t c, ptrdiff_t n, ptrdiff_t pixels,
                          ptrdiff_t step, float *y, ptrdiff_t y_step);
 

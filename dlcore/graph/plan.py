@@ -271,9 +271,9 @@ def _row_bytes(tensor: Tensor) -> int:
 
 def _grain(groups: list[Group], p: Plan, batch: int) -> int:
     """Samples per slab: so many that few bytes come from beyond L2. Larger slabs read weights, and write partial sums,
-    for more samples at a time; smaller ones find in cache what the op before left. At most as many as fill the register
-    tile, if some op has samples for its rows, or more where weights are large, and few enough that a small batch still
-    feeds several threads."""
+    for more samples at a time; smaller ones find in cache what the op before left. At most as many as suit the ops that
+    have samples for the rows of a tile, or more where weights are large, and few enough that a small batch still feeds
+    several threads."""
     ops = [op for group in groups for op in group.ops if op not in p.wide]
     weights = {t for op in ops for t in op.inputs if t.shape[:1] not in ((BATCH,), (CHUNKS,))}
     partial = sum(_row_bytes(t) for op in ops for t in op.outputs if t.shape[:1] == (CHUNKS,))
@@ -288,10 +288,9 @@ def _grain(groups: list[Group], p: Plan, batch: int) -> int:
     def traffic(grain: int) -> float:
         return (once + partial) / grain + sum(row for row in touched if grain * row > SLAB_BYTES)
 
-    products = [t for op in ops if not weights.isdisjoint(op.inputs) for t in op.inputs]
-    tiles = any(t.ndim == 2 and t.shape[0] is BATCH for t in products)
-    sizes = [min(-(-batch // 4), size) for size in range(SLAB_SAMPLES if tiles else SLAB_IMAGES, 0, -1)]
-    if not tiles and batch >= 2 * SLAB_IMAGES:  # the last slab is as long as the others to wait for: little may lack
+    most = max([op.slab for op in ops if op.slab and not weights.isdisjoint(op.inputs)], default=SLAB_IMAGES)
+    sizes = [min(-(-batch // 4), size) for size in range(most, 0, -1)]
+    if most == SLAB_IMAGES and batch >= 2 * SLAB_IMAGES:  # the last slab is as long to wait for: little may lack
         sizes = [size for size in sizes if -batch % size < batch * LACKING]
     if once > SLAB_WEIGHTS:  # slabs of one size, if large, keep all threads busy to the end
         sizes = [size for n in range(LARGE_SLABS, batch, 4) if (size := -(-batch // n)) > SLAB_SAMPLES] + sizes

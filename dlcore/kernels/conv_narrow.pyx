@@ -12,7 +12,7 @@ Few input channels, in the input gradient. The kw pixels under a kernel row lie 
 the kernel gives the kw*ic sums that it adds to them; those of neighbours overlap and are added up afterwards (col2im, a
 row at a time). That is kh*oc steps of kw*ic columns for a pixel of dy, not kh*kw*oc steps of ic columns for one of dx.
 """
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from dlcore.kernels.border cimport Border, border_bytes, copy_rows, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
@@ -21,7 +21,8 @@ from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport dlc_convolve, dlc_gemm, dlc_tiles, tiles
 
 cdef enum:
-    ROWS = 28  # pixels whose pointers are set up together: whole tiles
+    ROWS = 168  # pixels whose pointers are set up together: whole tiles
+    LINE = 16   # floats; sums of a phase begin with a line, and not a multiple of 4 KB apart
 
 # Bytes of sums of one band of rows: they stay in L1 with the weights.
 cdef Py_ssize_t BAND = 16 * 1024
@@ -154,11 +155,12 @@ ctypedef struct InputGradient:
     Ref dy, dx
     const float *packed
     const float *b
-    const Py_ssize_t *offset              # of what a pixel of a row of dx gets, in a row of sums
-    const Py_ssize_t *start               # by pixel
     Py_ssize_t dy_size, dx_size           # floats in a sample
     Py_ssize_t iw, ic, ow, oc
     Py_ssize_t k, columns, panels         # rows of packed, kw*ic, panels of columns
+    Py_ssize_t phases, plane              # sets of windows; floats in the rows of one
+    Py_ssize_t width, left                # floats in a row of sums, in front of dx
+    const Py_ssize_t *place               # of the windows of a band in the sums
     int activation, bands
     Band band[1]                          # as many as there are
 
@@ -168,43 +170,47 @@ cdef void input_gradient_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end
     cdef const float *dy = <const float *>at(&a.dy, begin, slot)
     cdef float *dx = <float *>at(&a.dx, begin, slot)
     cdef float *sums = <float *>slot
-    cdef Py_ssize_t i, row
+    cdef float *bias = sums + a.phases * a.plane
+    cdef Py_ssize_t i, row, line = a.iw * a.ic
     cdef const Band *band
     cdef int j
+    memset(sums, 0, a.phases * a.plane * sizeof(float))  # windows write the same places in every band
+    for i in range(a.iw if a.b != NULL else 0):
+        memcpy(bias + i * a.ic, a.b, a.ic * sizeof(float))
     for i in range(end - begin):
         for j in range(a.bands):
             band = &a.band[j]
             if band.segments:
                 band_sums(a, band, dy + i * a.dy_size, sums)
             for row in range(band.rows):
-                a.tiles.gather_windows(sums + row * a.ow * a.panels * a.tiles.nr, a.offset,
-                                       a.start if band.segments else a.start + a.iw + 1, a.iw, a.ic, a.b, a.activation,
-                                       dx + i * a.dx_size + (band.first + row * band.step) * a.iw * a.ic)
+                a.tiles.gather_windows(sums + row * a.width + a.left, a.plane, a.phases if band.segments else 0, line,
+                                       bias if a.b != NULL else NULL, a.activation,
+                                       dx + i * a.dx_size + (band.first + row * band.step) * line)
 
 
 cdef void band_sums(const InputGradient *a, const Band *band, const float *dy, float *sums) noexcept nogil:
-    """sums[pixel of dy, kx*ic + i] for the rows of a band."""
-    cdef Py_ssize_t pixels = band.rows * a.ow, pixel, panel
+    """What each pixel of dy adds to the pixels under its window, for the rows of a band. Windows of a phase lie side by side."""
+    cdef Py_ssize_t pixels = band.rows * a.ow, pixel = 0, panel, r, oc = a.oc
+    cdef const Py_ssize_t *place = a.place
     cdef const float *source[ROWS]
     cdef float *target[ROWS]
-    cdef Py_ssize_t r
     cdef int nr = a.tiles.nr
     cdef dlc_gemm t
     memset(&t, 0, sizeof(t))
     t.a, t.c = source, target
     t.a_segment, t.b_segment, t.segments = band.a_segment, band.b_segment, band.segments
     t.kc = a.oc
-    for panel in range(a.panels):
-        t.n = nr if a.columns - panel * nr > a.tiles.width else a.tiles.width  # whole vectors: there is room
-        t.b = a.packed + panel * a.k * nr
-        pixel = 0
-        while pixel < pixels:
-            t.m = min(pixels - pixel, ROWS)
-            for r in range(t.m):
-                source[r] = dy + (pixel + r) * a.oc
-                target[r] = sums + ((pixel + r) * a.panels + panel) * nr
+    while pixel < pixels:
+        t.m = min(pixels - pixel, ROWS)
+        for r in range(t.m):
+            source[r], target[r] = dy + (pixel + r) * oc, sums + place[pixel + r]
+        for panel in range(a.panels):
+            t.n = <int>min(a.columns - panel * nr, nr)
+            t.b = a.packed + panel * a.k * nr
             a.tiles.gemm(&t)
-            pixel += t.m
+            for r in range(t.m if panel + 1 < a.panels else 0):
+                target[r] += nr
+        pixel += t.m
 
 
 def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0), (0, 0)), dilation=(1, 1),
@@ -214,6 +220,7 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
 
     Args:
         packed: `dense.pack(w, transpose=True, joined=True)` of w (kh, kw, ic, oc).
+        dilation: (d, 1).
         groups: 1.
     """
     cdef Buffer gb = buffer(dy, "dy", "f", 4), pb = buffer(packed, "packed", "f", 4), xb = buffer(dx, "dx", "f", 4, True)
@@ -231,41 +238,36 @@ def conv2d_input_gradient(dy, packed, dx, kernel, strides=(1, 1), padding=((0, 0
     head.dy_size, head.dx_size, head.k, head.columns = gb.row_size(), xb.row_size(), kh * oc, kw * ic
     nr = head.tiles.nr
     head.panels = ceildiv(head.columns, nr)
-    if groups != 1 or pb.shape != (1, head.panels, head.k, nr):
+    if groups != 1 or dilation[1] != 1 or pb.shape != (1, head.panels, head.k, nr):
         raise ValueError(f"conv2d_input_gradient: packed {pb.shape} in {groups} groups is not the joined transpose of w "
-                         f"{(kh, kw, ic, oc)}")
+                         f"{(kh, kw, ic, oc)}, or dilation {tuple(dilation)} not (d, 1)")
     if b is not None:
         bb = buffer(b, "b", "f", 1)
         if bb.shape[0] != ic:
             raise ValueError(f"conv2d_input_gradient: expected b of shape ({ic},). Received: {bb.shape}")
         head.b = <const float *>bb.whole()
-    width = head.panels * nr
-    most = max(BAND // (4 * ow * width), 1)
+    head.phases, head.left, step = min(ceildiv(kw, strides[1]), ow), padding[1][0] * ic, strides[1] * ic
+    head.width = max((ow - 1) * step + head.columns, head.left + iw * ic)
+    most = max(BAND // (4 * head.phases * head.width), 1)
     bands = rows_alike(ih, oh, kh, strides[0], padding[0][0], dilation[0], most)
-    offsets, starts = [], [0]
-    for ix in range(iw):
-        for kx in range(kw):
-            ox, rest = divmod(ix + padding[1][0] - kx * dilation[1], strides[1])
-            if rest == 0 and 0 <= ox < ow:
-                offsets.append(ox * width + kx * ic)
-        starts.append(len(offsets))
-    starts += [0] * (iw + 1)  # of a row that no tap meets
+    rows = max(rows for _, rows, _, _ in bands)
+    head.plane = ceildiv(rows * head.width, LINE) * LINE + LINE
+    places = [ox % head.phases * head.plane + row * head.width + ox * step for row in range(rows) for ox in range(ow)]
     segments = [number for _, _, _, taps in bands for column in ([oy * ow * oc for _, oy in taps],
                                                                  [ky * oc * nr for ky, _ in taps]) for number in column]
-    cdef Py_ssize_t[::1] numbers = array_of([*starts, *offsets, *segments])
-    head.start, head.offset = &numbers[0], &numbers[0] + <Py_ssize_t>len(starts)
-    head.bands = len(bands)
+    cdef Py_ssize_t[::1] numbers = array_of([*places, *segments])
+    head.place, head.bands = &numbers[0], len(bands)
     size = sizeof(InputGradient) + (len(bands) - 1) * sizeof(Band)
     block = bytearray(size)
     cdef unsigned char[::1] view = block
     a = <InputGradient *>&view[0]
     a[0] = head
-    used = len(starts) + len(offsets)
+    used = len(places)
     for i, (first, rows, step, taps) in enumerate(bands):
         a.band[i].first, a.band[i].step, a.band[i].rows, a.band[i].segments = first, step, rows, len(taps)
         a.band[i].a_segment, a.band[i].b_segment = &numbers[0] + used, &numbers[0] + used + <Py_ssize_t>len(taps)
         used += 2 * len(taps)
-    scratch = (max(rows for _, rows, _, _ in bands) * ow * width + head.tiles.width) * sizeof(float)
+    scratch = (head.phases * head.plane + iw * ic) * sizeof(float)
     return make_step(input_gradient_leaf, a, size, n, <double>gb.size() * kh * kw * ic, scratch,
                      (gb, pb, bb, xb, numbers))
 

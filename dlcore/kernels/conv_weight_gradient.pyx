@@ -30,7 +30,7 @@ cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in 
 
 cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *tiles) noexcept nogil:
     """Rows to a tile, so that all tiles of `rows` are about as large."""
-    return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else 2 * tiles.outer_rows))
+    return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else tiles.outer_rows_1))
 
 
 cdef tuple inside(offset, stride, size, pixels):

@@ -193,7 +193,7 @@ cdef extern from "dlcore.h" nogil:
                          int accumulate, int activation, float *c) noexcept nogil
         void (*pack)(const float *b, Py_ssize_t row_stride, Py_ssize_t col_stride, Py_ssize_t k, Py_ssize_t n,
                      float *panel) noexcept nogil
-        int outer_rows
+        int outer_rows, outer_rows_1
         void (*outer)(const dlc_outer *t) noexcept nogil
         void (*correlate)(const dlc_correlate *t) noexcept nogil
         void (*copy_rows)(const float *x, Py_ssize_t x_step, Py_ssize_t rows, Py_ssize_t n, float *y,
@@ -256,8 +256,8 @@ cdef extern from "dlcore.h" nogil:
         void (*convolve)(const dlc_convolve *t) noexcept nogil
         void (*lanes_pool)(const dlc_lanes_pool *t) noexcept nogil
         void (*lanes_pool_gradient)(const dlc_lanes_pool_gradient *t) noexcept nogil
-        void (*gather_windows)(const float *t, const Py_ssize_t *offset, const Py_ssize_t *start, Py_ssize_t pixels,
-                               Py_ssize_t c, const float *bias, int activation, float *y) noexcept nogil
+        void (*gather_windows)(const float *t, Py_ssize_t t_step, Py_ssize_t count, Py_ssize_t n, const float *bias,
+                               int activation, float *y) noexcept nogil
         void (*merge_pixels)(const float *w, Py_ssize_t kh, Py_ssize_t kw, Py_ssize_t c, Py_ssize_t n, Py_ssize_t pixels,
                              Py_ssize_t step, float *y, Py_ssize_t y_step) noexcept nogil
         void (*conv_pool)(const dlc_conv_pool *t) noexcept nogil

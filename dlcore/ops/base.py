@@ -28,8 +28,8 @@ SAMPLE, BATCH_WIDE = "sample", "batch"
 
 Shape = tuple[Any, ...]
 
-SLAB_SAMPLES = 6  # of a slab: rows of the register tile, so that a dense layer on one slab fills it
-SLAB_IMAGES = 8  # where no tile has samples for rows: most batches are a multiple
+SLAB_SAMPLES = 6  # of a slab: what suits a dense layer of few outputs, and weights that are large
+SLAB_IMAGES = 8  # elsewhere: most batches are a multiple
 
 SPLIT_BATCH = 4  # batches of so many samples feed threads by themselves
 SPLIT_TASKS = 16  # of a stage at most, when samples are split
@@ -256,6 +256,7 @@ class Op:
         follows: the parameter that the op reads or changes after its update, in one task with it, or None.
         cheap: True when the op is one pass over what it reads, no slower than fetching its output from memory: the
             backward pass may compute it again.
+        slab: samples to a slab that suit a SAMPLE op whose tiles have samples for rows, 0 for all others.
         constant: True when small changes of the inputs do not change the outputs: gradients end here.
     """
 
@@ -269,6 +270,7 @@ class Op:
     follows: Parameter | None = None
     cheap = False
     constant = False
+    slab = 0
 
     def __init__(self, inputs: Sequence[Tensor], *outputs: tuple[Sequence[Any], str] | Sequence[Any]):
         self.inputs = list(inputs)

@@ -52,8 +52,8 @@ def algorithm(
     time: a vector of them on either side, or most of a wide one, pays for that.
     "winograd4x2" rounds about as much as "direct" does; "winograd4x4" twice as much, which
     `config.set_precision("fast")` has to allow. The weight gradient has but "winograd4x2".
-    "overlap", an input gradient, has sums for the pixels under each window and adds them up where windows overlap: with
-    few input channels these fill vectors better than sums for each pixel do.
+    "overlap", an input gradient, has sums for the pixels under each window, which must be neighbours, and adds them up
+    where windows overlap: with few input channels these fill vectors better than sums for each pixel do.
     "direct" is none of them: sums over the taps for each pixel, or over the pixels of a slab for each weight.
 
     Args:
@@ -66,7 +66,7 @@ def algorithm(
     costs = {"direct": DIRECT * prod(size) * kh * kw / (sh * sw if back else 1) * read * vectors(written)}
     if direction == FORWARD and vectors(2 * written) == 1:  # two neighbours are one pixel; see `ops.conv_narrow`
         costs["direct"] *= (kw + sw) / (2 * kw)
-    if back and groups == 1:
+    if back and groups == geometry["dilation"][1] == 1:
         costs["overlap"] = OVERLAP * prod(y_shape[1:3]) * kh * (oc + 1) * vectors(kw * ic)
     if (kh, kw) == (3, 3) and geometry["strides"] == geometry["dilation"] == (1, 1) and groups == 1:
         if _forced in TILES:

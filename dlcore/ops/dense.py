@@ -11,7 +11,7 @@ from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import dense as kernels
 from dlcore.kernels import gemm
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import BATCH_WIDE, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, SLAB_IMAGES, Op, Tensor
 from dlcore.ops.elementwise import bias_gradient
 from dlcore.ops.narrow import MAX_UNITS, Narrow
 
@@ -57,6 +57,8 @@ def pack(w: Tensor, transpose: bool = False, groups: int = 1, joined: bool = Fal
 
 
 class Dense(Op):
+    slab = SLAB_IMAGES
+
     def __init__(self, x: Tensor, w: Tensor, transpose: bool = False):
         k, n = w.shape[::-1] if transpose else w.shape
         if x.ndim != 2 or x.shape[1] != k:

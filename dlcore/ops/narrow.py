@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlcore.kernels import activations as activation_kernels
 from dlcore.kernels import narrow as kernels
 from dlcore.ops.activations import activation_gradient
-from dlcore.ops.base import BATCH_WIDE, Op, Tensor
+from dlcore.ops.base import BATCH_WIDE, SLAB_SAMPLES, Op, Tensor
 from dlcore.ops.elementwise import bias_gradient
 
 MAX_UNITS = kernels.MAX_UNITS
@@ -36,6 +36,8 @@ class Transpose(Op):
 
 
 class Narrow(Op):
+    slab = SLAB_SAMPLES
+
     def __init__(self, x: Tensor, w: Tensor):
         if x.ndim != 2 or x.shape[1] != w.shape[0]:
             raise ValueError(f"dense: expected x of shape (batch, {w.shape[0]}). Received: {x.shape}")
@@ -56,6 +58,8 @@ class Narrow(Op):
 
 
 class NarrowInputGradient(Op):
+    slab = SLAB_SAMPLES
+
     def __init__(self, dy: Tensor, wt: Tensor):
         super().__init__([dy, wt], (dy.shape[0], wt.shape[1]))
 

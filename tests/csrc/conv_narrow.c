@@ -1,24 +1,18 @@
 #include "check.h"
 
 static void test_gather_windows(const dlc_tiles *t) {
-    EACH(ptrdiff_t, c, 1, 2, 3, 4, 5, 7, 8, 9, 17, 33) EACH(ptrdiff_t, pixels, 0, 1, 2, 7)
-    EACH(int, activation, DLC_LINEAR, DLC_RELU, DLC_SIGMOID) {
-        enum { ENTRIES = 5 };
-        const ptrdiff_t whole = (c + t->width - 1) / t->width * t->width; /* t is read by whole vectors */
-        ptrdiff_t offset[7 * ENTRIES], start[8] = {0};
-        const float *from = quarters(20 + whole), *bias = activation == DLC_RELU ? quarters(c) : NULL;
-        float *y = blank(pixels * c);
-        double *want = doubles(pixels * c);
-        for (ptrdiff_t e = 0; e < 7 * ENTRIES; e++) offset[e] = random_below(21);
-        for (ptrdiff_t p = 0; p < 7; p++) start[p + 1] = start[p] + random_below(ENTRIES + 1); /* none, too */
-        for (ptrdiff_t p = 0; p < pixels; p++)
-            for (ptrdiff_t j = 0; j < c; j++) {
-                double sum = bias ? bias[j] : 0;
-                for (ptrdiff_t e = start[p]; e < start[p + 1]; e++) sum += from[offset[e] + j];
-                want[p * c + j] = activated(activation, sum);
-            }
-        t->gather_windows(from, offset, start, pixels, c, bias, activation, y);
-        expect("y", y, want, pixels * c, activation == DLC_SIGMOID ? 1e-6 : 0);
+    EACH(ptrdiff_t, n, SIZES, 84) EACH(ptrdiff_t, count, 0, 1, 2, 5) EACH(int, activation, DLC_LINEAR, DLC_RELU, DLC_SIGMOID) {
+        const ptrdiff_t t_step = n + 3;
+        const float *from = quarters(count ? (count - 1) * t_step + n : 0), *bias = activation == DLC_RELU ? quarters(n) : NULL;
+        float *y = blank(n);
+        double *want = doubles(n);
+        for (ptrdiff_t j = 0; j < n; j++) {
+            double sum = bias ? bias[j] : 0;
+            for (ptrdiff_t r = 0; r < count; r++) sum += from[r * t_step + j];
+            want[j] = activated(activation, sum);
+        }
+        t->gather_windows(from, t_step, count, n, bias, activation, y);
+        expect("y", y, want, n, activation == DLC_SIGMOID ? 1e-6 : 0);
     }
 }
 

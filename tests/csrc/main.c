@@ -23,6 +23,7 @@ enum { FAMILIES = sizeof families / sizeof *families };
 /* members of the table that are numbers, not words */
 static const size_t numbers[] = {
     offsetof(dlc_tiles, isa), offsetof(dlc_tiles, width), offsetof(dlc_tiles, nr), offsetof(dlc_tiles, outer_rows),
+    offsetof(dlc_tiles, outer_rows_1),
     offsetof(dlc_tiles, matmul_rows), offsetof(dlc_tiles, matmul_nr), offsetof(dlc_tiles, matmul_lying),
     offsetof(dlc_tiles, matmul_wide), offsetof(dlc_tiles, masked_fma)};
 

@@ -24,7 +24,7 @@ static void outer_case(const dlc_tiles *t, int m, int n, ptrdiff_t segments, ptr
 
 static void test_outer(const dlc_tiles *t) {
     EACH(int, n, 1, t->width - 1, t->width, t->width + 1, t->nr - 1, t->nr)
-        for (int m = 1; m <= t->outer_rows * (n <= t->width ? 2 : 1); m++) EACH(int, accumulate, 0, 1) {
+        for (int m = 1; m <= (n <= t->width ? t->outer_rows_1 : t->outer_rows); m++) EACH(int, accumulate, 0, 1) {
             outer_case(t, m, n, 3, 7, accumulate);
             outer_case(t, m, n, 2, 1, accumulate);
             outer_case(t, m, n, 1, 0, accumulate);
