@@ -6,7 +6,7 @@ A matrix product over pixels, by the tile `outer` (csrc/README.md). There are tw
 
 - By samples: each chunk of samples has a partial sum of its own, to be added up later. The tile reads x where it lies.
 - By rows of dw: a task sums its rows over the whole batch, in order. Nothing is added up later, but every task reads all
-  of dy. Both operands are packed block by block, but for a kernel of one pixel (`conv2d_product_weight_gradient`).
+  of dy. Both operands are packed block by block.
 
 The first is better where there are many pixels to few weights, as in the first layers of a network, the second where
 there are few pixels to many weights, as in its last.
@@ -18,7 +18,7 @@ from libc.string cimport memset
 
 from dlcore.kernels.border cimport Border, border_bytes, bordered, has_border, make_border
 from dlcore.kernels.executor cimport Step, make_step
-from dlcore.kernels.geometry cimport array_of, check_windows
+from dlcore.kernels.geometry cimport array_of, check_windows, tile_rows
 from dlcore.kernels.memory cimport Buffer, Ref, at, buffer, ceildiv
 from dlcore.kernels.simd cimport DLC_NR_MAX, dlc_correlate, dlc_outer, dlc_tiles, tiles
 
@@ -26,11 +26,6 @@ cdef Py_ssize_t BLOCK_PIXELS = 512      # that the tile adds up at a time: fewer
 cdef Py_ssize_t SINGLE_ROWS = 8         # of a tap, worth tiles of their own, which leave out what lies outside the image
 cdef Py_ssize_t LANES_FLOATS = 1 << 14  # of both, with pixels in the lanes: no more than a few samples
 cdef Py_ssize_t BLOCK_FLOATS = 1 << 16  # of x and dy under them: what stays in L2 besides dw
-
-
-cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *tiles) noexcept nogil:
-    """Rows to a tile, so that all tiles of `rows` are about as large."""
-    return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else tiles.outer_rows_1))
 
 
 cdef tuple inside(offset, stride, size, pixels):
@@ -418,73 +413,3 @@ def conv2d_batch_weight_gradient(x, dy, dw, strides=(1, 1), padding=((0, 0), (0,
     scratch = (SHARING + a.tiles.nr) * KC * sizeof(float)
     return make_step(by_rows_leaf, &a, sizeof(a), ceildiv(a.rows, a.tiles.nr), <double>gb.size() * a.rows, scratch,
                      (xb, gb, wb))
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# by rows of dw, of a kernel of one pixel: matrices that the tile reads where they lie
-
-ctypedef struct Product:
-    const dlc_tiles *tiles
-    const float *x
-    const float *dy
-    float *dw                             # (ic, oc)
-    Py_ssize_t ic, oc, pixels, rows, kc
-
-cdef Py_ssize_t PRODUCT_PIXELS = 400      # of equal cuts: x of a task's rows and dy share L2, and dw passes by once for each
-
-
-cdef void product_leaf(const void *args, Py_ssize_t begin, Py_ssize_t end, char *slot) noexcept nogil:
-    cdef const Product *a = <const Product *>args
-    cdef Py_ssize_t first = begin * a.rows, last = min(end * a.rows, a.ic), stop, pixel, row, column
-    cdef int most
-    cdef dlc_outer t
-    memset(&t, 0, sizeof(t))
-    t.a_segment, t.b_segment, t.segments, t.a_step, t.c_step = &ZERO, &ZERO, 1, a.ic, a.oc
-    while first < last:
-        stop = min(first + a.rows, last)
-        pixel = 0
-        while True:  # once even for no pixels: the sum is then zero
-            t.kc, t.accumulate = min(a.kc, a.pixels - pixel), pixel > 0
-            column = 0
-            while column < a.oc:
-                t.n = <int>min(a.oc - column, a.tiles.nr)
-                t.b, t.b_step = a.dy + pixel * a.oc + column, a.oc
-                if t.n % a.tiles.width:
-                    a.tiles.copy_rows(t.b, a.oc, t.kc, t.n, <float *>slot, a.tiles.nr)
-                    t.b, t.b_step = <const float *>slot, a.tiles.nr
-                most = tile_rows(stop - first, t.n, a.tiles)
-                row = first
-                while row < stop:
-                    t.m = <int>min(most, stop - row)
-                    t.a, t.c = a.x + pixel * a.ic + row, a.dw + row * a.oc + column
-                    t.next = t.c
-                    a.tiles.outer(&t)
-                    row += most
-                column += t.n
-            pixel += t.kc
-            if pixel >= a.pixels:
-                break
-        first = stop
-
-
-def conv2d_product_weight_gradient(x, dy, dw, Py_ssize_t rows):
-    """dw[0, 0, i, o] = sum over all n, oy, ox of x[n, oy, ox, i] * dy[n, oy, ox, o], in this order. One task per `rows`
-    rows of dw; needs the whole batch.
-
-    Args:
-        x: (n, h, w, ic) float32.
-        dy: (n, h, w, oc) float32.
-        dw: (1, 1, ic, oc), overwritten.
-    """
-    cdef Buffer xb = buffer(x, "x", "f", 4), gb = buffer(dy, "dy", "f", 4), wb = buffer(dw, "dw", "f", 4, True)
-    cdef Product a
-    n, h, w, a.ic = xb.shape
-    a.oc = gb.shape[3]
-    if gb.shape[:3] != (n, h, w) or wb.shape != (1, 1, a.ic, a.oc) or rows < 1:
-        raise ValueError(f"conv2d_product_weight_gradient: x {xb.shape}, dy {gb.shape} and dw {wb.shape} do not fit "
-                         f"together, or rows is less than 1: {rows}")
-    a.tiles, a.x, a.dy, a.dw = tiles(), <const float *>xb.whole(), <const float *>gb.whole(), <float *>wb.whole()
-    a.pixels, a.rows = n * h * w, rows
-    a.kc = ceildiv(a.pixels, max(ceildiv(a.pixels, PRODUCT_PIXELS), 1))
-    scratch = a.kc * a.tiles.nr * sizeof(float) if a.oc % a.tiles.width else 0
-    return make_step(product_leaf, &a, sizeof(a), ceildiv(a.ic, rows), <double>gb.size() * a.ic, scratch, (xb, gb, wb))

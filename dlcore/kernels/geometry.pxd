@@ -1,5 +1,7 @@
 # cython: language_level=3
 """Where windows lie: what the convolution kernels share of shapes, at binding time."""
+from dlcore.kernels.memory cimport ceildiv
+from dlcore.kernels.simd cimport dlc_tiles
 
 
 cdef inline positions(size, kernel, stride, before, after, dilation):
@@ -48,3 +50,8 @@ cdef inline Py_ssize_t[::1] array_of(list numbers):
     for i, number in enumerate(numbers):
         found[<Py_ssize_t>i] = number
     return found
+
+
+cdef inline int tile_rows(Py_ssize_t rows, Py_ssize_t columns, const dlc_tiles *tiles) noexcept nogil:
+    """Rows to a tile of the word `outer`, so that all tiles of `rows` are about as large."""
+    return <int>ceildiv(rows, ceildiv(rows, tiles.outer_rows if columns > tiles.width else tiles.outer_rows_1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore.kernels import conv_weight_gradient as kernels
+from dlcore.kernels import pointwise_weight_gradient as pointwise
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, SLAB_SAMPLES, Op, Tensor
 from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm, outgrow
 from dlcore.ops.elementwise import reduce_chunks
@@ -41,7 +42,7 @@ class Conv2DBatchWeightGradient(Op):
     def bind(self, at):
         x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
         if self.product:
-            return kernels.conv2d_product_weight_gradient(x, dy, dw, self.rows)
+            return pointwise.conv2d_weight_gradient(x, dy, dw, self.rows)
         return kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
 
     def grain(self, tasks):

@@ -43,6 +43,7 @@ from dlcore.kernels import (
     norms,
     optimizers,
     pace,
+    pointwise_weight_gradient,
     pooling,
     random,
     reduction,
@@ -60,7 +61,8 @@ from dlcore.kernels.memory import slot_buffer
 MODULES = [
     activations, augmentation, broadcast, conv, conv_narrow, conv_pool, conv_weight_gradient, data, dense, depthwise,
     elementwise, embedding, gemm, lanes_pool, layer_normalization, losses, metrics, narrow, normalization, norms,
-    optimizers, pooling, random, reduction, resize, shape, softmax, unary, winograd_conv, winograd_weight_gradient,
+    optimizers, pointwise_weight_gradient, pooling, random, reduction, resize, shape, softmax, unary, winograd_conv,
+    winograd_weight_gradient,
 ]  # fmt: skip
 PADDED = dict(strides=(2, 1), padding=((1, 1), (1, 1)))
 
@@ -161,7 +163,7 @@ def cases(n=3, c=7):
     yield Case(conv_weight_gradient.conv2d_weight_gradient, "dw", x=long, dy=uniform(n, 4, 17, 1), **thin)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=y, dw=w, **PADDED)
     yield Case(conv_weight_gradient.conv2d_batch_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c))
-    yield Case(conv_weight_gradient.conv2d_product_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c), rows=2)
+    yield Case(pointwise_weight_gradient.conv2d_weight_gradient, "dw", x=x, dy=x, dw=uniform(1, 1, c, c), rows=2)
     beside = dict(packed=packed(w, transpose=True, joined=True), b=uniform(c))
     yield Case(conv_narrow.conv2d_input_gradient, "dx", dy=y, dx=x, **beside, **both)
     gray = dict(x=uniform(n, *x.shape[1:3], 1), w=uniform(3, 3, 1, y.shape[3]), b=uniform(y.shape[3]))

@@ -45,12 +45,6 @@ def by_rows(x, dy, w_shape, how):
     return results(lambda dw: kernels.conv2d_batch_weight_gradient(x, dy, dw, *how), blank(*w_shape))
 
 
-def product(x, dy, rows):
-    return results(
-        lambda dw: kernels.conv2d_product_weight_gradient(x, dy, dw, rows), blank(1, 1, x.shape[3], dy.shape[3])
-    )
-
-
 def arrays(make, x_shape, kernel, oc, *how):
     x, w_shape = make(*x_shape), (*kernel, x_shape[3] // how[3], oc)
     return x, make(*ref.conv2d(x, np.zeros(w_shape, np.float32), None, *how).shape, seed=1), w_shape
@@ -67,21 +61,6 @@ def test_against_reference(x_shape, kernel, oc, strides, padding, dilation, grou
         assert_near(got, expected, ref.conv2d_weight_gradient(abs(x[part]), abs(dy[part]), w_shape, *how))
     expected, magnitude = (ref.conv2d_weight_gradient(*both, w_shape, *how) for both in ((x, dy), (abs(x), abs(dy))))
     assert_near(by_rows(x, dy, w_shape, how), expected, magnitude)
-
-
-@pytest.mark.usefixtures("isa")
-@pytest.mark.parametrize("x_shape, oc, rows", [((3, 5, 7, 13), 33, 5), ((2, 20, 21, 70), 64, 64), ((1, 1, 1, 1), 1, 8)])
-def test_product(x_shape, oc, rows):
-    x, dy = whole(*x_shape), whole(*x_shape[:3], oc, seed=1)
-    expected = ref.conv2d_weight_gradient(x, dy, (1, 1, x_shape[3], oc), S1, P0, S1, 1)
-    np.testing.assert_array_equal(product(x, dy, rows), expected)
-
-
-def test_product_rejects_what_does_not_fit():
-    x, dw = whole(2, 3, 4, 5), blank(1, 1, 5, 6)
-    for dy, rows in ((whole(2, 3, 3, 6), 4), (whole(2, 3, 4, 7), 4), (whole(2, 3, 4, 6), 0)):
-        with pytest.raises(ValueError, match="conv2d_product_weight_gradient"):
-            kernels.conv2d_product_weight_gradient(x, dy, dw, rows)
 
 
 @given(
