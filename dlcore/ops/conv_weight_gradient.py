@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from dlcore.kernels import conv_weight_gradient as kernels
-from dlcore.kernels import pointwise_weight_gradient as pointwise
 from dlcore.ops.base import BATCH_WIDE, CHUNKS, SLAB_SAMPLES, Op, Tensor
 from dlcore.ops.conv_algorithm import TILES, WEIGHT_GRADIENT, algorithm, outgrow
 from dlcore.ops.elementwise import reduce_chunks
+from dlcore.ops.pointwise_weight_gradient import PointwiseWeightGradient, is_pointwise
 from dlcore.ops.shape import Reshape
 from dlcore.ops.windows import image_kernel
 from dlcore.ops.winograd_weight_gradient import WinogradBatchWeightGradient, WinogradWeightGradient
@@ -32,28 +32,16 @@ class Conv2DBatchWeightGradient(Op):
     axis = BATCH_WIDE
 
     def __init__(self, x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]):
-        *_, ic, oc = w_shape
-        self.product = is_product(x, dy, w_shape, geometry)
-        self.rows = max(64, min(128, ic // 4)) if self.product else kernels.weight_rows()
-        self.block = self.rows * oc
+        self.block = kernels.weight_rows() * w_shape[-1]
         self.geometry = geometry
         super().__init__([x, dy], w_shape)
 
     def bind(self, at):
         x, dy, dw = (at.buffer(tensor) for tensor in (*self.inputs, self.output))
-        if self.product:
-            return pointwise.conv2d_weight_gradient(x, dy, dw, self.rows)
         return kernels.conv2d_batch_weight_gradient(x, dy, dw, **self.geometry)
 
     def grain(self, tasks):
-        if self.product:
-            return 1
         return max(1, min(kernels.SHARING_ROWS // kernels.weight_rows(), tasks // 8))
-
-
-def is_product(x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]) -> bool:
-    """Whether all is a product of matrices: a kernel of one pixel, and no pixel is left out."""
-    return w_shape[:2] == (1, 1) and geometry["groups"] == 1 and x.shape[1:3] == dy.shape[1:3]
 
 
 def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) -> Tensor:
@@ -62,10 +50,12 @@ def weight_gradient(x: Tensor, dy: Tensor, w: Tensor, geometry: dict[str, Any]) 
     of matrices, which reads both where they lie, already where those of a sample would be."""
     shape = image_kernel(w)
     winograd = algorithm(WEIGHT_GRADIENT, x.shape, shape, dy.shape, geometry) in TILES
-    samples = 1 if is_product(x, dy, shape, geometry) else SLAB_SAMPLES
-    if outgrow(shape, x.shape, dy.shape, samples=samples):
-        whole = WinogradBatchWeightGradient if winograd else Conv2DBatchWeightGradient
-        dw = whole(x, dy, shape, geometry).output
+    pointwise = is_pointwise(x, dy, shape, geometry)
+    if outgrow(shape, x.shape, dy.shape, samples=1 if pointwise else SLAB_SAMPLES):
+        if pointwise:
+            dw = PointwiseWeightGradient(x, dy, shape).output
+        else:
+            dw = (WinogradBatchWeightGradient if winograd else Conv2DBatchWeightGradient)(x, dy, shape, geometry).output
         return dw if w.ndim == 4 else Reshape(dw, w.shape).output
     by_slabs = WinogradWeightGradient if winograd else Conv2DWeightGradient
     parts = by_slabs(x, dy, shape, geometry).output
