@@ -18,7 +18,7 @@ def build(x, y, threads):
         packed, stages = None, []
         if gemm.shares_b(m, n, k, ta, tb):
             packed = np.zeros(gemm.packed_shape(k, n), np.float32)
-            stages.append([([gemm.pack_b(b, packed, tb)], 1)])
+            stages.append([([gemm.pack_b(b, packed, tb)], 2)])
         stages.append([([gemm.gemm(a, b, c, ta, tb, beta="+" in options, packed=packed)], 1)])
         program = Program(stages)
 

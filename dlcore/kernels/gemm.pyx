@@ -33,7 +33,7 @@ cdef Py_ssize_t L2 = max(_cache("SC_LEVEL2_CACHE_SIZE", 1 << 19), 1 << 18)
 cdef Py_ssize_t MC = min(L2 * 3 // 8 // (4 * KC), 512)
 cdef Py_ssize_t NC = min(L2 // 2 // (4 * KC), 1024)
 
-cdef Py_ssize_t TASKS = 24      # blocks that large products are cut into at least, to keep many threads busy
+cdef Py_ssize_t TASKS = 15      # blocks that large products are cut into at least, to keep many threads busy
 cdef double TASK = 1 << 19      # multiply-adds that a block is worth
 cdef Py_ssize_t LIES = 1 << 18  # floats of b that stay in L2, so that tiles may read them as they lie
 cdef double MUCH = 1 << 27      # multiply-adds from which on an a that lies transposed is worth packing, if b is not narrow
@@ -95,7 +95,7 @@ cdef void cut(Gemm *g, Py_ssize_t batch, Py_ssize_t rows):
     row_tiles, col_tiles = max(ceildiv(g.m, mr), 1), max(ceildiv(g.n, nr), 1)
     r, c = min(row_tiles, max(MC // mr, 1)), col_tiles
     if g.packed == NULL:
-        c = min(c, max(NC // nr, 1))
+        c = ceildiv(col_tiles, ceildiv(col_tiles, max(NC // nr, 1)))
     if g.path == LYING and g.k <= 16:
         r = min(r, 2)  # little work, so c is what counts: it is written row by row
     cdef bint rows_first = g.packed != NULL or g.lying or g.path != PACKED
