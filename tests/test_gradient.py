@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import reference as ref
+from geometries import P0
 from graphs import differentiate, gathers, names, run
 from harness import uniform
 
@@ -68,6 +69,19 @@ def test_a_whole_network(threads):
     values = [p.value for p in w]
     np.testing.assert_allclose(got[0], slow_cnn(t, x, values), rtol=1e-5)
     assert_close(got[1:], differences(lambda x, *w: slow_cnn(t, x, w).mean(), [x, *values]))
+
+
+@pytest.mark.parametrize("strides, padding", [((2, 2), ((0, 1), (0, 1))), ((2, 1), ((2, 0), (0, 0))), ((1, 1), P0)])
+def test_weights_of_one_pixel_whose_images_have_one_size(strides, padding):
+    """Strides may undo what padding adds; the pixels are others."""
+    x, w = uniform(3, 2, 2, 16), parameter(1, 1, 16, 20)
+    (images,) = gathers(x=x)
+    y = ops.conv2d(images, w, strides, padding)
+    assert y.shape[1:3] == (2, 2)
+    dw = differentiate(ops.sum(y, axis=(1, 2, 3)), [w])
+    (got,) = run(dw, {"x": x})
+    expected = ref.conv2d_weight_gradient(x, np.full((3, 2, 2, 20), 1 / 3), w.shape, strides, padding)
+    assert_close([got], [expected])
 
 
 def test_a_tensor_used_twice_gets_an_add():

@@ -12,7 +12,8 @@ LEAST_ROWS, MOST_ROWS = 64, 128  # of dw in a task: it reads all of dy
 
 def is_pointwise(x: Tensor, dy: Tensor, w_shape: tuple[int, ...], geometry: dict[str, Any]) -> bool:
     """Whether a convolution of x, whose output is like dy, has a kernel of one pixel and leaves no pixel out."""
-    return w_shape[:2] == (1, 1) and geometry["groups"] == 1 and x.shape[1:3] == dy.shape[1:3]
+    one = w_shape[:2] == geometry["strides"] == (1, 1) and geometry["groups"] == 1
+    return one and x.shape[1:3] == dy.shape[1:3]  # a stride may bring padding back to the size of x
 
 
 class PointwiseWeightGradient(Op):

@@ -37,10 +37,11 @@ def test_against_reference(kind, shape):
     assert_near(dx, GRADIENT[kind](dy, y), abs(dy))
 
 
-@pytest.mark.parametrize("kind, most", [("sigmoid", 2.5), ("tanh", 2.5)])
+@pytest.mark.parametrize("kind, most", [("sigmoid", 2.5), ("tanh", 2.6)])
 def test_ulps(kind, most):
-    """Documented in csrc/README.md."""
-    assert ulps(forward(SWEEP, kind), FORWARD[kind](SWEEP)) <= most
+    """Documented in csrc/README.md. Of all numbers tanh is worst near 1/16, by 2.56."""
+    x = np.concatenate([SWEEP, np.arange(*np.float32([0.062, 0.063]).view(np.uint32), dtype=np.uint32).view(np.float32)])
+    assert ulps(forward(x, kind), FORWARD[kind](x)) <= most
 
 
 def test_exp_ulps():
