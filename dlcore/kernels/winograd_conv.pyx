@@ -3,8 +3,8 @@
 
 F(2x2, 3x3) needs 16 multiplications for four outputs instead of 36, F(4x2, 3x3) 24 for eight instead of 72, F(4x4, 3x3) 36
 for sixteen instead of 144, at the price of transforms, and of rounding errors relative to the largest pixel and weight of a
-tile: of 64 channels some 0.6, 1 and 2 times those of `conv`, whose sums are nine times as long. A NaN or an infinity reaches all outputs of its tiles. `Step.work` counts the multiply-adds of the definition, as for
-any other convolution.
+tile: of 64 channels some 0.6, 1.1 and 2 times those of `conv`, whose sums are nine times as long. A NaN or an infinity
+reaches all outputs of its tiles. `Step.work` counts the multiply-adds of the definition, as for any other convolution.
 
 A block of tiles is transformed, multiplied point by point and transformed back, so that what is between lies in L2.
 A block takes whatever tiles come next, from several samples where images are small, and images are never copied: a tile at
@@ -110,7 +110,7 @@ def transform_weights(w, u, bint transpose=False):
     a.k, a.n = (a.oc, a.ic) if transpose else (a.ic, a.oc)
     a.mr, a.mc = form_of("transform_weights", ub, a.k, a.n)
     a.tiles, a.w, a.u = tiles(), <const float *>wb.whole(), <float *>ub.whole()
-    a.blocks, a.u_point = ceildiv(a.k, WEIGHT_ROWS), (a.k | 1) * a.tiles.width
+    a.blocks, a.u_point = ceildiv(a.k, WEIGHT_ROWS), ub.shape[2] * a.tiles.width
     return make_step(transform_leaf, &a, sizeof(a), ub.shape[0] * a.blocks, <double>wb.size() * 4,
                      WEIGHT_ROWS * 9 * a.tiles.width * sizeof(float) if transpose else 0, (wb, ub))
 
@@ -247,7 +247,7 @@ cdef Step make_conv(str what, Buffer xb, Buffer ub, Buffer bb, Buffer yb, paddin
     points, in_panels = (mr + 2) * (mc + 2), ceildiv(a.ic, width)
     least = ROWS if ub.size() * <Py_ssize_t>sizeof(float) <= NEAR_BYTES else 3 * ROWS
     a.most = most_tiles(points * in_panels * width, BLOCK_BYTES, least, n * a.tiling.rows * a.tiling.cols)
-    a.u_point, a.panel_step = (a.ic | 1) * width, a.most * width
+    a.u_point, a.panel_step = ub.shape[2] * width, a.most * width
     a.v_point = in_panels * a.panel_step + APART
     a.m_point = min(a.panels, 2) * a.panel_step + APART
     a.products = points * a.v_point

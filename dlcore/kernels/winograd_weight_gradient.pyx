@@ -1,6 +1,7 @@
 # cython: language_level=3
 """The weight gradient of 3x3 convolution with stride 1 in Winograd's domain, F(3x3, 4x2): see
-csrc/winograd_weight_gradient.inc, and `winograd_conv` for what holds of it, too. Rounding errors are relative to the largest pixel and gradient of a tile.
+csrc/winograd_weight_gradient.inc, and `winograd_conv` for what holds of it, too. Rounding errors are relative to the largest
+pixel and gradient of a tile.
 
 The weights are cut into blocks of both kinds of channels. Of a block, the points are taken row by row, so that L2 holds
 six times as many tiles, and the sums are read and written for as many at a time.
